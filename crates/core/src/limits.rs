@@ -1,0 +1,59 @@
+//! The limits of protocol.md, appendix B: one place, so that no queue, buffer or map is without one.
+
+/// Longest frame either side accepts, in bytes. A longer one closes its connection with 1009.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Largest encoded `data` of an object, in bytes.
+pub const DATA_BYTES_MAX: usize = 4 << 20;
+/// Largest encoded commit, in bytes.
+pub const COMMIT_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of `data`, and longest path.
+pub const DEPTH_MAX: usize = 64;
+/// Deepest nesting of a whole message: `data` and what the envelope puts around it.
+pub const MESSAGE_DEPTH_MAX: usize = DEPTH_MAX + 8;
+/// Longest address, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 1024;
+
+/// Most commits a history keeps.
+pub const HISTORY_COMMITS_MAX: usize = 1024;
+/// Most bytes of encoded commits a history keeps.
+pub const HISTORY_BYTES_MAX: usize = 1 << 20;
+/// Most commits an Observer keeps while one before them is missing.
+pub const GAP_COMMITS_MAX: usize = 64;
+/// Most bytes of encoded commits an Observer keeps while one before them is missing.
+pub const GAP_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes that may wait for one connection. Over it the connection is closed with 4008.
+pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Requests for one object that the node may hold unanswered.
+pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;
+/// Requests of one session that the node may hold unanswered.
+pub const UNANSWERED_PER_ASKER_MAX: usize = 64;
+/// Hyperty addresses one session may own.
+pub const HYPERTIES_PER_SESSION_MAX: usize = 1024;
+/// Objects one session may hold or observe.
+pub const OBJECTS_PER_SESSION_MAX: usize = 10_000;
+/// Objects the node keeps a record of.
+pub const OBJECTS_MAX: usize = 1_000_000;
+
+/// A request without an answer fails after this long.
+pub const REQUEST_MS: u64 = 15_000;
+/// A request answered 1xx may be held this long.
+pub const HELD_MS: u64 = 24 * 3_600_000;
+/// A lost socket keeps its session this long.
+pub const GRACE_MS: u64 = 30_000;
+/// A challenge can be answered this long.
+pub const CHALLENGE_MS: u64 = 30_000;
+/// A client that heard nothing for this long sends `ping`.
+pub const SILENCE_MS: u64 = 40_000;
+/// An object gets a head when it has been quiet for this long.
+pub const QUIET_MS: u64 = 30_000;
+/// A commit carries a hash when the last one is at least this old.
+pub const HASH_EVERY_MS: u64 = 5_000;
+/// A commit carries no hash when `data` is larger, in bytes.
+pub const HASH_BYTES_MAX: usize = 256 << 10;
+/// A node without records takes no claim for this long after its start.
+pub const FIRST_SECOND_MS: u64 = 1_000;
+/// The first wait of a back-off.
+pub const RETRY_FIRST_MS: u64 = 200;
+/// The longest wait of a back-off.
+pub const RETRY_LAST_MS: u64 = 30_000;

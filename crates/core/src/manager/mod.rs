@@ -1,0 +1,110 @@
+//! The Sync Manager (protocol.md §5, §6, §8): the runtime's authority on which objects its hyperties
+//! may write, and on who may read them.
+
+use std::collections::BTreeMap;
+
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::identity::Identity;
+use crate::message::body::{self, Access, ClaimRequest};
+use crate::runtime::Backoff;
+use crate::stream::Position;
+use crate::time::Time;
+
+/// How far a claim is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// To be sent as soon as there is a session.
+    Due,
+    /// This request is not answered yet.
+    Asked(u64),
+    /// Answered 200: the object is ours to write.
+    Held,
+    /// To be tried again then.
+    Later(Time),
+}
+
+/// What one claim says, and how far it is.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) reporter: Address,
+    pub(crate) schema: String,
+    pub(crate) name: Option<String>,
+    /// What the object's id was minted with.
+    pub(crate) nonce: Option<String>,
+    pub(crate) access: Access,
+    /// Start afresh, whatever the node has on record.
+    pub(crate) discard: bool,
+    /// Take the object from another session; said once, never after a lost socket.
+    pub(crate) take: bool,
+    pub(crate) progress: Progress,
+    /// The history does not reach back to what the node has: readers take a snapshot.
+    pub(crate) snapshot: bool,
+    pub(crate) backoff: Backoff,
+}
+
+impl Claim {
+    /// The body of the claim, for a copy that stands at `position`.
+    pub(crate) fn body(&self, url: &Address, position: Option<Position>) -> ClaimRequest {
+        let base = match position {
+            Some(position) => Some(Some(position)),
+            None if self.discard => Some(None),
+            None => None,
+        };
+        ClaimRequest {
+            resources: vec![url.as_str().to_owned(), url.resource("subscription")],
+            source: self.reporter.clone(),
+            claim: Some(body::Claim {
+                url: url.clone(),
+                nonce: self.nonce.clone(),
+                schema: Some(self.schema.clone()),
+                name: self.name.clone(),
+                reporter: self.reporter.clone(),
+                access: self.access.clone(),
+                base,
+                snapshot: self.snapshot && position.is_some(),
+                take: self.take && position.is_none(),
+            }),
+        }
+    }
+}
+
+/// The claims of one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct SyncManager {
+    pub(crate) claims: BTreeMap<Address, Claim>,
+}
+
+impl SyncManager {
+    /// The hyperty that reports `url`, when `hyperty` of `identity` may read it. The node has decided
+    /// before; this side of the border decides again, from the access that the claim came back with.
+    pub(crate) fn admit(
+        &self,
+        url: &str,
+        hyperty: &str,
+        identity: Option<&Identity>,
+        own: &Identity,
+    ) -> Result<Address, Refusal> {
+        let claim = self
+            .claims
+            .get(url)
+            .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
+        if claim.progress != Progress::Held {
+            return Err(Refusal::away(
+                Retry::Seconds(1),
+                format!("`{url}` is being claimed"),
+            ));
+        }
+        let decided = claim
+            .access
+            .decides(hyperty, identity)
+            .unwrap_or(identity == Some(own));
+        if decided {
+            Ok(claim.reporter.clone())
+        } else {
+            Err(Refusal::forbidden(format!(
+                "`{url}` is not open to you: ask its Reporter"
+            )))
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The bodies of messages that core acts on. Field names are those of protocol.md.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::address::Address;
+use crate::identity::Identity;
+use crate::object::Hash;
+use crate::stream::{Digest, Head, Position};
+
+/// `open` and `re-open` (§3).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Open {
+    /// The key that the session is bound to; none for an anonymous session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// What the runtime's id was minted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The answer to the challenge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+/// 401 to an `open` that names a key (§3).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Challenge {
+    /// 401.
+    pub code: u16,
+    /// What to sign.
+    pub challenge: String,
+    /// What to do.
+    pub desc: String,
+}
+
+/// 200 to `open` and `re-open` (§3).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Opened {
+    /// 200.
+    pub code: u16,
+    /// Names the session in a later `re-open`.
+    pub runtime_token: String,
+    /// The last commit the node has of each object the session holds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<Address, Position>,
+    /// Where each object stands that the session observes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heads: BTreeMap<Address, Head>,
+    /// The node did not know the token: everything is claimed and subscribed again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
+}
+
+/// Who may read an object (§5). Closed unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Every identity.
+    #[serde(default)]
+    pub public: bool,
+    /// Sessions without an identity too.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// These identities, and the hyperties at these addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorise: Vec<String>,
+    /// Nobody of these, whatever else is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+impl Access {
+    /// Whether `hyperty` of `identity` may read: `Some(false)` when it is denied, `None` when this
+    /// list does not say.
+    #[must_use]
+    pub fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
+        let named = |list: &[String]| {
+            list.iter()
+                .any(|one| one == hyperty || identity.is_some_and(|id| id.as_str() == one))
+        };
+        if named(&self.deny) {
+            Some(false)
+        } else if named(&self.authorise) || self.anonymous || (self.public && identity.is_some()) {
+            Some(true)
+        } else {
+            None
+        }
+    }
+}
+
+/// What a claim says of the object and of the claimant's copy (§5, §8).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// The object.
+    pub url: Address,
+    /// What the object's id was minted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The schema, carried and not yet checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The hyperty that writes.
+    pub reporter: Address,
+    /// Who may read.
+    #[serde(default)]
+    pub access: Access,
+    /// The position of the claimant's last commit; `Some(None)`, on the wire `null`, starts afresh.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub base: Option<Option<Position>>,
+    /// The claimant no longer has the commits that lead to `base`: readers must take a snapshot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snapshot: bool,
+    /// Take the object from a session that holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take: bool,
+}
+
+/// Tells an absent field (`None`) from `null` (`Some(None)`).
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// `subscribe` to the subscription manager: a claim (§5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimRequest {
+    /// The object and its `/subscription`.
+    pub resources: Vec<String>,
+    /// The hyperty that asks.
+    pub source: Address,
+    /// The claim.
+    pub claim: Option<Claim>,
+}
+
+/// 200 to a claim (§5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claimed {
+    /// 200.
+    pub code: u16,
+    /// The claim's epoch.
+    pub epoch: u64,
+    /// The position of the last commit that the node has.
+    pub position: Position,
+    /// Who may read, as the node has it on record.
+    pub access: Access,
+    /// Whether the node keeps content. It does not yet.
+    pub cache: bool,
+}
+
+/// `subscribe` and `unsubscribe` to `<object>/subscription`, `read` to the object (§6).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// The hyperty that asks, `from` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Address>,
+    /// The reader's position, when it has a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub have: Option<Digest>,
+    /// Wait for a Reporter rather than be answered 503.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
+    /// Who asks, as the node states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+}
+
+/// 200 to a `subscribe` or `read` (§6), as its reader decodes it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Content<'a> {
+    /// The claim's epoch.
+    pub epoch: u64,
+    /// The position of the last commit in it.
+    pub position: Position,
+    /// Metadata and data; absent when `commits` lead there.
+    #[serde(borrow)]
+    pub value: Option<&'a RawValue>,
+    /// The commits that the reader lacks, oldest first.
+    #[serde(borrow, default)]
+    pub commits: Option<Vec<&'a RawValue>>,
+    /// The hash of `data` at `position`.
+    pub hash: Option<Hash>,
+}
+
+/// What every answer has.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Code {
+    /// The meaning it has in HTTP.
+    pub code: u16,
+}
+
+/// `execute` (§2): a command with parameters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Execute<P> {
+    /// Which command.
+    pub method: String,
+    /// Its parameters.
+    pub params: P,
+}
+
+/// 200 with nothing to say.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ok200 {
+    /// 200.
+    pub code: u16,
+}
+
+/// The plain 200.
+pub const OK: Ok200 = Ok200 { code: 200 };

@@ -1,0 +1,276 @@
+//! May this frame in, and who gets it (protocol.md §3, §5, §6, §8): the trust border of the node.
+//! Nothing here changes anything.
+
+use super::Node;
+use super::request::{Ask, Request, Wanted};
+use super::session::SessionId;
+use crate::address::{Address, Resource, Target};
+use crate::error::{Refusal, Retry};
+use crate::message::body::{Claim, ClaimRequest, Subscribe};
+use crate::message::{Header, Type};
+use crate::stream::{CommitHeader, Position};
+
+/// Who gets a frame that may in.
+#[derive(Debug)]
+pub(super) enum Passage {
+    /// A commit, now at this position: every reader of the object.
+    Publish(Address, Position),
+    /// An answer: who asked.
+    Answer(Ask),
+    /// A request: whoever is at its address.
+    Forward(Box<Request>),
+    /// The node itself.
+    Serve(Service),
+    /// Nobody: an answer that nobody waits for.
+    Drop,
+}
+
+/// What the node does itself.
+#[derive(Debug)]
+pub(super) enum Service {
+    Open,
+    Ping,
+    Close,
+    Claim(Box<Claim>),
+    Unsubscribe(Address, Address),
+}
+
+impl Node {
+    /// Before there is a session, there is only `open`.
+    pub(super) fn admit_stranger(header: &Header<'_>) -> Result<Passage, Refusal> {
+        match (Target::of(&header.to), header.kind) {
+            (Target::Session, Type::Open | Type::ReOpen) => Ok(Passage::Serve(Service::Open)),
+            _ => Err(Refusal::unproven(
+                "open a session first: send `open` to mn:/session",
+            )),
+        }
+    }
+
+    /// Judges a frame of `session`.
+    pub(super) fn admit(
+        &self,
+        session: SessionId,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let target = Target::of(&header.to);
+        if target == Target::Session {
+            return match header.kind {
+                Type::Ping => Ok(Passage::Serve(Service::Ping)),
+                Type::Close => Ok(Passage::Serve(Service::Close)),
+                Type::Open | Type::ReOpen => Err(Refusal::conflict(
+                    "this connection has a session: close it first",
+                )),
+                Type::Response => Ok(Passage::Drop),
+                _ => Err(Refusal::unknown(
+                    "mn:/session takes open, re-open, ping and close",
+                )),
+            };
+        }
+        if header.kind == Type::Response {
+            return self.admit_answer(session, header);
+        }
+        if !self.may_use(session, &header.from) {
+            return Err(not_yours("from", &header.from));
+        }
+        match (target, header.kind) {
+            (Target::Object(url, Resource::Changes), Type::Update) => {
+                self.admit_commit(session, url, header)
+            }
+            (Target::Object(url, Resource::Subscription), Type::Subscribe)
+            | (Target::Object(url, Resource::Itself), Type::Read) => {
+                self.admit_reader(session, url, header)
+            }
+            (Target::Object(url, Resource::Subscription), Type::Unsubscribe) => {
+                let (hyperty, _) = self.asking(session, header)?;
+                let url = Address::object(url).map_err(|error| malformed("to", &error))?;
+                Ok(Passage::Serve(Service::Unsubscribe(url, hyperty)))
+            }
+            (Target::Service(service), Type::Subscribe)
+                if service
+                    .strip_prefix("msg-node.")
+                    .and_then(|rest| rest.strip_suffix("/sm"))
+                    == Some(&self.domain) =>
+            {
+                self.admit_claim(session, header)
+            }
+            (Target::Peer(_), _) => self.admit_message(session, header),
+            _ => Err(Refusal::unknown(format!(
+                "nobody at `{}` takes `{}`: check the address and the type",
+                header.to,
+                header.kind.as_str()
+            ))),
+        }
+    }
+
+    /// A commit: only the holder's, only the next one (§4, §8).
+    fn admit_commit(
+        &self,
+        session: SessionId,
+        url: &str,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let held = self
+            .objects
+            .get(url)
+            .and_then(|object| Some((object, object.record.as_ref()?)));
+        let Some((object, record)) = held.filter(|(object, _)| object.holder == Some(session))
+        else {
+            return Err(Refusal::forbidden(format!(
+                "only who holds `{url}` may send to its /changes: claim it first"
+            )));
+        };
+        if header.from != url {
+            return Err(not_yours("from", &header.from));
+        }
+        let commit = CommitHeader::peek(header.body)?;
+        let Position { epoch, version } = record.position;
+        let next = commit.position.version == version + 1;
+        let continues = commit.position.epoch == epoch
+            && (epoch == record.epoch || commit.position <= record.base);
+        let begins = commit.position.epoch == record.epoch && commit.base == Some(record.position);
+        if next && (continues || begins) {
+            Ok(Passage::Publish(object.url.clone(), commit.position))
+        } else {
+            Err(Refusal::conflict(format!(
+                "commit {} does not follow {}: versions go up by exactly one, under the claim's epoch {}",
+                commit.position, record.position, record.epoch
+            )))
+        }
+    }
+
+    /// `subscribe` and `read`: decided by the claim record, then by the Reporter (§6).
+    fn admit_reader(
+        &self,
+        session: SessionId,
+        url: &str,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let (hyperty, body) = self.asking(session, header)?;
+        let url = Address::object(url).map_err(|error| malformed("to", &error))?;
+        if url.domain() != self.domain {
+            return Err(self.other_domain(&url));
+        }
+        let identity = self.sessions[&session].identity.clone();
+        let record = self
+            .objects
+            .get(&url)
+            .and_then(|object| object.record.as_ref());
+        match record {
+            Some(record) => {
+                if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) {
+                    return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
+                }
+            }
+            None if header.kind == Type::Read => {
+                return Err(Refusal::unknown(format!("nobody has claimed `{url}`")));
+            }
+            None if !body.hold => {
+                let desc = format!("nobody has claimed `{url}` yet");
+                return Err(Refusal::away(Retry::Seconds(1), desc));
+            }
+            None => {}
+        }
+        let wanted = match header.kind {
+            Type::Read => Wanted::Content,
+            _ => Wanted::Route {
+                hyperty,
+                hold: body.hold,
+            },
+        };
+        let request = Request::stamped(session, header, Some(url), wanted, identity.as_ref())?;
+        Ok(Passage::Forward(Box::new(request)))
+    }
+
+    /// A claim: its fields are judged here, its place in the object's history in `claim.rs` (§5, §8).
+    fn admit_claim(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
+        let body: ClaimRequest = header.decode()?;
+        let Some(claim) = body.claim else {
+            return Err(Refusal::not_built(
+                "plain listening is not built: `subscribe` to the object's /subscription, or claim it",
+            ));
+        };
+        let url = Address::object(claim.url.as_str())
+            .map_err(|error| malformed("body.claim.url", &error))?;
+        if !body
+            .resources
+            .iter()
+            .any(|resource| resource == url.as_str())
+        {
+            return Err(Refusal::malformed(format!(
+                "field `body.resources` must name `{url}` and its /subscription"
+            )));
+        }
+        for (field, address) in [
+            ("source", &body.source),
+            ("claim.reporter", &claim.reporter),
+        ] {
+            if !self.may_use(session, address.as_str()) {
+                return Err(not_yours(&format!("body.{field}"), address.as_str()));
+            }
+        }
+        if url.domain() == self.domain {
+            Ok(Passage::Serve(Service::Claim(Box::new(claim))))
+        } else {
+            Err(self.other_domain(&url))
+        }
+    }
+
+    /// A message to a hyperty or a runtime.
+    fn admit_message(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
+        if self.owner(&header.to).is_none() {
+            return Err(Refusal::unknown(format!("nobody is at `{}`", header.to)));
+        }
+        let identity = self.sessions[&session].identity.as_ref();
+        let request = Request::stamped(session, header, None, Wanted::Answer, identity)?;
+        Ok(Passage::Forward(Box::new(request)))
+    }
+
+    /// An answer passes to who asked, from who was asked, once (§2).
+    fn admit_answer(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
+        let ask = Ask {
+            from: header.to.as_ref().into(),
+            id: header.id.into(),
+        };
+        let expected = self.pending.get(&ask).is_some_and(|pending| {
+            pending.asked_of == session && *pending.request.to == *header.from
+        });
+        Ok(if expected {
+            Passage::Answer(ask)
+        } else {
+            Passage::Drop
+        })
+    }
+
+    /// The hyperty that asks, and what it says.
+    fn asking(
+        &self,
+        session: SessionId,
+        header: &Header<'_>,
+    ) -> Result<(Address, Subscribe), Refusal> {
+        let body: Subscribe = header.decode()?;
+        let hyperty = match body.source.clone() {
+            Some(source) => source,
+            None => Address::parse(&header.from).map_err(|error| malformed("from", &error))?,
+        };
+        if self.may_use(session, hyperty.as_str()) {
+            Ok((hyperty, body))
+        } else {
+            Err(not_yours("body.source", hyperty.as_str()))
+        }
+    }
+
+    fn other_domain(&self, url: &Address) -> Refusal {
+        let (domain, theirs) = (&self.domain, url.domain());
+        Refusal::unknown(format!(
+            "`{url}` is of domain {theirs}: this node serves {domain}"
+        ))
+    }
+}
+
+fn not_yours(field: &str, address: &str) -> Refusal {
+    Refusal::forbidden(format!("field `{field}`: `{address}` is not yours"))
+}
+
+fn malformed(field: &str, error: &dyn std::error::Error) -> Refusal {
+    Refusal::malformed(format!("field `{field}`: {error}"))
+}

@@ -1,0 +1,206 @@
+//! Claims (protocol.md §5, §8): who may write an object, from which position on, under which epoch.
+
+use super::object::Record;
+use super::session::SessionId;
+use super::{Node, Output, Timer};
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::identity::{Identity, decode_bytes, looks_minted};
+use crate::limits::{FIRST_SECOND_MS, OBJECTS_PER_SESSION_MAX, QUIET_MS};
+use crate::message::body::{Claim, Claimed, Execute};
+use crate::message::{Type, encode};
+use crate::stream::Position;
+use crate::time::Time;
+
+/// How far a claimant's epoch may be ahead of this node's clock: another node's clock may be.
+const EPOCH_AHEAD_MS: u64 = 24 * 3_600_000;
+
+impl Node {
+    /// Decides a claim whose fields were judged, and makes `session` the holder.
+    pub(super) fn claim(
+        &mut self,
+        session: SessionId,
+        claim: &Claim,
+        now: Time,
+    ) -> Result<Claimed, Refusal> {
+        let url = &claim.url;
+        let claimant = self.claimant(session, claim)?;
+        let object = self.objects.get(url);
+        let record = object.and_then(|object| object.record.as_ref());
+        let holder = object.and_then(|object| object.holder);
+        if record.is_none() && now.ms_since(self.started) < FIRST_SECOND_MS {
+            let desc = "this node has just started and takes claims a second later";
+            return Err(Refusal::away(Retry::Seconds(1), desc));
+        }
+        if record.is_some_and(|record| !record.owners.contains(&claimant)) {
+            return Err(Refusal::forbidden(format!(
+                "`{url}` belongs to another identity"
+            )));
+        }
+        if holder.is_some_and(|holder| holder != session) && !claim.take {
+            return Err(Refusal::conflict(format!(
+                "held: another session of yours writes `{url}`; end it, or take the object"
+            )));
+        }
+        let position = record.map(|record| record.position);
+        if let Some(record) = record
+            && holder == Some(session)
+            && record.position.epoch < record.epoch.max(1)
+            && claim.base == Some(Some(record.position))
+        {
+            return Ok(claimed(record));
+        }
+        let clock = now.unix_ms();
+        let base = self.base(claim, position, clock)?;
+        let known = record.map_or(clock, |record| record.epoch);
+        let epoch = 1 + known.max(base.map_or(0, |base| base.epoch));
+        let start = Position::new(epoch, 0);
+        let skips = claim.snapshot || position.is_none();
+        let next = Record {
+            owners: record.map_or_else(|| [claimant].into(), |record| record.owners.clone()),
+            epoch,
+            position: match (base, position) {
+                (None, _) => start,
+                (Some(base), _) if skips => base,
+                (Some(base), position) => position.unwrap_or(base),
+            },
+            base: base.unwrap_or(start),
+            access: record.map_or_else(|| claim.access.clone(), |record| record.access.clone()),
+            reporter: claim.reporter.clone(),
+        };
+        self.hold(session, url, next, holder, now)
+    }
+
+    /// The identity of a session that may claim at all, when it shows what a minted id needs.
+    fn claimant(&self, session: SessionId, claim: &Claim) -> Result<Identity, Refusal> {
+        let Some(holder) = self.sessions.get(&session) else {
+            return Err(Refusal::unproven("open a session first"));
+        };
+        let Some((identity, key)) = holder.identity.clone().zip(holder.key) else {
+            return Err(Refusal::forbidden(
+                "an anonymous session claims nothing: open with a key",
+            ));
+        };
+        let full =
+            holder.held.len() >= OBJECTS_PER_SESSION_MAX && !holder.held.contains(&claim.url);
+        if full {
+            let desc = format!("a session holds at most {OBJECTS_PER_SESSION_MAX} objects");
+            return Err(Refusal::too_many(desc));
+        }
+        let id = claim.url.id();
+        match claim.nonce.as_deref().map(decode_bytes::<16>) {
+            Some(Some(nonce)) if key.mint(&nonce) == id => Ok(identity),
+            Some(_) => Err(Refusal::forbidden(
+                "field `body.claim.nonce`: the object's id is not minted from it and your key",
+            )),
+            None if looks_minted(id) => Err(Refusal::forbidden(
+                "field `body.claim.nonce` must be there: the object's id has the form of a minted one",
+            )),
+            None => Ok(identity),
+        }
+    }
+
+    /// The position that the claim continues from; `None` when it starts afresh (§8).
+    fn base(
+        &self,
+        claim: &Claim,
+        position: Option<Position>,
+        clock: u64,
+    ) -> Result<Option<Position>, Refusal> {
+        let base = match (claim.base, position) {
+            (Some(Some(base)), _) => base,
+            (Some(None), _) | (None, None) => return Ok(None),
+            (None, Some(position)) => return Err(diverged(None, position)),
+        };
+        if base.epoch > clock.saturating_add(EPOCH_AHEAD_MS) {
+            return Err(Refusal::malformed(format!(
+                "field `body.claim.base`: epoch {} is from the future",
+                base.epoch
+            )));
+        }
+        match position {
+            Some(position) if base.epoch != position.epoch || base < position => {
+                Err(diverged(Some(base), position))
+            }
+            _ => Ok(Some(base)),
+        }
+    }
+
+    fn hold(
+        &mut self,
+        session: SessionId,
+        url: &Address,
+        record: Record,
+        before: Option<SessionId>,
+        now: Time,
+    ) -> Result<Claimed, Refusal> {
+        self.adopt(session, record.reporter.as_str())?;
+        let claimed = claimed(&record);
+        if let Some(loser) = before.filter(|before| *before != session) {
+            self.superseded(loser, url, record.epoch);
+        }
+        let Some(object) = self.object_at(url) else {
+            return Err(Refusal::away(
+                Retry::Seconds(30),
+                "this node keeps no more objects",
+            ));
+        };
+        object.record = Some(record);
+        object.holder = Some(session);
+        object.away_since = None;
+        object.last_commit = now;
+        if !std::mem::replace(&mut object.quiet_armed, true) {
+            self.timers
+                .insert((now.plus_ms(QUIET_MS), Timer::Quiet(url.clone())));
+        }
+        if let Some(holder) = self.sessions.get_mut(&session) {
+            holder.held.insert(url.clone());
+        }
+        Ok(claimed)
+    }
+
+    /// Tells a session that another has taken `url` from it, and its askers to ask again.
+    fn superseded(&mut self, loser: SessionId, url: &Address, epoch: u64) {
+        self.unanswered_by(loser, Some(url));
+        let Some(session) = self.sessions.get_mut(&loser) else {
+            return;
+        };
+        session.held.remove(url);
+        let Some(connection) = session.connection else {
+            return;
+        };
+        let to = session.runtime.resource("sm");
+        let method = "superseded".to_owned();
+        let body = Execute {
+            method,
+            params: (url.clone(), epoch),
+        };
+        let from = Address::subscription_manager(&self.domain);
+        let text = encode("null", Type::Execute, from.as_str(), &to, &body);
+        self.outbox.push_back(Output::Send(connection, text));
+    }
+
+    /// What follows the 200: readers hear of it, and who waited is served.
+    pub(super) fn after_claim(&mut self, url: &Address) {
+        self.end_ungranted_routes(url);
+        self.publish_head(url);
+        self.forward_waiting(url);
+    }
+}
+
+fn claimed(record: &Record) -> Claimed {
+    Claimed {
+        code: 200,
+        epoch: record.epoch,
+        position: record.position,
+        access: record.access.clone(),
+        cache: false,
+    }
+}
+
+fn diverged(base: Option<Position>, position: Position) -> Refusal {
+    let yours = base.map_or_else(|| "no copy".to_owned(), |base| base.to_string());
+    Refusal::conflict(format!(
+        "diverged: the last commit here is {position}, yours is {yours}; catch up, or discard"
+    ))
+}

@@ -1,0 +1,345 @@
+//! The Message Node (protocol.md §2–§8): who is connected, who may write and read which object, and
+//! where a frame goes. No sockets here: a driver hands in frames and performs what comes out.
+//!
+//! A frame is first judged by [`admission`], the one place that says whether it may in and who gets
+//! it; only then does anything change.
+
+mod admission;
+mod claim;
+mod object;
+mod request;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::address::Address;
+use crate::entropy::Entropy;
+use crate::error::Refusal;
+use crate::limits::QUIET_MS;
+use crate::message::{Header, Type, encode};
+use crate::stream::Position;
+use crate::time::Time;
+use admission::{Passage, Service};
+use object::Object;
+use request::{Ask, Pending};
+use session::{Connection, Session, SessionId};
+
+/// A connection, as its driver numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What a driver tells the node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody connected.
+    Connected(ConnectionId),
+    /// A connection sent a frame.
+    Received(ConnectionId, Arc<str>),
+    /// A connection is gone, for whatever reason.
+    Lost(ConnectionId),
+    /// The time of [`Node::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What a driver does for the node, in this order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send one frame to one connection.
+    Send(ConnectionId, String),
+    /// Send the same frame to all of these connections.
+    Publish(Arc<Vec<ConnectionId>>, Arc<str>),
+    /// Send what waits and close with this code, for this reason.
+    Close(ConnectionId, u16, &'static str),
+}
+
+/// What the node has done since it started, for its operator.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Frames received.
+    pub frames: u64,
+    /// Commits forwarded.
+    pub commits: u64,
+    /// Commits and heads sent to a reader: one for each.
+    pub deliveries: u64,
+    /// Sessions opened or continued.
+    pub opened: u64,
+    /// Refusals, by code.
+    pub refused: BTreeMap<u16, u64>,
+    /// Answers that nobody waited for.
+    pub answers_dropped: u64,
+}
+
+/// What the node holds now, for its operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Connections.
+    pub connections: usize,
+    /// Sessions, those in their grace time included.
+    pub sessions: usize,
+    /// Objects that are claimed or waited for.
+    pub objects: usize,
+    /// Routes of readers that are connected.
+    pub routes: usize,
+    /// Requests without a final answer.
+    pub unanswered: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Grace(SessionId),
+    Quiet(Address),
+}
+
+/// The state of one Message Node.
+#[derive(Debug)]
+pub struct Node {
+    domain: String,
+    started: Time,
+    entropy: Entropy,
+    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Session>,
+    sessions_made: u64,
+    runtimes: BTreeMap<Address, SessionId>,
+    hyperties: BTreeMap<Address, SessionId>,
+    objects: BTreeMap<Address, Object>,
+    pending: BTreeMap<Ask, Pending>,
+    timers: BTreeSet<(Time, Timer)>,
+    outbox: VecDeque<Output>,
+    counters: Counters,
+}
+
+impl Node {
+    /// A node that serves `domain`. `seed` must come from the operating system outside of tests.
+    #[must_use]
+    pub fn new(domain: impl Into<String>, seed: [u8; 32], now: Time) -> Self {
+        Self {
+            domain: domain.into(),
+            started: now,
+            entropy: Entropy::new(seed),
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            sessions_made: 0,
+            runtimes: BTreeMap::new(),
+            hyperties: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            outbox: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The domain this node serves.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Takes `input`. Afterwards [`Node::poll_output`] must be drained.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        match input {
+            Input::Connected(connection) => {
+                self.connections.insert(connection, Connection::default());
+            }
+            Input::Received(connection, text) => self.received(connection, &text, now),
+            Input::Lost(connection) => self.lost(connection, now),
+            Input::Timeout => self.timeout(now),
+        }
+    }
+
+    /// The next thing to do, `None` when there is nothing before the next input.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+
+    /// When to hand in [`Input::Timeout`]; may change with every input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is held now. Costs a pass over the objects.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            objects: self.objects.len(),
+            routes: self
+                .objects
+                .values()
+                .map(|object| object.routes.connections().len())
+                .sum(),
+            unanswered: self
+                .sessions
+                .values()
+                .map(|session| session.asked.len())
+                .sum(),
+        }
+    }
+
+    fn received(&mut self, connection: ConnectionId, text: &Arc<str>, now: Time) {
+        self.counters.frames += 1;
+        let Some(session) = self.connections.get(&connection).map(|known| known.session) else {
+            return;
+        };
+        let header = match Header::peek(text) {
+            Ok(header) => header,
+            Err(malformed) => {
+                let to = malformed.from.unwrap_or_default();
+                let node = format!("domain://msg-node.{}", self.domain);
+                self.count(&malformed.refusal);
+                self.send(connection, &malformed.id, &node, &to, &malformed.refusal);
+                return;
+            }
+        };
+        let judged = match session {
+            Some(session) => self
+                .admit(session, &header)
+                .and_then(|passage| self.adopt(session, &header.from).map(|()| passage)),
+            None => Self::admit_stranger(&header),
+        };
+        let done = judged.and_then(|passage| match (passage, session) {
+            (Passage::Publish(object, position), _) => {
+                self.publish(object.as_str(), position, text, now);
+                Ok(())
+            }
+            (Passage::Answer(ask), _) => {
+                self.answer(&ask, &header, text);
+                Ok(())
+            }
+            (Passage::Forward(request), _) => self.ask(*request),
+            (Passage::Serve(Service::Open), _) => self.open(connection, &header, now),
+            (Passage::Serve(service), Some(session)) => {
+                self.serve(service, session, connection, &header, now)
+            }
+            (Passage::Serve(_) | Passage::Drop, _) => {
+                self.counters.answers_dropped += 1;
+                Ok(())
+            }
+        });
+        if let Err(refusal) = done {
+            self.count(&refusal);
+            if header.kind != Type::Response {
+                self.send(connection, header.id, &header.to, &header.from, &refusal);
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        service: Service,
+        session: SessionId,
+        connection: ConnectionId,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        match service {
+            Service::Open => Ok(()),
+            Service::Ping => {
+                let ok = crate::message::body::OK;
+                self.send(connection, header.id, &header.to, &header.from, &ok);
+                Ok(())
+            }
+            Service::Close => {
+                self.end_session(session, now);
+                self.outbox
+                    .push_back(Output::Close(connection, 1000, "closed"));
+                Ok(())
+            }
+            Service::Claim(claim) => {
+                let claimed = self.claim(session, &claim, now)?;
+                self.send(connection, header.id, &header.to, &header.from, &claimed);
+                self.after_claim(&claim.url);
+                Ok(())
+            }
+            Service::Unsubscribe(object, hyperty) => {
+                self.unsubscribe(session, &object, &hyperty);
+                let ok = crate::message::body::OK;
+                self.send(connection, header.id, &header.to, &header.from, &ok);
+                Ok(())
+            }
+        }
+    }
+
+    /// The way of a commit: everything was checked, the bytes go on as they came.
+    fn publish(&mut self, url: &str, position: Position, text: &Arc<str>, now: Time) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        object.moved_to(position, now);
+        if !object.quiet_armed {
+            object.quiet_armed = true;
+            self.timers
+                .insert((now.plus_ms(QUIET_MS), Timer::Quiet(object.url.clone())));
+        }
+        let to = object.routes.connections();
+        self.counters.commits += 1;
+        self.counters.deliveries += to.len() as u64;
+        if !to.is_empty() {
+            self.outbox
+                .push_back(Output::Publish(Arc::clone(to), Arc::clone(text)));
+        }
+    }
+
+    /// Tells every reader where the object stands.
+    fn publish_head(&mut self, url: &Address) {
+        let Some(object) = self.objects.get(url) else {
+            return;
+        };
+        let Some(head) = object.head() else { return };
+        let to = object.routes.connections();
+        if to.is_empty() {
+            return;
+        }
+        self.counters.deliveries += to.len() as u64;
+        let changes = url.resource("changes");
+        let text = encode("null", Type::Update, url.as_str(), &changes, &head);
+        self.outbox
+            .push_back(Output::Publish(Arc::clone(to), text.into()));
+    }
+
+    fn timeout(&mut self, now: Time) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            match self.timers.pop_first() {
+                Some((_, Timer::Grace(session))) => self.grace_over(session, now),
+                Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
+                None => break,
+            }
+        }
+    }
+
+    fn quiet(&mut self, url: &Address, now: Time) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        let due = object.last_commit.plus_ms(QUIET_MS);
+        if due > now {
+            self.timers.insert((due, Timer::Quiet(url.clone())));
+        } else {
+            object.quiet_armed = false;
+            self.publish_head(url);
+        }
+    }
+
+    fn count(&mut self, refusal: &Refusal) {
+        *self.counters.refused.entry(refusal.code).or_default() += 1;
+    }
+
+    fn send(&mut self, to: ConnectionId, id: &str, from: &str, asker: &str, body: &impl Serialize) {
+        let text = encode(id, Type::Response, from, asker, body);
+        self.outbox.push_back(Output::Send(to, text));
+    }
+}

@@ -1,0 +1,241 @@
+//! One object as the node knows it: its claim record, its readers' routes, and who waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::request::Request;
+use super::session::SessionId;
+use super::{ConnectionId, Node};
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::identity::Identity;
+use crate::limits::{OBJECTS_MAX, OBJECTS_PER_SESSION_MAX};
+use crate::message::body::Access;
+use crate::stream::{Head, Position};
+use crate::time::Time;
+
+/// An object that is claimed, or waited for.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) url: Address,
+    pub(super) record: Option<Record>,
+    /// The session that may write, live or in its grace time.
+    pub(super) holder: Option<SessionId>,
+    /// Since when the holder is not connected.
+    pub(super) away_since: Option<Time>,
+    pub(super) routes: Routes,
+    /// Requests that wait for a Reporter; bounded together with `asked`.
+    pub(super) waiting: VecDeque<Request>,
+    /// Requests forwarded to the Reporter and not answered.
+    pub(super) asked: usize,
+    pub(super) last_commit: Time,
+    /// Whether a quiet head is due some time.
+    pub(super) quiet_armed: bool,
+}
+
+/// What the node remembers of a claim when its holder is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    /// The identities that may claim.
+    pub(super) owners: BTreeSet<Identity>,
+    pub(super) epoch: u64,
+    /// The position of the last commit forwarded.
+    pub(super) position: Position,
+    /// The position that the claim continues from: ahead of `position` while commits are missing.
+    pub(super) base: Position,
+    pub(super) access: Access,
+    pub(super) reporter: Address,
+}
+
+impl Record {
+    /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter.
+    pub(super) fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
+        let owner = identity.is_some_and(|identity| self.owners.contains(identity));
+        self.access
+            .decides(hyperty, identity)
+            .or(owner.then_some(true))
+    }
+}
+
+impl Object {
+    fn new(url: Address) -> Self {
+        Self {
+            url,
+            record: None,
+            holder: None,
+            away_since: None,
+            routes: Routes::default(),
+            waiting: VecDeque::new(),
+            asked: 0,
+            last_commit: Time::default(),
+            quiet_armed: false,
+        }
+    }
+
+    pub(super) fn moved_to(&mut self, position: Position, now: Time) {
+        self.last_commit = now;
+        if let Some(record) = &mut self.record {
+            record.position = position;
+        }
+    }
+
+    /// Where the object stands: what the claim promises while its holder lives, what the node has
+    /// seen itself otherwise (§4).
+    pub(super) fn head(&self) -> Option<Head> {
+        let record = self.record.as_ref()?;
+        let live = self.holder.is_some() && self.away_since.is_none();
+        Some(Head {
+            epoch: record.epoch,
+            position: if live {
+                record.position.max(record.base)
+            } else {
+                record.position
+            },
+            reporter: record.reporter.clone(),
+            live,
+            since: self.away_since.map(Time::rfc3339),
+            hash: None,
+        })
+    }
+}
+
+/// Who reads an object. A route belongs to a session and lives while one of its hyperties reads.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    hyperties: BTreeMap<SessionId, BTreeSet<Address>>,
+    /// The routes' connections, shared with the frame that is on its way to them.
+    connections: Arc<Vec<ConnectionId>>,
+}
+
+impl Routes {
+    pub(super) const fn connections(&self) -> &Arc<Vec<ConnectionId>> {
+        &self.connections
+    }
+
+    fn start(&mut self, session: SessionId, hyperty: Address, connection: Option<ConnectionId>) {
+        let known = self.hyperties.contains_key(&session);
+        self.hyperties.entry(session).or_default().insert(hyperty);
+        if !known && let Some(connection) = connection {
+            self.connect(connection);
+        }
+    }
+
+    pub(super) fn connect(&mut self, connection: ConnectionId) {
+        Arc::make_mut(&mut self.connections).push(connection);
+    }
+
+    /// The connection gets nothing any more, the route stays.
+    pub(super) fn disconnect(&mut self, connection: ConnectionId) {
+        if let Some(index) = self.connections.iter().position(|one| *one == connection) {
+            Arc::make_mut(&mut self.connections).swap_remove(index);
+        }
+    }
+
+    /// Ends the reading of one hyperty; says whether the session's route ended with it.
+    fn end(&mut self, session: SessionId, hyperty: &Address) -> bool {
+        let Some(hyperties) = self.hyperties.get_mut(&session) else {
+            return false;
+        };
+        hyperties.remove(hyperty);
+        hyperties.is_empty() && self.hyperties.remove(&session).is_some()
+    }
+
+    pub(super) fn end_all(&mut self, session: SessionId) {
+        self.hyperties.remove(&session);
+    }
+
+    /// The reading hyperties that `keep` does not let go on, with their sessions.
+    fn without(&self, keep: impl Fn(SessionId, &Address) -> bool) -> Vec<(SessionId, Address)> {
+        let all = self.hyperties.iter();
+        all.flat_map(|(session, hyperties)| hyperties.iter().map(|hyperty| (*session, hyperty)))
+            .filter(|(session, hyperty)| !keep(*session, hyperty))
+            .map(|(session, hyperty)| (session, hyperty.clone()))
+            .collect()
+    }
+}
+
+impl Node {
+    /// The object at `url`, made if need be; `None` when the node keeps no more.
+    pub(super) fn object_at(&mut self, url: &Address) -> Option<&mut Object> {
+        if !self.objects.contains_key(url) && self.objects.len() >= OBJECTS_MAX {
+            return None;
+        }
+        Some(
+            self.objects
+                .entry(url.clone())
+                .or_insert_with(|| Object::new(url.clone())),
+        )
+    }
+
+    /// Starts the route of `hyperty`, deciding once more: what was granted may be denied by now.
+    pub(super) fn start_route(
+        &mut self,
+        url: Address,
+        session: SessionId,
+        hyperty: Address,
+    ) -> Result<(), Refusal> {
+        let Some(reader) = self.sessions.get_mut(&session) else {
+            return Ok(());
+        };
+        let gone = || Refusal::away(Retry::Now, "its claim has ended: ask again");
+        let object = self.objects.get_mut(&url).ok_or_else(gone)?;
+        let record = object.record.as_ref().ok_or_else(gone)?;
+        if record.decides(hyperty.as_str(), reader.identity.as_ref()) == Some(false) {
+            return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
+        }
+        if !reader.observed.contains(&url) && reader.observed.len() >= OBJECTS_PER_SESSION_MAX {
+            let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
+            return Err(Refusal::too_many(desc));
+        }
+        reader.observed.insert(url);
+        object.routes.start(session, hyperty, reader.connection);
+        Ok(())
+    }
+
+    /// Ends the route of `hyperty`.
+    pub(super) fn unsubscribe(&mut self, session: SessionId, url: &Address, hyperty: &Address) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        if object.routes.end(session, hyperty)
+            && let Some(reader) = self.sessions.get_mut(&session)
+        {
+            reader.observed.remove(url);
+            if let Some(connection) = reader.connection {
+                object.routes.disconnect(connection);
+            }
+        }
+        self.forget_if_empty(Some(url));
+    }
+
+    /// A record changed hands: whoever it does not let read goes (§5: a claim makes every ungranted
+    /// route pending).
+    pub(super) fn end_ungranted_routes(&mut self, url: &Address) {
+        let Some(object) = self.objects.get(url) else {
+            return;
+        };
+        let Some(record) = &object.record else { return };
+        let ungranted = object.routes.without(|session, hyperty| {
+            let identity = self
+                .sessions
+                .get(&session)
+                .and_then(|reader| reader.identity.as_ref());
+            record.decides(hyperty.as_str(), identity) == Some(true)
+        });
+        for (session, hyperty) in ungranted {
+            self.unsubscribe(session, url, &hyperty);
+        }
+    }
+
+    /// Forgets an object that is neither claimed nor waited for.
+    pub(super) fn forget_if_empty(&mut self, url: Option<&Address>) {
+        let Some(url) = url else { return };
+        let empty = self
+            .objects
+            .get(url)
+            .is_some_and(|object| object.record.is_none() && object.waiting.is_empty());
+        if empty {
+            self.objects.remove(url);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::session::SessionId;
+use super::{Node, Output};
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::identity::Identity;
+use crate::limits::{UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
+use crate::message::body::Code;
+use crate::message::{Header, decode, encode};
+
+/// What a request is known by: who asks, and the id as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ask {
+    pub(super) from: String,
+    pub(super) id: String,
+}
+
+/// What the asker gets with a 200.
+#[derive(Clone, Debug)]
+pub(super) enum Wanted {
+    /// The answer and nothing else.
+    Answer,
+    /// The object's content.
+    Content,
+    /// The object's content and from then on its commits.
+    Route { hyperty: Address, hold: bool },
+}
+
+/// A request that was let in.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) ask: Ask,
+    pub(super) asker: SessionId,
+    pub(super) to: String,
+    pub(super) object: Option<Address>,
+    pub(super) wanted: Wanted,
+    /// The whole message, with the asker's identity as this node states it.
+    text: String,
+}
+
+/// A request that was forwarded and has no final answer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) request: Request,
+    pub(super) asked_of: SessionId,
+}
+
+impl Request {
+    /// The request of `header`, stamped with `identity` in place of whatever it said itself (§3).
+    pub(super) fn stamped(
+        asker: SessionId,
+        header: &Header<'_>,
+        object: Option<Address>,
+        wanted: Wanted,
+        identity: Option<&Identity>,
+    ) -> Result<Self, Refusal> {
+        if header.id == "null" {
+            return Err(Refusal::malformed(
+                "field `id` must be there: a request is answered by it",
+            ));
+        }
+        let mut body: BTreeMap<String, Box<RawValue>> = decode(header.body)?;
+        body.remove("identity");
+        if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
+            body.insert("identity".to_owned(), stamp);
+        }
+        Ok(Self {
+            ask: Ask {
+                from: header.from.as_ref().into(),
+                id: header.id.into(),
+            },
+            asker,
+            to: header.to.as_ref().into(),
+            object,
+            wanted,
+            text: encode(header.id, header.kind, &header.from, &header.to, &body),
+        })
+    }
+}
+
+impl Node {
+    /// Forwards `request`, or lets it wait for who is away and will come back.
+    pub(super) fn ask(&mut self, request: Request) -> Result<(), Refusal> {
+        if let Wanted::Route { hyperty, .. } = &request.wanted {
+            self.adopt(request.asker, hyperty.as_str())?;
+        }
+        let Some(asker) = self.sessions.get_mut(&request.asker) else {
+            return Ok(());
+        };
+        if asker.asked.len() >= UNANSWERED_PER_ASKER_MAX {
+            return Err(Refusal::too_many(format!(
+                "{UNANSWERED_PER_ASKER_MAX} of your requests are unanswered: wait for one"
+            )));
+        }
+        if let Some(url) = &request.object
+            && self.objects.get(url).is_some_and(|object| {
+                object.asked + object.waiting.len() >= UNANSWERED_PER_OBJECT_MAX
+            })
+        {
+            return Err(Refusal::too_many(format!(
+                "{UNANSWERED_PER_OBJECT_MAX} requests for `{url}` are unanswered: try again later"
+            )));
+        }
+        if asker.asked.contains_key(&request.ask) {
+            return Err(Refusal::malformed(
+                "field `id`: a request with it is not answered yet",
+            ));
+        }
+        asker
+            .asked
+            .insert(request.ask.clone(), request.object.clone());
+        self.forward(request);
+        Ok(())
+    }
+
+    /// Sends a counted request to who answers it; lets it wait, or answers 503, when that is nobody.
+    pub(super) fn forward(&mut self, request: Request) {
+        let answers = match &request.object {
+            Some(url) => self.objects.get(url).and_then(|object| object.holder),
+            None => self.owner(&request.to),
+        };
+        let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
+        match (answers, connection) {
+            (Some(session), Some(connection)) => {
+                self.outbox
+                    .push_back(Output::Send(connection, request.text.clone()));
+                if let Some(object) = request
+                    .object
+                    .as_ref()
+                    .and_then(|url| self.objects.get_mut(url))
+                {
+                    object.asked += 1;
+                }
+                if let Some(answering) = self.sessions.get_mut(&session) {
+                    answering.answering.insert(request.ask.clone());
+                }
+                let ask = request.ask.clone();
+                self.pending.insert(
+                    ask,
+                    Pending {
+                        request,
+                        asked_of: session,
+                    },
+                );
+            }
+            (answers, None) => self.wait(request, answers.is_some()),
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// Lets `request` wait at its object for a Reporter in its grace time, or for any when it holds.
+    fn wait(&mut self, request: Request, in_grace: bool) {
+        let holds = matches!(request.wanted, Wanted::Route { hold: true, .. });
+        let Some(url) = request.object.clone().filter(|_| in_grace || holds) else {
+            let desc = format!("who answers for `{}` is away: try again later", request.to);
+            return self.refuse(request, &Refusal::away(Retry::Seconds(1), desc));
+        };
+        let Some(object) = self.object_at(&url) else {
+            let desc = "this node keeps no more objects".to_owned();
+            return self.refuse(request, &Refusal::away(Retry::Seconds(30), desc));
+        };
+        let claimed = object.record.is_some();
+        if holds {
+            let why = if claimed {
+                "its Reporter is away"
+            } else {
+                "nobody has claimed it yet"
+            };
+            let mut waiting = Refusal::away(Retry::Never, format!("`{url}` is waited for: {why}"));
+            waiting.code = 102;
+            self.tell(&request, &waiting);
+        }
+        if let Some(object) = self.objects.get_mut(&url) {
+            object.waiting.push_back(request);
+        }
+    }
+
+    /// Forwards what waited for the holder of `url`.
+    pub(super) fn forward_waiting(&mut self, url: &Address) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        for request in std::mem::take(&mut object.waiting) {
+            let denied = self.objects.get(url).and_then(|object| {
+                let Wanted::Route { hyperty, .. } = &request.wanted else {
+                    return None;
+                };
+                let identity = self.sessions.get(&request.asker)?.identity.as_ref();
+                object.record.as_ref()?.decides(hyperty.as_str(), identity)
+            });
+            if denied == Some(false) {
+                self.refuse(
+                    request,
+                    &Refusal::forbidden(format!("`{url}` is denied to you")),
+                );
+            } else {
+                self.forward(request);
+            }
+        }
+    }
+
+    /// Passes an answer on. A 200 to a `subscribe` starts the route in the same step, so that the
+    /// reader gets every commit after it and none before (§6.3).
+    pub(super) fn answer(&mut self, ask: &Ask, header: &Header<'_>, text: &str) {
+        let code = match header.decode::<Code>() {
+            Ok(Code { code }) => code,
+            Err(_) => 500,
+        };
+        if (100..200).contains(&code) {
+            if let Some(pending) = self.pending.get(ask) {
+                self.pass(pending.request.asker, text);
+            }
+            return;
+        }
+        let Some(Pending { request, .. }) = self.take_pending(ask) else {
+            return;
+        };
+        match (&request.object, &request.wanted) {
+            (Some(url), Wanted::Route { hyperty, .. }) if code == 200 => {
+                match self.start_route(url.clone(), request.asker, hyperty.clone()) {
+                    Ok(()) => self.pass_answer(&request, text),
+                    Err(refusal) => self.refuse(request, &refusal),
+                }
+            }
+            _ => self.pass_answer(&request, text),
+        }
+    }
+
+    fn pass_answer(&mut self, request: &Request, text: &str) {
+        self.pass(request.asker, text);
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker.asked.remove(&request.ask);
+        }
+    }
+
+    fn pass(&mut self, asker: SessionId, text: &str) {
+        if let Some(connection) = self.sessions.get(&asker).and_then(|asker| asker.connection) {
+            self.outbox
+                .push_back(Output::Send(connection, text.to_owned()));
+        }
+    }
+
+    /// Answers `request` with a refusal of this node's own.
+    pub(super) fn refuse(&mut self, request: Request, refusal: &Refusal) {
+        self.count(refusal);
+        self.tell(&request, refusal);
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker.asked.remove(&request.ask);
+        }
+    }
+
+    fn tell(&mut self, request: &Request, refusal: &Refusal) {
+        if let Some(connection) = self.sessions.get(&request.asker).and_then(|s| s.connection) {
+            self.send(
+                connection,
+                &request.ask.id,
+                &request.to,
+                &request.ask.from,
+                refusal,
+            );
+        }
+    }
+
+    fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
+        let pending = self.pending.remove(ask)?;
+        if let Some(answering) = self.sessions.get_mut(&pending.asked_of) {
+            answering.answering.remove(ask);
+        }
+        if let Some(object) = pending
+            .request
+            .object
+            .as_ref()
+            .and_then(|url| self.objects.get_mut(url))
+        {
+            object.asked -= 1;
+        }
+        Some(pending)
+    }
+
+    /// Who was asked is gone, or no longer holds the object: its askers are told to ask again (§2).
+    pub(super) fn unanswered_by(&mut self, session: SessionId, object: Option<&Address>) {
+        let Some(answering) = self.sessions.get(&session) else {
+            return;
+        };
+        for ask in answering.answering.clone() {
+            let concerned = object.is_none()
+                || self
+                    .pending
+                    .get(&ask)
+                    .is_some_and(|p| p.request.object.as_ref() == object);
+            if concerned && let Some(Pending { request, .. }) = self.take_pending(&ask) {
+                let desc = format!("who answers for `{}` went away: ask again", request.to);
+                self.refuse(request, &Refusal::away(Retry::Now, desc));
+            }
+        }
+    }
+
+    /// Who asked is gone: nobody waits for the answers.
+    pub(super) fn forget_asked_by(&mut self, session: SessionId) {
+        let Some(asker) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        for (ask, url) in std::mem::take(&mut asker.asked) {
+            if self.take_pending(&ask).is_none()
+                && let Some(object) = url.as_ref().and_then(|url| self.objects.get_mut(url))
+            {
+                object.waiting.retain(|request| request.ask != ask);
+                self.forget_if_empty(url.as_ref());
+            }
+        }
+    }
+
+    /// The holder of `url` will not come back: only those who hold go on waiting.
+    pub(super) fn refuse_waiting(&mut self, url: &Address) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        for request in std::mem::take(&mut object.waiting) {
+            self.wait(request, false);
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Sessions (protocol.md §3): who is at the other end, proved by signature, and what it has while
+//! its socket lives and for a grace time after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::request::Ask;
+use super::{ConnectionId, Node, Output, Timer};
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::identity::{Identity, PublicKey, decode_bytes, encode_bytes, looks_minted};
+use crate::limits::{CHALLENGE_MS, GRACE_MS, HYPERTIES_PER_SESSION_MAX};
+use crate::message::body::{Challenge, Open, Opened};
+use crate::message::{Header, Type};
+use crate::time::Time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SessionId(u64);
+
+/// A socket, and the session opened on it.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    pub(super) session: Option<SessionId>,
+    /// The challenge that waits for its signature on this socket.
+    challenge: Option<(String, Time)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) runtime: Address,
+    token: String,
+    /// None for an anonymous session.
+    pub(super) identity: Option<Identity>,
+    pub(super) key: Option<PublicKey>,
+    pub(super) connection: Option<ConnectionId>,
+    /// When it lost its last socket.
+    lost_at: Option<Time>,
+    hyperties: BTreeSet<Address>,
+    /// Objects it may write.
+    pub(super) held: BTreeSet<Address>,
+    /// Objects it reads.
+    pub(super) observed: BTreeSet<Address>,
+    /// Its requests without a final answer, and the object each is about.
+    pub(super) asked: BTreeMap<Ask, Option<Address>>,
+    /// Requests forwarded to it that it has not answered.
+    pub(super) answering: BTreeSet<Ask>,
+}
+
+impl Node {
+    /// `open` and `re-open`: a challenge first, then the session.
+    pub(super) fn open(
+        &mut self,
+        connection: ConnectionId,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let body: Open = header.decode()?;
+        let (runtime, token) = opened_from(header)?;
+        let key = self.bound_key(&runtime, &body)?;
+        if let Some(key) = &key {
+            let Some(signature) = &body.signature else {
+                self.challenge(connection, header, now);
+                return Ok(());
+            };
+            let known = self.connections.get_mut(&connection);
+            let challenge = known.and_then(|known| known.challenge.take());
+            let Some((challenge, _)) = challenge.filter(|(_, until)| *until >= now) else {
+                return Err(Refusal::unproven(
+                    "there is no challenge to answer on this connection: send `open` without signature",
+                ));
+            };
+            if !key.proves(&self.domain, runtime.as_str(), &challenge, signature) {
+                return Err(Refusal::forbidden(
+                    "field `body.signature` does not sign this domain, runtime and challenge (§3)",
+                ));
+            }
+        }
+        let continued = token.and_then(|token| {
+            let id = *self.runtimes.get(&runtime)?;
+            (self.sessions.get(&id)?.token == token).then_some(id)
+        });
+        self.counters.opened += 1;
+        match continued {
+            Some(id) => self.continue_session(id, connection, header),
+            None => self.start_session(runtime, key, connection, header, token.is_some(), now),
+        }
+        Ok(())
+    }
+
+    /// The key that `runtime` is opened with, when it may be: ids minted from a key need that key,
+    /// and a runtime URL stays with the identity that opened it.
+    fn bound_key(&self, runtime: &Address, body: &Open) -> Result<Option<PublicKey>, Refusal> {
+        let key = match &body.public_key {
+            None => None,
+            Some(text) => Some(PublicKey::parse(text).ok_or_else(|| {
+                Refusal::malformed("field `body.publicKey` must be an Ed25519 key in base64url")
+            })?),
+        };
+        let nonce = body.nonce.as_deref().map(|nonce| {
+            decode_bytes::<16>(nonce).ok_or_else(|| {
+                Refusal::malformed("field `body.nonce` must be 16 bytes in base64url")
+            })
+        });
+        let minted = match (&key, nonce.transpose()?) {
+            (Some(key), Some(nonce)) => Some(key.mint(&nonce)),
+            _ => None,
+        };
+        let wrong = match &minted {
+            Some(minted) => minted != runtime.id(),
+            None => looks_minted(runtime.id()),
+        };
+        if wrong {
+            return Err(Refusal::forbidden(
+                "field `from`: the runtime's id must be minted from `body.publicKey` and `body.nonce`",
+            ));
+        }
+        let bound = self
+            .runtimes
+            .get(runtime)
+            .and_then(|id| self.sessions.get(id));
+        match bound {
+            Some(session) if session.key != key => Err(Refusal::forbidden(format!(
+                "field `from`: `{runtime}` is bound to another identity"
+            ))),
+            _ => Ok(key),
+        }
+    }
+
+    fn challenge(&mut self, connection: ConnectionId, header: &Header<'_>, now: Time) {
+        let challenge = encode_bytes(&self.entropy.nonce());
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.challenge = Some((challenge.clone(), now.plus_ms(CHALLENGE_MS)));
+        }
+        let desc = "sign the challenge and send `open` again with `signature`".to_owned();
+        let body = Challenge {
+            code: 401,
+            challenge,
+            desc,
+        };
+        self.send(connection, header.id, &header.to, &header.from, &body);
+    }
+
+    fn start_session(
+        &mut self,
+        runtime: Address,
+        key: Option<PublicKey>,
+        connection: ConnectionId,
+        header: &Header<'_>,
+        fresh: bool,
+        now: Time,
+    ) {
+        if let Some(earlier) = self.runtimes.get(&runtime).copied() {
+            self.supersede_socket(earlier);
+            self.end_session(earlier, now);
+        }
+        self.sessions_made += 1;
+        let id = SessionId(self.sessions_made);
+        let token = encode_bytes(&self.entropy.nonce());
+        let session = Session {
+            runtime: runtime.clone(),
+            token: token.clone(),
+            identity: key.map(|key| key.identity()),
+            key,
+            connection: Some(connection),
+            lost_at: None,
+            hyperties: BTreeSet::new(),
+            held: BTreeSet::new(),
+            observed: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            answering: BTreeSet::new(),
+        };
+        self.sessions.insert(id, session);
+        self.runtimes.insert(runtime, id);
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.session = Some(id);
+        }
+        let body = Opened {
+            code: 200,
+            runtime_token: token,
+            fresh,
+            ..Opened::default()
+        };
+        self.send(connection, header.id, &header.to, &header.from, &body);
+    }
+
+    /// A `re-open`: the session goes on, on a new socket; the old one, if it lives, is superseded.
+    fn continue_session(&mut self, id: SessionId, connection: ConnectionId, header: &Header<'_>) {
+        self.supersede_socket(id);
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.connection = Some(connection);
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.session = Some(id);
+        }
+        let (held, observed) = (session.held.clone(), session.observed.clone());
+        let runtime_token = session.token.clone();
+        let mut body = Opened {
+            code: 200,
+            runtime_token,
+            ..Opened::default()
+        };
+        for url in &held {
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            object.away_since = None;
+            body.claims.extend(
+                object
+                    .record
+                    .as_ref()
+                    .map(|record| (url.clone(), record.position)),
+            );
+        }
+        for url in &observed {
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            object.routes.connect(connection);
+            body.heads
+                .extend(object.head().map(|head| (url.clone(), head)));
+        }
+        self.send(connection, header.id, &header.to, &header.from, &body);
+        for url in &held {
+            self.publish_head(url);
+            self.forward_waiting(url);
+        }
+    }
+
+    fn supersede_socket(&mut self, id: SessionId) {
+        if let Some(old) = self
+            .sessions
+            .get(&id)
+            .and_then(|session| session.connection)
+        {
+            self.disconnect(id, old);
+            self.outbox
+                .push_back(Output::Close(old, 4001, "superseded by a newer connection"));
+        }
+    }
+
+    /// The driver lost a connection.
+    pub(super) fn lost(&mut self, connection: ConnectionId, now: Time) {
+        let Some(known) = self.connections.remove(&connection) else {
+            return;
+        };
+        let Some(id) = known.session else { return };
+        if self
+            .sessions
+            .get(&id)
+            .is_none_or(|session| session.connection != Some(connection))
+        {
+            return;
+        }
+        self.disconnect(id, connection);
+        self.timers
+            .insert((now.plus_ms(GRACE_MS), Timer::Grace(id)));
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.lost_at = Some(now);
+        self.held_goes_away(id, now);
+    }
+
+    /// What a lost socket takes with it: routes rest, and what was under way on it is answered.
+    fn disconnect(&mut self, id: SessionId, connection: ConnectionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.connection = None;
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.session = None;
+        }
+        for url in &session.observed {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.routes.disconnect(connection);
+            }
+        }
+        self.unanswered_by(id, None);
+        self.forget_asked_by(id);
+    }
+
+    fn held_goes_away(&mut self, id: SessionId, now: Time) {
+        let held = self
+            .sessions
+            .get(&id)
+            .map(|session| session.held.clone())
+            .unwrap_or_default();
+        for url in &held {
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            if object.away_since.is_none() {
+                object.away_since = Some(now);
+                self.publish_head(url);
+            }
+        }
+    }
+
+    pub(super) fn grace_over(&mut self, id: SessionId, now: Time) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let over = session.connection.is_none()
+            && session
+                .lost_at
+                .is_some_and(|lost| now.ms_since(lost) >= GRACE_MS);
+        if over {
+            self.end_session(id, now);
+        }
+    }
+
+    /// Ends a session, its claims and its routes.
+    pub(super) fn end_session(&mut self, id: SessionId, now: Time) {
+        self.held_goes_away(id, now);
+        if let Some(connection) = self
+            .sessions
+            .get(&id)
+            .and_then(|session| session.connection)
+        {
+            self.disconnect(id, connection);
+        }
+        let Some(session) = self.sessions.remove(&id) else {
+            return;
+        };
+        self.runtimes.remove(&session.runtime);
+        for hyperty in &session.hyperties {
+            self.hyperties.remove(hyperty);
+        }
+        for url in &session.observed {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.routes.end_all(id);
+            }
+            self.forget_if_empty(Some(url));
+        }
+        for url in &session.held {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.holder = None;
+            }
+            self.refuse_waiting(url);
+        }
+    }
+
+    /// Whether `session` may speak as `address`: it owns it, or it is a hyperty that nobody owns.
+    pub(super) fn may_use(&self, session: SessionId, address: &str) -> bool {
+        match self.owner(address) {
+            Some(owner) => owner == session,
+            None => is_hyperty(address),
+        }
+    }
+
+    /// Makes a hyperty that nobody owns the session's, by first use (§8).
+    pub(super) fn adopt(&mut self, session: SessionId, address: &str) -> Result<(), Refusal> {
+        if !is_hyperty(address) || self.hyperties.contains_key(address) {
+            return Ok(());
+        }
+        let hyperty = Address::parse(address)
+            .map_err(|error| Refusal::malformed(format!("field `from`: {error}")))?;
+        let Some(owner) = self.sessions.get_mut(&session) else {
+            return Ok(());
+        };
+        if owner.hyperties.len() >= HYPERTIES_PER_SESSION_MAX {
+            let desc = format!("a session has at most {HYPERTIES_PER_SESSION_MAX} hyperties");
+            return Err(Refusal::too_many(desc));
+        }
+        owner.hyperties.insert(hyperty.clone());
+        self.hyperties.insert(hyperty, session);
+        Ok(())
+    }
+
+    /// Who owns `address`: a runtime what is under its URL, a hyperty's session the hyperty, and the
+    /// holder an object and its resources.
+    pub(super) fn owner(&self, address: &str) -> Option<SessionId> {
+        if is_hyperty(address) {
+            return self.hyperties.get(address).copied();
+        }
+        let mut prefix = address;
+        loop {
+            let runtime = self.runtimes.get(prefix).copied();
+            let found = runtime.or_else(|| self.objects.get(prefix).and_then(|o| o.holder));
+            if found.is_some() {
+                return found;
+            }
+            prefix = prefix.rsplit_once('/')?.0;
+        }
+    }
+}
+
+fn is_hyperty(address: &str) -> bool {
+    address.starts_with("hyperty://")
+}
+
+/// The runtime that opens, and the token it continues with.
+fn opened_from<'a>(header: &'a Header<'_>) -> Result<(Address, Option<&'a str>), Refusal> {
+    let from = &*header.from;
+    let runtime = |text: &str| {
+        let address = Address::parse(text)
+            .map_err(|error| Refusal::malformed(format!("field `from`: {error}")))?;
+        if matches!(address.scheme(), "hyperty-runtime" | "runtime") && !address.id().is_empty() {
+            Ok(address)
+        } else {
+            Err(Refusal::malformed(format!(
+                "field `from`: `{text}` is no runtime: write hyperty-runtime://<domain>/<id>"
+            )))
+        }
+    };
+    // `re-open` comes from <runtime>/<token>; from a bare runtime URL it is an `open`.
+    let slashes = from.matches('/').count();
+    match from.rsplit_once('/') {
+        Some((bare, token)) if header.kind == Type::ReOpen && slashes > 3 => {
+            Ok((runtime(bare)?, Some(token)))
+        }
+        _ => Ok((runtime(from)?, None)),
+    }
+}

@@ -1,0 +1,340 @@
+//! What an application asks of the runtime: create, write, subscribe, unsubscribe, read.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::requests::Purpose;
+use super::{Backoff, Output, Runtime, Seat};
+use crate::address::{Address, AddressError};
+use crate::error::Refusal;
+use crate::identity::encode_bytes;
+use crate::limits::REQUEST_MS;
+use crate::manager::{Claim, Progress};
+use crate::message::body::Access;
+use crate::object::{Change, Hash, Metadata};
+use crate::stream::{ObserverStream, Position, ReporterStream, WriteError};
+use crate::syncher::{Observer, Reporter, State};
+use crate::time::Time;
+
+/// What is to be created (protocol.md §5).
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// The schema, carried and not yet checked.
+    pub schema: String,
+    /// The initial data: version 0.
+    pub data: Value,
+    /// A name for people.
+    pub name: Option<String>,
+    /// A readable address, first come, first served; `None` has one minted from the runtime's key.
+    pub url: Option<Address>,
+    /// Who may read.
+    pub access: Access,
+    /// Start afresh at an address of one's own, whatever was there.
+    pub discard: bool,
+    /// Take the address from another session of the same identity.
+    pub take: bool,
+}
+
+/// An object as it was at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the object says of itself.
+    pub metadata: Metadata,
+    /// Its data.
+    pub data: Arc<Value>,
+    /// Where its stream stood.
+    pub position: Position,
+    /// The hash of `data`, computed here.
+    pub hash: Hash,
+}
+
+/// Why a call did nothing. It is the caller's to mend.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The initial data cannot be.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The address cannot be.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The object belongs to a domain that this runtime has no node of.
+    #[error("`{url}` is of another domain: this runtime speaks with the node of {domain}")]
+    OtherDomain {
+        /// The object.
+        url: Address,
+        /// The runtime's domain.
+        domain: String,
+    },
+    /// This runtime reports the object already.
+    #[error("`{0}` is reported by this runtime already: use the Reporter that it has")]
+    Reported(Address),
+    /// This hyperty observes the object already.
+    #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
+    Observed(Address),
+}
+
+impl Runtime {
+    /// The hyperty `name` of this runtime.
+    ///
+    /// # Errors
+    /// [`CallError::Address`] when `name` cannot stand in an address.
+    pub fn hyperty(&mut self, name: &str) -> Result<Address, CallError> {
+        let id = format!("{}/{name}", self.url().id());
+        Ok(Address::parse(&format!("hyperty://{}/{id}", self.domain))?)
+    }
+
+    /// Creates an object that `hyperty` reports. It may be written at once; the claim is sent as soon
+    /// as there is a session.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was created then.
+    pub fn create(
+        &mut self,
+        hyperty: &Address,
+        create: Create,
+        now: Time,
+    ) -> Result<Seat, CallError> {
+        let (url, nonce) = match create.url {
+            Some(url) => (self.of_domain(url)?, None),
+            None => {
+                let nonce = self.entropy.nonce();
+                let id = self.key.public().mint(&nonce);
+                let scheme = scheme_of(&create.schema);
+                (
+                    Address::join(scheme, &self.domain, &id),
+                    Some(encode_bytes(&nonce)),
+                )
+            }
+        };
+        if self.manager.claims.contains_key(&url) {
+            return Err(CallError::Reported(url));
+        }
+        let metadata = Metadata {
+            url: url.as_str().to_owned(),
+            schema: Some(create.schema.clone()),
+            name: create.name.clone(),
+            reporter: Some(hyperty.as_str().to_owned()),
+            runtime: Some(self.url().as_str().to_owned()),
+            created: Some(now.rfc3339()),
+            last_modified: Some(now.rfc3339()),
+            status: Some("live".to_owned()),
+            ..Metadata::default()
+        };
+        let stream = ReporterStream::new(metadata, hyperty.clone(), create.data)?;
+        let claim = Claim {
+            reporter: hyperty.clone(),
+            schema: create.schema,
+            name: create.name,
+            nonce,
+            access: create.access,
+            discard: create.discard,
+            take: create.take,
+            progress: Progress::Due,
+            snapshot: false,
+            backoff: Backoff::default(),
+        };
+        self.manager.claims.insert(url.clone(), claim);
+        let syncher = self.synchers.entry(hyperty.clone()).or_default();
+        syncher
+            .reporters
+            .insert(url.clone(), Reporter::new(&url, stream));
+        self.send_due(now);
+        Ok(Seat {
+            hyperty: hyperty.clone(),
+            object: url,
+        })
+    }
+
+    /// Writes on an object as [`ReporterStream::write`] does.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn write(
+        &mut self,
+        seat: &Seat,
+        changes: Vec<Change>,
+        now: Time,
+    ) -> Result<bool, WriteError> {
+        self.writing(seat, |stream| stream.write(changes, now))
+    }
+
+    /// Makes `next` an object's state as [`ReporterStream::replace`] does.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn replace(&mut self, seat: &Seat, next: Value, now: Time) -> Result<bool, WriteError> {
+        self.writing(seat, |stream| stream.replace(next, now))
+    }
+
+    fn writing(
+        &mut self,
+        seat: &Seat,
+        write: impl FnOnce(&mut ReporterStream) -> Result<bool, WriteError>,
+    ) -> Result<bool, WriteError> {
+        let syncher = self.synchers.get_mut(&seat.hyperty);
+        let Some(reporter) = syncher.and_then(|syncher| syncher.reporters.get_mut(&seat.object))
+        else {
+            return Err(WriteError::Closed("its object was let go".to_owned()));
+        };
+        if let State::Closed(refusal) = &reporter.state {
+            return Err(WriteError::Closed(refusal.to_string()));
+        }
+        let changed = write(&mut reporter.stream)?;
+        if changed && reporter.state == State::Live {
+            self.dirty.insert(seat.object.clone());
+        }
+        Ok(changed)
+    }
+
+    /// The stream of an object that a hyperty reports.
+    #[must_use]
+    pub fn reporter(&self, seat: &Seat) -> Option<&ReporterStream> {
+        Some(
+            &self
+                .synchers
+                .get(&seat.hyperty)?
+                .reporters
+                .get(&seat.object)?
+                .stream,
+        )
+    }
+
+    /// The stream of an object that a hyperty observes.
+    #[must_use]
+    pub fn observer(&self, seat: &Seat) -> Option<&ObserverStream> {
+        Some(
+            &self
+                .synchers
+                .get(&seat.hyperty)?
+                .observers
+                .get(&seat.object)?
+                .stream,
+        )
+    }
+
+    /// Makes `hyperty` an Observer of `url`: a snapshot comes, then every commit.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was sent then.
+    pub fn subscribe(
+        &mut self,
+        hyperty: &Address,
+        url: Address,
+        now: Time,
+    ) -> Result<Seat, CallError> {
+        let url = self.of_domain(url)?;
+        let syncher = self.synchers.entry(hyperty.clone()).or_default();
+        if syncher.observers.contains_key(&url) {
+            return Err(CallError::Observed(url));
+        }
+        syncher.observers.insert(url.clone(), Observer::new());
+        self.send_due(now);
+        Ok(Seat {
+            hyperty: hyperty.clone(),
+            object: url,
+        })
+    }
+
+    /// Ends an Observer: its copy stays where it is.
+    pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
+        let syncher = self.synchers.get_mut(&seat.hyperty);
+        let removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
+        if removed.is_some() && self.session.is_live() {
+            self.send_unsubscribe(seat, now);
+        }
+    }
+
+    /// Fetches an object once; the answer comes as [`Output::Read`] with the number returned.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was sent then.
+    pub fn read(&mut self, hyperty: &Address, url: Address, now: Time) -> Result<u64, CallError> {
+        let url = self.of_domain(url)?;
+        self.calls += 1;
+        let call = self.calls;
+        if self.session.is_live() {
+            self.send_read(call, hyperty, &url, now);
+        }
+        self.reads
+            .insert(call, (hyperty.clone(), url, now.plus_ms(REQUEST_MS)));
+        Ok(call)
+    }
+
+    /// Asks to be told, by [`Output::Delivered`] with the number returned, when everything written so
+    /// far has reached the node.
+    pub fn deliver(&mut self, now: Time) -> u64 {
+        self.calls += 1;
+        self.deliveries.insert(self.calls);
+        self.deliver_if_all_sent(now);
+        self.calls
+    }
+
+    /// Pings for each delivery asked for, once nothing is left to send: the node handles the frames
+    /// of a connection in order, so its answer says that it has them all.
+    pub(super) fn deliver_if_all_sent(&mut self, now: Time) {
+        let all_sent = self.session.is_live()
+            && self.dirty.is_empty()
+            && self
+                .manager
+                .claims
+                .values()
+                .all(|claim| claim.progress == Progress::Held);
+        if all_sent {
+            for call in self.deliveries.clone() {
+                self.ping(Purpose::Delivered(call), now);
+            }
+        }
+    }
+
+    pub(super) fn read_answered(&mut self, call: u64, body: &str) {
+        let mut stream = ObserverStream::new();
+        let reaction = stream.content(body);
+        let parts = (stream.metadata(), stream.data(), stream.position());
+        let result = match (reaction.closed, parts) {
+            (None, (Some(metadata), Some(data), Some(position))) => {
+                let (metadata, hash) = (metadata.clone(), Hash::of(&data));
+                Ok(Snapshot {
+                    metadata,
+                    data,
+                    position,
+                    hash,
+                })
+            }
+            (Some(refusal), _) => Err(refusal),
+            _ => Err(Refusal::malformed("the answer to `read` holds no object")),
+        };
+        if self.reads.remove(&call).is_some() {
+            self.outbox.push_back(Output::Read(call, result));
+        }
+    }
+
+    pub(super) fn read_failed(&mut self, call: u64, refusal: Refusal) {
+        if self.reads.remove(&call).is_some() {
+            self.outbox.push_back(Output::Read(call, Err(refusal)));
+        }
+    }
+
+    fn of_domain(&self, url: Address) -> Result<Address, CallError> {
+        let url = Address::object(url.as_str())?;
+        if url.domain() == self.domain {
+            Ok(url)
+        } else {
+            Err(CallError::OtherDomain {
+                url,
+                domain: self.domain.clone(),
+            })
+        }
+    }
+}
+
+/// The scheme of a minted address: the one that protocol.md §1 gives to the object's schema.
+fn scheme_of(schema: &str) -> &'static str {
+    match schema.rsplit('/').next().unwrap_or_default() {
+        "Communication" => "comm",
+        "Connection" => "connection",
+        "Context" => "ctxt",
+        _ => "resource",
+    }
+}

@@ -1,0 +1,335 @@
+//! The Hyperty Runtime: its session with a node, and what its hyperties' Synchers and its Sync
+//! Manager send over it (protocol.md §3–§7). No sockets here: a driver connects, hands in frames and
+//! performs what comes out; the application's calls are methods.
+
+mod backoff;
+mod calls;
+mod objects;
+mod requests;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::Serialize;
+
+use crate::address::{Address, Resource, Target};
+use crate::entropy::Entropy;
+use crate::error::Refusal;
+use crate::identity::{Identity, Key};
+use crate::limits::REQUEST_MS;
+use crate::manager::SyncManager;
+use crate::message::{Header, Type, encode};
+use crate::stream::{Changed, Position};
+use crate::syncher::{State, Syncher};
+use crate::time::Time;
+
+pub(crate) use backoff::Backoff;
+pub use calls::{CallError, Create, Snapshot};
+use requests::{Purpose, Requests};
+use session::Session;
+
+/// What a driver tells the runtime.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The connection that [`Output::Connect`] asked for is there.
+    Connected,
+    /// It could not be made, or is gone; the code is the one it was closed with, if any.
+    Disconnected(Option<u16>),
+    /// The node sent a frame.
+    Received(&'a str),
+    /// The time of [`Runtime::poll_timeout`] has come.
+    Timeout,
+}
+
+/// One hyperty and one object: what a driver's handle is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    /// The hyperty.
+    pub hyperty: Address,
+    /// The object.
+    pub object: Address,
+}
+
+/// What a driver does for the runtime.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Connect to the node.
+    Connect,
+    /// Drop the connection: it is dead, or of no use.
+    Disconnect,
+    /// Send a frame.
+    Send(String),
+    /// A Reporter's state is another.
+    Reporter(Seat, State),
+    /// An Observer's state is another.
+    Observer(Seat, State),
+    /// An Observer's copy made a step.
+    Changed(Seat, Changed),
+    /// A `read` is answered, or failed for good.
+    Read(u64, Result<Snapshot, Refusal>),
+    /// Everything written before that call has reached the node.
+    Delivered(u64),
+    /// The session cannot be had, and trying again would not help.
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Reconnect,
+    Silence,
+    Request(u64),
+    Claim(Address),
+    Recovery(Seat),
+}
+
+/// The state of one Hyperty Runtime.
+#[derive(Debug)]
+pub struct Runtime {
+    domain: String,
+    key: Key,
+    identity: Identity,
+    entropy: Entropy,
+    session: Session,
+    requests: Requests,
+    manager: SyncManager,
+    synchers: BTreeMap<Address, Syncher>,
+    /// Objects that may have something to send.
+    dirty: BTreeSet<Address>,
+    /// Reads that are to be sent, or sent again, with the deadline of each.
+    reads: BTreeMap<u64, (Address, Address, Time)>,
+    /// Calls of [`Runtime::deliver`] that are not answered.
+    deliveries: BTreeSet<u64>,
+    calls: u64,
+    timers: BTreeSet<(Time, Timer)>,
+    outbox: VecDeque<Output>,
+}
+
+impl Runtime {
+    /// A runtime of `domain` that proves itself with `key`. `seed` must come from the operating
+    /// system outside of tests. It begins by asking for a connection.
+    #[must_use]
+    pub fn new(domain: impl Into<String>, key: Key, seed: [u8; 32]) -> Self {
+        let domain = domain.into();
+        let mut entropy = Entropy::new(seed);
+        let session = Session::new(&domain, &key, &mut entropy);
+        Self {
+            identity: key.public().identity(),
+            domain,
+            key,
+            entropy,
+            session,
+            requests: Requests::default(),
+            manager: SyncManager::default(),
+            synchers: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            reads: BTreeMap::new(),
+            deliveries: BTreeSet::new(),
+            calls: 0,
+            timers: BTreeSet::new(),
+            outbox: VecDeque::from([Output::Connect]),
+        }
+    }
+
+    /// Who this runtime is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The runtime's own address. It is another in each process: its id is minted anew.
+    #[must_use]
+    pub fn url(&self) -> &Address {
+        self.session.runtime()
+    }
+
+    /// The domain whose objects this runtime reports and observes.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Takes `input`. Afterwards [`Runtime::poll_output`] must be drained.
+    pub fn handle(&mut self, input: Input<'_>, now: Time) {
+        match input {
+            Input::Connected => self.connected(now),
+            Input::Disconnected(code) => self.disconnected(code, now),
+            Input::Received(text) => self.received(text, now),
+            Input::Timeout => self.timeout(now),
+        }
+    }
+
+    /// The next thing to do. Commits come out one by one as they are asked for, so a driver that
+    /// waits for its socket before it asks again holds nothing back in a queue of its own.
+    #[must_use]
+    pub fn poll_output(&mut self, now: Time) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outbox.pop_front() {
+                return Some(output);
+            }
+            let url = self.dirty.first()?.clone();
+            if !self.send_objects(&url, now) {
+                self.dirty.remove(&url);
+                self.deliver_if_all_sent(now);
+            }
+        }
+    }
+
+    /// When to hand in [`Input::Timeout`]; may change with every input and call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn received(&mut self, text: &str, now: Time) {
+        self.session.heard(now);
+        let Ok(header) = Header::peek(text) else {
+            return;
+        };
+        if header.kind == Type::Response {
+            return self.response(&header, now);
+        }
+        let handled = match (Target::of(&header.to), header.kind) {
+            (Target::Object(url, Resource::Changes), Type::Update) if *header.from == *url => {
+                self.update(url, header.body, now);
+                Ok(())
+            }
+            (Target::Object(url, Resource::Subscription), Type::Subscribe)
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
+            (Target::Peer(_), Type::Execute) => self.execute(&header),
+            _ => Err(Refusal::unknown(format!(
+                "nothing at `{}` takes this",
+                header.to
+            ))),
+        };
+        if let Err(refusal) = handled
+            && header.is_request()
+            && header.id != "null"
+        {
+            self.respond(header.id, &header.to, &header.from, &refusal);
+        }
+    }
+
+    fn response(&mut self, header: &Header<'_>, now: Time) {
+        let Ok(id) = header.id.parse::<u64>() else {
+            return self.commit_refused(header, now);
+        };
+        let Ok(code) = header
+            .decode::<crate::message::body::Code>()
+            .map(|body| body.code)
+        else {
+            return;
+        };
+        if (100..200).contains(&code) {
+            return self.put_off(id, header, now);
+        }
+        let Some(purpose) = self.requests.answered(id, &header.from) else {
+            return;
+        };
+        let refusal = || {
+            header
+                .decode::<Refusal>()
+                .unwrap_or_else(|_| Refusal::timed_out("no reason was given"))
+        };
+        match purpose {
+            Purpose::Open => self.opened(code, header, now),
+            Purpose::Alive | Purpose::Unsubscribe => {}
+            Purpose::Delivered(call) => {
+                if self.deliveries.remove(&call) {
+                    self.outbox.push_back(Output::Delivered(call));
+                }
+            }
+            Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
+            Purpose::Claim(url) => self.claim_refused(&url, refusal(), now),
+            Purpose::Subscribe(hyperty, object) if code == 200 => {
+                self.content(Seat { hyperty, object }, header.body, now);
+            }
+            Purpose::Subscribe(hyperty, object) => {
+                self.subscribe_refused(Seat { hyperty, object }, refusal(), now);
+            }
+            Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
+            Purpose::Read(call) => self.read_failed(call, refusal()),
+        }
+    }
+
+    fn timeout(&mut self, now: Time) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            match self.timers.pop_first() {
+                Some((_, Timer::Reconnect)) => self.reconnect(),
+                Some((_, Timer::Silence)) => self.silence(now),
+                Some((_, Timer::Request(id))) => self.request_over(id, now),
+                Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
+                Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
+                None => break,
+            }
+        }
+    }
+
+    fn request_over(&mut self, id: u64, now: Time) {
+        let purpose = match self.requests.expired(id, now) {
+            Ok(purpose) => purpose,
+            Err(later) => {
+                self.timers
+                    .extend(later.map(|later| (later, Timer::Request(id))));
+                return;
+            }
+        };
+        let refusal = Refusal::timed_out(format!("no answer within {} s", REQUEST_MS / 1000));
+        match purpose {
+            Purpose::Open | Purpose::Alive => self.outbox.push_back(Output::Disconnect),
+            Purpose::Delivered(_) | Purpose::Unsubscribe => {}
+            Purpose::Claim(url) => self.claim_refused(&url, refusal, now),
+            Purpose::Subscribe(hyperty, object) => {
+                self.subscribe_refused(Seat { hyperty, object }, refusal, now);
+            }
+            Purpose::Read(call) => self.read_failed(call, refusal),
+        }
+    }
+
+    /// Sends a request and watches over its answer.
+    fn request(
+        &mut self,
+        kind: Type,
+        from: &str,
+        to: &str,
+        body: &impl Serialize,
+        purpose: Purpose,
+        now: Time,
+    ) -> u64 {
+        let deadline = now.plus_ms(REQUEST_MS);
+        let id = self.requests.add(to, purpose, deadline);
+        self.timers.insert((deadline, Timer::Request(id)));
+        self.outbox
+            .push_back(Output::Send(encode(&id.to_string(), kind, from, to, body)));
+        id
+    }
+
+    fn respond(&mut self, id: &str, from: &str, to: &str, body: &impl Serialize) {
+        self.outbox
+            .push_back(Output::Send(encode(id, Type::Response, from, to, body)));
+    }
+
+    /// Tells the driver of a Reporter's or an Observer's state, when it has become another.
+    fn tell(&mut self, seat: &Seat, reports: bool, before: &State, after: State) {
+        if *before != after {
+            let seat = seat.clone();
+            self.outbox.push_back(if reports {
+                Output::Reporter(seat, after)
+            } else {
+                Output::Observer(seat, after)
+            });
+        }
+    }
+
+    /// The position of a Reporter's stream.
+    fn position(&self, url: &Address) -> Option<Position> {
+        let claim = self.manager.claims.get(url)?;
+        self.synchers
+            .get(&claim.reporter)?
+            .reporters
+            .get(url)?
+            .stream
+            .position()
+    }
+}

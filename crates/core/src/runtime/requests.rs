@@ -1,0 +1,98 @@
+//! Requests that this runtime has sent and that are not answered: each ends once, by its answer, by
+//! the session's end, or by its deadline (protocol.md §2).
+
+use std::collections::BTreeMap;
+
+use crate::address::Address;
+use crate::time::Time;
+
+/// Why a request was sent, and so what its answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// `open` or `re-open`.
+    Open,
+    /// Is the node there?
+    Alive,
+    /// Has the node everything that was sent before?
+    Delivered(u64),
+    /// A claim of this object.
+    Claim(Address),
+    /// A hyperty's `subscribe` to an object.
+    Subscribe(Address, Address),
+    /// A `read`, by the number its caller knows it by.
+    Read(u64),
+    /// An `unsubscribe`: whatever the answer is, it is over.
+    Unsubscribe,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    /// The address asked, which the answer must be from.
+    asked: String,
+    purpose: Purpose,
+    deadline: Time,
+}
+
+/// The requests that are not answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    sent: u64,
+    outstanding: BTreeMap<u64, Outstanding>,
+}
+
+impl Requests {
+    /// Notes a request and gives it its id.
+    pub(super) fn add(&mut self, asked: &str, purpose: Purpose, deadline: Time) -> u64 {
+        self.sent += 1;
+        let outstanding = Outstanding {
+            asked: asked.to_owned(),
+            purpose,
+            deadline,
+        };
+        self.outstanding.insert(self.sent, outstanding);
+        self.sent
+    }
+
+    /// What the final answer `id` from `from` answers.
+    pub(super) fn answered(&mut self, id: u64, from: &str) -> Option<Purpose> {
+        self.expects(id, from)
+            .then(|| self.outstanding.remove(&id).map(|one| one.purpose))?
+    }
+
+    /// What a 1xx is about: its request may now be held until `deadline`.
+    pub(super) fn held(&mut self, id: u64, from: &str, deadline: Time) -> Option<Purpose> {
+        let one = self
+            .outstanding
+            .get_mut(&id)
+            .filter(|one| one.asked == from)?;
+        one.deadline = deadline;
+        Some(one.purpose.clone())
+    }
+
+    /// What request `id` was for, when its deadline has passed; the new deadline when it was put off.
+    pub(super) fn expired(&mut self, id: u64, now: Time) -> Result<Purpose, Option<Time>> {
+        match self.outstanding.get(&id).map(|one| one.deadline) {
+            None => Err(None),
+            Some(deadline) if deadline > now => Err(Some(deadline)),
+            Some(_) => self
+                .outstanding
+                .remove(&id)
+                .map(|one| one.purpose)
+                .ok_or(None),
+        }
+    }
+
+    /// The session is gone: none of these will be answered.
+    pub(super) fn drain(&mut self) -> Vec<Purpose> {
+        std::mem::take(&mut self.outstanding)
+            .into_values()
+            .map(|one| one.purpose)
+            .collect()
+    }
+
+    fn expects(&self, id: u64, from: &str) -> bool {
+        self.outstanding
+            .get(&id)
+            .is_some_and(|one| one.asked == from)
+    }
+}

@@ -1,0 +1,199 @@
+//! The runtime's session with its node (protocol.md §3): opened by signature, continued after a cut,
+//! watched over while quiet.
+
+use super::requests::Purpose;
+use super::{Backoff, Output, Runtime, Timer};
+use crate::address::{Address, SESSION};
+use crate::entropy::Entropy;
+use crate::error::{Refusal, Retry};
+use crate::identity::{Key, encode_bytes};
+use crate::limits::SILENCE_MS;
+use crate::message::body::{Challenge, Open, Opened};
+use crate::message::{Header, Type};
+use crate::time::Time;
+
+/// The close code of a socket that a newer one of the same session has replaced.
+const SUPERSEDED: u16 = 4001;
+
+/// How far the session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is no connection; one is asked for, or will be.
+    Offline,
+    /// A connection is there, the session is not open.
+    Opening,
+    /// Frames flow.
+    Live,
+    /// It was refused or superseded, and is not tried again.
+    Ended,
+}
+
+/// The session of one runtime.
+#[derive(Debug)]
+pub(super) struct Session {
+    runtime: Address,
+    public_key: String,
+    nonce: String,
+    /// What the node calls the session, once it was open.
+    token: Option<String>,
+    stage: Stage,
+    heard_at: Time,
+    backoff: Backoff,
+}
+
+impl Session {
+    pub(super) fn new(domain: &str, key: &Key, entropy: &mut Entropy) -> Self {
+        let nonce = entropy.nonce();
+        Self {
+            runtime: Address::join("hyperty-runtime", domain, &key.public().mint(&nonce)),
+            public_key: key.public().to_string(),
+            nonce: encode_bytes(&nonce),
+            token: None,
+            stage: Stage::Offline,
+            heard_at: Time::default(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub(super) const fn runtime(&self) -> &Address {
+        &self.runtime
+    }
+
+    pub(super) const fn heard(&mut self, now: Time) {
+        self.heard_at = now;
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.stage == Stage::Live
+    }
+}
+
+impl Runtime {
+    pub(super) fn connected(&mut self, now: Time) {
+        if self.session.stage != Stage::Ended {
+            self.session.stage = Stage::Opening;
+            self.open(None, now);
+        }
+    }
+
+    /// `open`, or `re-open` when there was a session: first without, then with the signature.
+    fn open(&mut self, signature: Option<String>, now: Time) {
+        let (kind, from) = match &self.session.token {
+            Some(token) => (Type::ReOpen, self.session.runtime.resource(token)),
+            None => (Type::Open, self.session.runtime.as_str().to_owned()),
+        };
+        let body = Open {
+            public_key: Some(self.session.public_key.clone()),
+            nonce: Some(self.session.nonce.clone()),
+            signature,
+        };
+        self.request(kind, &from, SESSION, &body, Purpose::Open, now);
+    }
+
+    /// An answer to `open`: a challenge, the session, or no.
+    pub(super) fn opened(&mut self, code: u16, header: &Header<'_>, now: Time) {
+        match (
+            code,
+            header.decode::<Challenge>(),
+            header.decode::<Opened>(),
+        ) {
+            (401, Ok(Challenge { challenge, .. }), _) => {
+                let runtime = self.session.runtime.as_str();
+                let signature = self.key.prove(&self.domain, runtime, &challenge);
+                self.open(Some(signature), now);
+            }
+            (200, _, Ok(opened)) => self.session_open(opened, now),
+            _ => {
+                let refusal = header.decode().unwrap_or_else(|_| {
+                    Refusal::timed_out("the node's answer to `open` cannot be read")
+                });
+                if refusal.retry == Retry::Never && code < 500 {
+                    self.end(refusal, now);
+                }
+                self.outbox.push_back(Output::Disconnect);
+            }
+        }
+    }
+
+    fn session_open(&mut self, opened: Opened, now: Time) {
+        let continued = self.session.token.replace(opened.runtime_token).is_some() && !opened.fresh;
+        self.session.stage = Stage::Live;
+        self.session.backoff.reset();
+        self.timers
+            .insert((now.plus_ms(SILENCE_MS), Timer::Silence));
+        if continued {
+            self.continue_objects(&opened.claims, &opened.heads, now);
+        } else {
+            self.restart_objects(now);
+        }
+        self.send_due(now);
+    }
+
+    pub(super) fn disconnected(&mut self, code: Option<u16>, now: Time) {
+        let was_ended = self.session.stage == Stage::Ended;
+        if code == Some(SUPERSEDED) && !was_ended {
+            self.end(
+                Refusal::conflict("superseded: the session goes on elsewhere"),
+                now,
+            );
+            return;
+        }
+        if was_ended {
+            return;
+        }
+        self.session.stage = Stage::Offline;
+        self.cut_objects(now);
+        let wait_ms = self.session.backoff.next_ms(Retry::Now, &mut self.entropy);
+        self.timers.insert((now.plus_ms(wait_ms), Timer::Reconnect));
+    }
+
+    pub(super) fn reconnect(&mut self) {
+        if self.session.stage == Stage::Offline {
+            self.outbox.push_back(Output::Connect);
+        }
+    }
+
+    /// A quiet node is asked whether it is there.
+    pub(super) fn silence(&mut self, now: Time) {
+        if !self.session.is_live() {
+            return;
+        }
+        let due = self.session.heard_at.plus_ms(SILENCE_MS);
+        if due <= now {
+            self.ping(Purpose::Alive, now);
+        }
+        self.timers
+            .insert((due.max(now.plus_ms(1)), Timer::Silence));
+    }
+
+    pub(super) fn ping(&mut self, purpose: Purpose, now: Time) {
+        let from = self.session.runtime.as_str().to_owned();
+        self.request(
+            Type::Ping,
+            &from,
+            SESSION,
+            &serde_json::Map::new(),
+            purpose,
+            now,
+        );
+    }
+
+    /// The application is done: the node frees what the session had. The driver sends what comes out
+    /// and drops the connection.
+    pub fn close(&mut self, now: Time) {
+        if self.session.is_live() {
+            let from = self.session.runtime.as_str().to_owned();
+            let nothing = serde_json::Map::new();
+            let text = crate::message::encode("0", Type::Close, &from, SESSION, &nothing);
+            self.outbox.push_back(Output::Send(text));
+        }
+        self.end(Refusal::conflict("closed by this application"), now);
+    }
+
+    fn end(&mut self, refusal: Refusal, now: Time) {
+        self.session.stage = Stage::Ended;
+        self.cut_objects(now);
+        self.close_objects(&refusal);
+        self.outbox.push_back(Output::Refused(refusal));
+    }
+}

@@ -1,0 +1,147 @@
+//! One commit on the wire (protocol.md §4): encoded once by its author, peeked at by the node,
+//! decoded by its readers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::Position;
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::message::decode;
+use crate::object::{Change, ChangeFields, ChangeShape, Hash};
+
+/// One atomic set of changes, with its place in the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// Where the stream stands after it.
+    pub position: Position,
+    /// Where the stream stood before it, said in an epoch's first commit only.
+    pub base: Option<Position>,
+    /// What it changes, in order.
+    pub changes: Vec<Change>,
+    /// The hash of `data` after it, when it says so.
+    pub hash: Option<Hash>,
+    /// Its length as encoded, in bytes.
+    pub bytes: usize,
+}
+
+#[derive(Serialize)]
+struct Encoded<'a> {
+    epoch: u64,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Position>,
+    source: &'a Address,
+    #[serde(rename = "lastModified")]
+    last_modified: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<Hash>,
+    #[serde(flatten)]
+    one: Option<&'a Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a [Change]>,
+}
+
+#[derive(Deserialize)]
+struct Decoded<'a> {
+    epoch: u64,
+    version: u64,
+    base: Option<Position>,
+    hash: Option<Hash>,
+    #[serde(borrow)]
+    changes: Option<Vec<ChangeFields<'a>>>,
+}
+
+impl Commit {
+    /// Writes the commit's body. `source` is the Reporter's hyperty, `last_modified` RFC 3339.
+    #[must_use]
+    pub fn encode(&self, source: &Address, last_modified: &str) -> Arc<RawValue> {
+        let (one, changes) = match self.changes.as_slice() {
+            [one] => (Some(one), None),
+            many => (None, Some(many)),
+        };
+        let Position { epoch, version } = self.position;
+        let (base, hash) = (self.base, self.hash);
+        let body = Encoded {
+            epoch,
+            version,
+            base,
+            source,
+            last_modified,
+            hash,
+            one,
+            changes,
+        };
+        to_raw_value(&body).map_or_else(|_| RawValue::NULL.to_owned().into(), Arc::from)
+    }
+
+    /// Reads a commit's body, values and all.
+    ///
+    /// # Errors
+    /// A 400 that names the field.
+    pub fn decode(body: &str) -> Result<Self, Refusal> {
+        let raw: Decoded<'_> = decode(body)?;
+        let fields = match raw.changes {
+            Some(list) => list,
+            None => vec![decode(body)?],
+        };
+        let changes: Result<Vec<_>, _> =
+            fields.into_iter().map(ChangeFields::into_change).collect();
+        Ok(Self {
+            position: Position::new(raw.epoch, raw.version),
+            base: raw.base,
+            changes: changes
+                .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))?,
+            hash: raw.hash,
+            bytes: body.len(),
+        })
+    }
+}
+
+/// What the node reads of a commit: its place in the stream, and that its changes have the right
+/// shape. Values are not parsed, and nothing is allocated for a commit of one change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitHeader {
+    /// Where the stream stands after it.
+    pub position: Position,
+    /// Where the stream stood before it, said in an epoch's first commit only.
+    pub base: Option<Position>,
+}
+
+#[derive(Deserialize)]
+struct Peeked<'a> {
+    epoch: u64,
+    version: u64,
+    base: Option<Position>,
+    #[serde(borrow)]
+    changes: Option<Vec<&'a RawValue>>,
+}
+
+impl CommitHeader {
+    /// Peeks at a commit's body.
+    ///
+    /// # Errors
+    /// A 400 that names the field.
+    pub fn peek(body: &str) -> Result<Self, Refusal> {
+        let raw: Peeked<'_> = decode(body)?;
+        let shape = |json: &str| {
+            ChangeShape::check(json)
+                .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))
+        };
+        match raw.changes {
+            None => shape(body)?,
+            Some(list) if list.is_empty() => {
+                return Err(Refusal::malformed("field `body.changes` must not be empty"));
+            }
+            Some(list) => list
+                .into_iter()
+                .try_for_each(|change| shape(change.get()))?,
+        }
+        Ok(Self {
+            position: Position::new(raw.epoch, raw.version),
+            base: raw.base,
+        })
+    }
+}

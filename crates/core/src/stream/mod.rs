@@ -1,0 +1,92 @@
+//! Streams (protocol.md §4): one writer's ordered commits, and the copies that follow them.
+//!
+//! [`ReporterStream`] numbers and remembers what its author writes; [`ObserverStream`] applies it,
+//! in order or not at all; [`History`] decides what a reader is answered that lacks something.
+
+mod commit;
+mod history;
+mod observer;
+mod reporter;
+
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::address::Address;
+use crate::object::Hash;
+
+pub use commit::{Commit, CommitHeader};
+pub use history::{Answer, History, answer};
+pub use observer::{Changed, Edit, ObserverCounters, ObserverStream, Origin, Reaction};
+pub use reporter::{Forgotten, ReporterStream, WriteError};
+
+/// Largest epoch and version: what a double holds exactly (RFC 7493).
+const COUNT_MAX: u64 = (1 << 53) - 1;
+
+/// Where a stream stands: the epoch and version of its last commit. Written `[epoch, version]`.
+///
+/// Epochs are compared, never counted; versions go up by exactly one per commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The claim under which the commit was made.
+    pub epoch: u64,
+    /// The commit's number; 0 is the initial data.
+    pub version: u64,
+}
+
+impl Position {
+    /// The position `[epoch, version]`.
+    #[must_use]
+    pub const fn new(epoch: u64, version: u64) -> Self {
+        Self { epoch, version }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}]", self.epoch, self.version)
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.epoch, self.version).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (epoch, version) = <(u64, u64)>::deserialize(deserializer)?;
+        if epoch > COUNT_MAX || version > COUNT_MAX {
+            return Err(D::Error::custom("epoch and version go up to 2^53 - 1"));
+        }
+        Ok(Self { epoch, version })
+    }
+}
+
+/// Positions of an object's streams (protocol.md, words). Children are not built yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// The position of the object's own data.
+    pub data: Option<Position>,
+}
+
+/// A statement of where a stream stands (protocol.md §4): an `update` without change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The claim's epoch.
+    pub epoch: u64,
+    /// The position of the last commit.
+    pub position: Position,
+    /// The hyperty that writes.
+    pub reporter: Address,
+    /// Whether the Reporter is connected.
+    pub live: bool,
+    /// Since when it is not, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The hash of `data` at `position`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Hash>,
+}

@@ -1,0 +1,346 @@
+//! The author's side of a stream: writes are checked, applied, numbered and remembered at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Answer, Commit, History, Position, answer};
+use crate::address::Address;
+use crate::limits::{
+    COMMIT_BYTES_MAX, DATA_BYTES_MAX, HASH_BYTES_MAX, HASH_EVERY_MS, HISTORY_BYTES_MAX,
+    HISTORY_COMMITS_MAX,
+};
+use crate::object::{
+    ApplyError, Change, Hash, JsonError, Metadata, apply, diff, encoded_len, normalise,
+};
+use crate::time::Time;
+
+/// Why a write changed nothing. It is the caller's to mend; the object is as it was.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A value is no I-JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A change does not fit the data.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// `data` must be an object.
+    #[error("data must be a JSON object")]
+    NotAnObject,
+    /// More than a limit.
+    #[error("{what} would have more than {limit} bytes as JSON: at most that many are allowed")]
+    TooLarge {
+        /// What would be too large.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The object is no longer this Reporter's.
+    #[error("this Reporter is closed: {0}")]
+    Closed(String),
+}
+
+/// The history no longer holds what the node lacks: readers must take a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten;
+
+/// An object's own data as its Reporter has it (protocol.md §4).
+#[derive(Debug)]
+pub struct ReporterStream {
+    metadata: Metadata,
+    source: Address,
+    data: Arc<Value>,
+    /// Never below the length of `data` as JSON; made exact when that matters.
+    data_bytes: usize,
+    /// The claim's epoch; `None` while a claim is not answered.
+    epoch: Option<u64>,
+    history: History,
+    /// The position up to which [`ReporterStream::next_unsent`] has handed out commits.
+    sent: Position,
+    unnumbered: Unnumbered,
+    /// When a commit last carried a hash.
+    hashed: Time,
+    snapshot: Option<Snapshot>,
+}
+
+/// Commits written while claiming: they get their positions with the claim's epoch. Bounded like a
+/// history; of what leaves, only the number is kept.
+#[derive(Debug, Default)]
+struct Unnumbered {
+    commits: VecDeque<(Vec<Change>, usize)>,
+    bytes: usize,
+    forgotten: u64,
+}
+
+/// The whole object, encoded once for all who ask at the same position.
+#[derive(Debug)]
+struct Snapshot {
+    position: Position,
+    value: Box<RawValue>,
+    hash: Hash,
+}
+
+impl ReporterStream {
+    /// A stream not yet claimed, beginning with `data`. `source` is the hyperty that writes.
+    ///
+    /// # Errors
+    /// [`WriteError`] when `data` is no I-JSON object within the limits.
+    pub fn new(metadata: Metadata, source: Address, data: Value) -> Result<Self, WriteError> {
+        let data = object(normalise(data)?)?;
+        let data_bytes = encoded_bytes("data", &data, DATA_BYTES_MAX)?;
+        Ok(Self {
+            metadata,
+            source,
+            data: Arc::new(data),
+            data_bytes,
+            epoch: None,
+            history: History::new(Position::default()),
+            sent: Position::default(),
+            unnumbered: Unnumbered::default(),
+            hashed: Time::default(),
+            snapshot: None,
+        })
+    }
+
+    /// The data as it is now. Cheap; holding it costs one copy of the data at the next write.
+    #[must_use]
+    pub fn data(&self) -> Arc<Value> {
+        Arc::clone(&self.data)
+    }
+
+    /// The position of the last commit that has one; `None` before the first claim is answered.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        let position = self.history.position();
+        (position != Position::default()).then_some(position)
+    }
+
+    /// Writes `changes` as one commit: whole or not at all. Costs as much as the changes do, more
+    /// only when there are several of them. Says whether anything changed: what changes nothing is
+    /// no commit.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn write(&mut self, changes: Vec<Change>, now: Time) -> Result<bool, WriteError> {
+        let changes: Vec<Change> = changes
+            .into_iter()
+            .map(Change::normalise)
+            .collect::<Result<_, JsonError>>()?;
+        let bytes = encoded_bytes("a commit", &changes, COMMIT_BYTES_MAX)?;
+        let data = Arc::make_mut(&mut self.data);
+        let applied = apply(data, &changes)?;
+        if !applied.changed() {
+            return Ok(false);
+        }
+        if self.data_bytes + bytes > DATA_BYTES_MAX {
+            match encoded_bytes("data", data, DATA_BYTES_MAX) {
+                Ok(exact) => self.data_bytes = exact,
+                Err(error) => {
+                    applied.undo(data, &changes);
+                    return Err(error);
+                }
+            }
+        }
+        self.data_bytes += bytes;
+        self.metadata.last_modified = Some(now.rfc3339());
+        let hash = self.hash_if_due(now);
+        match self.epoch {
+            Some(epoch) => self.number(epoch, changes, hash),
+            None => self.unnumbered.push(changes, bytes),
+        }
+        Ok(true)
+    }
+
+    /// Makes `next` the object's state: one commit of the differences. Costs a pass over both.
+    ///
+    /// # Errors
+    /// As [`ReporterStream::write`].
+    pub fn replace(&mut self, next: Value, now: Time) -> Result<bool, WriteError> {
+        let next = object(normalise(next)?)?;
+        self.write(diff(&self.data, &next), now)
+    }
+
+    /// A claim is on its way: what is written from here on waits for its epoch.
+    pub const fn claiming(&mut self) {
+        self.epoch = None;
+    }
+
+    /// The claim was answered: `epoch` is its epoch, `node` the position that the node has. What was
+    /// written meanwhile gets its positions.
+    pub fn claimed(&mut self, epoch: u64, node: Position) {
+        if self.position().is_none() {
+            self.history = History::new(Position::new(epoch, 0));
+        }
+        self.epoch = Some(epoch);
+        self.sent = node;
+        let unnumbered = std::mem::take(&mut self.unnumbered);
+        if unnumbered.forgotten > 0 {
+            let version = self.history.position().version + unnumbered.forgotten;
+            self.history = History::new(Position::new(epoch, version));
+        }
+        for (changes, _) in unnumbered.commits {
+            self.number(epoch, changes, None);
+        }
+    }
+
+    /// The session goes on, and the node has everything up to `node`.
+    pub const fn resume(&mut self, node: Position) {
+        self.sent = node;
+    }
+
+    /// The body of the next commit that the node lacks; `None` when it has all, or while claiming.
+    ///
+    /// # Errors
+    /// [`Forgotten`]: the object must be claimed again, with `snapshot`.
+    pub fn next_unsent(&mut self) -> Result<Option<Arc<RawValue>>, Forgotten> {
+        if self.epoch.is_none() {
+            return Ok(None);
+        }
+        let Some((position, body)) = self.history.next_after(self.sent).ok_or(Forgotten)? else {
+            return Ok(None);
+        };
+        let body = Arc::clone(body);
+        self.sent = position;
+        Ok(Some(body))
+    }
+
+    /// Whether the history still leads from `node` to here.
+    #[must_use]
+    pub fn reaches(&self, node: Position) -> bool {
+        self.history.after(node).is_some()
+    }
+
+    /// How many commits wait to be handed out.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        let numbered = self
+            .history
+            .after(self.sent)
+            .map_or(0, |commits| commits.len());
+        numbered + self.unnumbered.commits.len()
+    }
+
+    /// The body of the 200 for a reader that stands at `have` (protocol.md §6, §7). All commits must
+    /// have been handed out before, so that the answer has its place among them.
+    #[must_use]
+    pub fn content(&mut self, have: Option<Position>) -> String {
+        let position = self.history.position();
+        let mut body = ContentBody {
+            code: 200,
+            epoch: self.epoch.unwrap_or(position.epoch),
+            position,
+            value: None,
+            commits: None,
+            hash: None,
+        };
+        match answer(have, &self.history, self.data_bytes) {
+            Answer::Commits(commits) => body.commits = Some(commits),
+            Answer::Snapshot => {
+                let snapshot = self.snapshot();
+                body.value = Some(&snapshot.value);
+                body.hash = Some(snapshot.hash);
+            }
+        }
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    fn snapshot(&mut self) -> &Snapshot {
+        let position = self.history.position();
+        if self
+            .snapshot
+            .as_ref()
+            .is_none_or(|kept| kept.position != position)
+        {
+            let whole = Whole {
+                metadata: &self.metadata,
+                data: &self.data,
+            };
+            let value = to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned());
+            self.snapshot = Some(Snapshot {
+                position,
+                value,
+                hash: Hash::of(&self.data),
+            });
+        }
+        self.snapshot.as_ref().expect("made above")
+    }
+
+    fn number(&mut self, epoch: u64, changes: Vec<Change>, hash: Option<Hash>) {
+        let last = self.history.position();
+        let position = Position::new(epoch, last.version + 1);
+        let base = (last.epoch != epoch).then_some(last);
+        let commit = Commit {
+            position,
+            base,
+            changes,
+            hash,
+            bytes: 0,
+        };
+        let modified = self.metadata.last_modified.as_deref().unwrap_or_default();
+        self.history
+            .push(position, commit.encode(&self.source, modified));
+    }
+
+    fn hash_if_due(&mut self, now: Time) -> Option<Hash> {
+        let due = now.ms_since(self.hashed) >= HASH_EVERY_MS && self.data_bytes < HASH_BYTES_MAX;
+        due.then(|| {
+            self.hashed = now;
+            Hash::of(&self.data)
+        })
+    }
+}
+
+impl Unnumbered {
+    fn push(&mut self, changes: Vec<Change>, bytes: usize) {
+        self.bytes += bytes;
+        self.commits.push_back((changes, bytes));
+        while self.commits.len() > HISTORY_COMMITS_MAX || self.bytes > HISTORY_BYTES_MAX {
+            let Some((_, bytes)) = self.commits.pop_front() else {
+                break;
+            };
+            self.bytes -= bytes;
+            self.forgotten += 1;
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ContentBody<'a> {
+    code: u16,
+    epoch: u64,
+    position: Position,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commits: Option<Vec<Arc<RawValue>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<Hash>,
+}
+
+/// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    metadata: &'a Metadata,
+    data: &'a Value,
+}
+
+fn object(value: Value) -> Result<Value, WriteError> {
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(WriteError::NotAnObject)
+    }
+}
+
+fn encoded_bytes(
+    what: &'static str,
+    value: &impl Serialize,
+    limit: usize,
+) -> Result<usize, WriteError> {
+    encoded_len(value, limit).ok_or(WriteError::TooLarge { what, limit })
+}

@@ -1,0 +1,97 @@
+//! An object that a hyperty reports: its stream, and the readers that wait for their first answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::State;
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::limits::UNANSWERED_PER_OBJECT_MAX;
+use crate::stream::{Forgotten, Position, ReporterStream};
+
+/// A reader that was let in and is answered next.
+#[derive(Clone, Debug)]
+pub(crate) struct Due {
+    /// Whom to answer.
+    pub(crate) asker: String,
+    /// The request's id as JSON text.
+    pub(crate) id: String,
+    /// The address asked, which the answer is from.
+    pub(crate) asked: String,
+    /// Where the reader stands.
+    pub(crate) have: Option<Position>,
+}
+
+/// What is to be sent for an object, in this order.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A commit: the whole frame.
+    Commit(String),
+    /// An answer with this body.
+    Content(Due, String),
+}
+
+/// One object as its Reporter has it.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    pub(crate) stream: ReporterStream,
+    pub(crate) state: State,
+    due: VecDeque<Due>,
+    /// Everything of a commit's frame before its body: the same each time.
+    frame_start: String,
+}
+
+impl Reporter {
+    pub(crate) fn new(url: &Address, stream: ReporterStream) -> Self {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let (from, to) = (quoted(url.as_str()), quoted(&url.resource("changes")));
+        Self {
+            stream,
+            state: State::Claiming,
+            due: VecDeque::new(),
+            frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),
+        }
+    }
+
+    /// A reader was let in: it is answered in its place among the commits.
+    pub(crate) fn admit(&mut self, due: Due) -> Result<(), Refusal> {
+        if self.due.len() >= UNANSWERED_PER_OBJECT_MAX {
+            let desc = format!("{UNANSWERED_PER_OBJECT_MAX} readers are not answered yet");
+            return Err(Refusal::too_many(desc));
+        }
+        self.due.push_back(due);
+        Ok(())
+    }
+
+    /// The session is gone, and with it whoever waited.
+    pub(crate) fn forget_due(&mut self) {
+        self.due.clear();
+    }
+
+    /// What is to be sent next, in the object's own order: one commit at a time while nobody waits;
+    /// all commits and then all answers when somebody does, so that each answer stands exactly
+    /// between the commits it holds and those that follow (protocol.md §6.3).
+    pub(crate) fn outgoing(&mut self) -> Result<Vec<Outgoing>, Forgotten> {
+        if self.state != State::Live {
+            return Ok(vec![]);
+        }
+        let mut outgoing = Vec::new();
+        while let Some(body) = self.stream.next_unsent()? {
+            outgoing.push(Outgoing::Commit(self.frame(&body)));
+            if self.due.is_empty() {
+                return Ok(outgoing);
+            }
+        }
+        for due in std::mem::take(&mut self.due) {
+            let body = self.stream.content(due.have);
+            outgoing.push(Outgoing::Content(due, body));
+        }
+        Ok(outgoing)
+    }
+
+    fn frame(&self, body: &Arc<RawValue>) -> String {
+        format!("{}{}}}", self.frame_start, body.get())
+    }
+}
