@@ -10,7 +10,7 @@ use super::{Commit, Head, Position};
 use crate::error::Refusal;
 use crate::limits::{DATA_BYTES_MAX, GAP_BYTES_MAX, GAP_COMMITS_MAX};
 use crate::message::{body::Content, decode};
-use crate::object::{Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
+use crate::object::{ApplyError, Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
 
 /// Where a change of the copy came from (protocol.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,27 @@ pub struct Edit {
 /// One step of a copy: visible whole, never in part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
+    /// Its number among the copy's steps: 1, 2, 3 …
+    pub number: u64,
     /// Where the copy stands after it.
     pub position: Position,
     /// Where it came from.
     pub origin: Origin,
     /// What changed, in order; applied to the data before, it gives the data after.
     pub edits: Vec<Edit>,
+}
+
+impl Changed {
+    /// Makes the same step with a document of the caller's own. Costs as much as the edits do.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when `data` is not what the copy was before this step.
+    pub fn apply_to(&self, data: &mut Value) -> Result<(), ApplyError> {
+        for edit in &self.edits {
+            let _undo = apply(data, std::slice::from_ref(&edit.change))?;
+        }
+        Ok(())
+    }
 }
 
 /// What to do after something was received.
@@ -90,6 +105,7 @@ pub struct ObserverStream {
     /// The copy is known to be wrong: only a snapshot mends it.
     diverged: bool,
     counters: ObserverCounters,
+    steps: u64,
 }
 
 #[derive(Debug)]
@@ -155,6 +171,12 @@ impl ObserverStream {
         self.copy.as_ref().map(|copy| &copy.metadata)
     }
 
+    /// How many steps the copy has made: the number of the last [`Changed`].
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// What was met and got over.
     #[must_use]
     pub const fn counters(&self) -> ObserverCounters {
@@ -169,6 +191,19 @@ impl ObserverStream {
 
     /// Takes the body of a commit, by the apply rule: never skips, never guesses.
     pub fn commit(&mut self, body: &str) -> Reaction {
+        let reaction = self.receive(body);
+        self.numbered(reaction)
+    }
+
+    fn numbered(&mut self, mut reaction: Reaction) -> Reaction {
+        for changed in &mut reaction.changed {
+            self.steps += 1;
+            changed.number = self.steps;
+        }
+        reaction
+    }
+
+    fn receive(&mut self, body: &str) -> Reaction {
         let Ok(commit) = Commit::decode(body) else {
             return self.diverge();
         };
@@ -247,7 +282,7 @@ impl ObserverStream {
         reaction.changed.extend(self.step(before, origin));
         reaction.recover |=
             reaction.closed.is_none() && self.position().is_none_or(|mine| mine < content.position);
-        reaction
+        self.numbered(reaction)
     }
 
     /// Takes a snapshot, unless the copy is ahead of it under the same claim: then it is only late.
@@ -288,7 +323,7 @@ impl ObserverStream {
 
     fn missing(&mut self, commits: &[&RawValue], reaction: &mut Reaction) {
         for body in commits {
-            let step = self.commit(body.get());
+            let step = self.receive(body.get());
             reaction.closed = reaction.closed.take().or(step.closed);
         }
         reaction.recover |= self.diverged;
@@ -312,6 +347,7 @@ impl ObserverStream {
             }
         };
         Some(Changed {
+            number: 0,
             position,
             origin,
             edits,
@@ -359,6 +395,7 @@ impl ObserverStream {
         self.counters.divergences += u64::from(differs);
         let edits = edits(commit.changes, applied.into_before());
         let changed = Changed {
+            number: 0,
             position: commit.position,
             origin,
             edits,

@@ -1,0 +1,133 @@
+//! The `byline` command: a node, and reporting, observing and reading from the shell.
+
+mod demo;
+mod input;
+mod machine;
+mod node;
+mod observe;
+mod output;
+mod read;
+mod report;
+mod session;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Live JSON objects, each with exactly one author.
+#[derive(Debug, Parser)]
+#[command(name = "byline", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a Message Node: Reporters and Observers connect to it
+    Node(NodeArgs),
+    /// Report an object: each line of input is its next state
+    Report(ReportArgs),
+    /// Follow an object: print it, then every change
+    Observe(ObserveArgs),
+    /// Print an object once
+    Read(ReadArgs),
+    /// Run a node and report this machine's CPU, memory, load and network on it
+    Demo(NodeArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+struct NodeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4680")]
+    listen: SocketAddr,
+    /// The domain this node serves: that of the addresses of its objects
+    #[arg(long, default_value = "localhost")]
+    domain: String,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a command reaches its node, and as whom.
+#[derive(Clone, Debug, Args)]
+struct SessionArgs {
+    /// The node
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:4680/ws")]
+    node: String,
+    /// The file that holds this user's key, made when there is none [default: byline/key in the
+    /// user's data folder]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The object's address, as in ctxt://localhost/kitchen
+    url: String,
+    /// Where the states come from, one JSON object a line; - is standard input
+    #[arg(default_value = "-")]
+    file: String,
+    /// Let everybody observe it, not only this user
+    #[arg(long)]
+    public: bool,
+    /// The object's schema [default: by the scheme of its address]
+    #[arg(long, value_name = "NAME")]
+    schema: Option<String>,
+    /// Leave at the end of the input, when the node has everything
+    #[arg(long)]
+    exit: bool,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+#[derive(Debug, Args)]
+struct ObserveArgs {
+    /// The object's address, as in ctxt://localhost/kitchen
+    url: String,
+    /// Leave with 0 once the copy has reached version N
+    #[arg(long, value_name = "N")]
+    until_version: Option<u64>,
+    /// Leave with 1 after S seconds
+    #[arg(long, value_name = "S")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+#[derive(Debug, Args)]
+struct ReadArgs {
+    /// The object's address, as in ctxt://localhost/kitchen
+    url: String,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BYLINE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match Cli::parse().command {
+        Command::Node(args) => node::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Report(args) => session::block_on(report::run(args)),
+        Command::Observe(args) => session::block_on(observe::run(args)),
+        Command::Read(args) => session::block_on(read::run(args)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has left, which is their right.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever the causes were.
+            let line = format!("{error:#}").replace('\n', " ");
+            eprintln!("byline: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the commands print: one JSON object a line with `--json`, lines for people otherwise.
+
+use std::io::{self, Write as _};
+
+use byline::{Hash, Position, State};
+use serde::Serialize;
+use serde_json::Value;
+
+/// An event, as `--json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(crate) enum Event<'a> {
+    /// A node listens.
+    Ready { url: &'a str },
+    /// The object is this Reporter's.
+    Created { url: &'a str },
+    /// A commit was made.
+    Reported { epoch: u64, version: u64, hash: Hash },
+    /// The whole object.
+    Snapshot { url: &'a str, epoch: u64, version: u64, hash: Hash, data: &'a Value },
+    /// The object has changed.
+    Change { epoch: u64, version: u64, hash: Hash, paths: Vec<String>, data: &'a Value },
+    /// How the object is doing.
+    State {
+        state: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        desc: Option<&'a str>,
+    },
+    /// It is over.
+    Closed { code: u16, desc: &'a str },
+}
+
+/// Prints events the way the user has asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn print(self, event: &Event<'_>) -> io::Result<()> {
+        if self.json {
+            return line(&serde_json::to_string(event)?);
+        }
+        match event {
+            Event::Ready { url } => line(&format!("listening on {url}")),
+            Event::Created { url } => note(&format!("reporting {url}")),
+            Event::Reported { version, .. } => note(&format!("version {version}")),
+            Event::Snapshot { url, version, data, .. } => {
+                note(&format!("{url} at version {version}"))?;
+                line(&data.to_string())
+            }
+            Event::Change { data, .. } => line(&data.to_string()),
+            Event::State { state, desc: Some(desc) } => note(&format!("{state}: {desc}")),
+            Event::State { state, desc: None } => note(state),
+            Event::Closed { .. } => Ok(()),
+        }
+    }
+
+    pub(crate) fn reported(self, position: Position, hash: Hash) -> io::Result<()> {
+        let Position { epoch, version } = position;
+        self.print(&Event::Reported { epoch, version, hash })
+    }
+
+    /// Prints how the object is doing; that it is over is the caller's to say.
+    pub(crate) fn state(self, state: &State) -> io::Result<()> {
+        match state {
+            State::Closed(refusal) => {
+                self.print(&Event::Closed { code: refusal.code, desc: &refusal.desc })
+            }
+            State::Waiting(why) => {
+                self.print(&Event::State { state: state.to_string(), desc: Some(why) })
+            }
+            _ => self.print(&Event::State { state: state.to_string(), desc: None }),
+        }
+    }
+}
+
+/// Data goes to standard output, so that it can be piped.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Talk goes to standard error.
+pub(crate) fn note(text: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{text}")
+}
+
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,106 @@
+//! `byline report`.
+
+use anyhow::{Context as _, anyhow, bail};
+use byline::{Address, Create, Refusal, Reporter, Runtime, State};
+use serde_json::Value;
+
+use crate::ReportArgs;
+use crate::input::Input;
+use crate::output::{Event, Printer};
+use crate::session::{interrupted, start};
+
+pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
+    let url = Address::object(&args.url)?;
+    let mut input = Input::open(&args.file)?;
+    let Some(data) = input.next().await? else {
+        bail!("there is no input: the first line is the object's initial data");
+    };
+    let runtime = start(&args.session, &url).await?;
+    let done = tokio::select! {
+        done = report(&args, &url, &runtime, data, input) => done,
+        interrupted = interrupted() => interrupted.map_err(Into::into),
+    };
+    runtime.close().await;
+    done
+}
+
+async fn report(
+    args: &ReportArgs,
+    url: &Address,
+    runtime: &Runtime,
+    data: Value,
+    mut input: Input,
+) -> anyhow::Result<()> {
+    let schema = args.schema.as_deref().unwrap_or_else(|| schema_of(url.scheme()));
+    // Run again on its own address, a report starts it afresh.
+    let mut create = Create::new(schema, data).at(url.as_str()).discard().take();
+    if args.public {
+        create = create.public();
+    }
+    let reporter = runtime.syncher("report")?.create(create)?;
+    let closed = |refusal: Refusal| anyhow!("{url}: {refusal}");
+    reporter.claimed().await.map_err(closed)?;
+    let printer = Printer::new(args.session.json);
+    printer.print(&Event::Created { url: url.as_str() })?;
+    loop {
+        let next = tokio::select! {
+            next = input.next() => next?,
+            refusal = over(&reporter) => return Err(closed(refusal)),
+        };
+        let Some(next) = next else { break };
+        reporter.ready().await.map_err(closed)?;
+        let before = reporter.head();
+        if reporter.replace(next).context("the next state was not reported")? {
+            let (position, hash) = numbered(&reporter, before.map(|(position, _)| position))
+                .await
+                .map_err(closed)?;
+            printer.reported(position, hash)?;
+        }
+    }
+    if args.exit {
+        runtime.delivered().await.map_err(closed)
+    } else {
+        Err(closed(over(&reporter).await))
+    }
+}
+
+/// The object's head once the commit after `before` has its number: at once, unless a claim is under
+/// way.
+async fn numbered(
+    reporter: &Reporter,
+    before: Option<byline::Position>,
+) -> Result<(byline::Position, byline::Hash), Refusal> {
+    let mut state = reporter.state();
+    loop {
+        state.mark_unchanged();
+        match reporter.head() {
+            Some((position, hash)) if Some(position) != before => return Ok((position, hash)),
+            _ => {}
+        }
+        if let State::Closed(refusal) = &*state.borrow() {
+            return Err(refusal.clone());
+        }
+        // An error is the runtime's end, which the state says too.
+        let _ = state.changed().await;
+    }
+}
+
+/// Why the object is no longer this Reporter's, once it is not.
+async fn over(reporter: &Reporter) -> Refusal {
+    let mut state = reporter.state();
+    let closed = state.wait_for(|state| matches!(state, State::Closed(_))).await;
+    match closed.as_deref() {
+        Ok(State::Closed(refusal)) => refusal.clone(),
+        _ => Refusal::conflict("the session has ended"),
+    }
+}
+
+/// The schema that a scheme stands for (protocol.md, §1).
+fn schema_of(scheme: &str) -> &'static str {
+    match scheme {
+        "comm" => "Communication",
+        "connection" => "Connection",
+        "ctxt" | "context" => "Context",
+        _ => "HypertyResource",
+    }
+}

@@ -1,0 +1,158 @@
+//! One WebSocket connection: what the hub knows of it, and the task that reads it and waits for it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use byline_core::node::ConnectionId;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Sleep, sleep};
+
+use crate::hub::Hub;
+use crate::outgoing::Outgoing;
+use crate::reader::Reader;
+
+/// A connection that closes has this long to take what waits for it and to hang up.
+pub(crate) const CLOSING: Duration = Duration::from_secs(5);
+/// With more than this waiting for it, a connection is not read.
+const BACKED_UP_BYTES: usize = 1 << 20;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Messages go both ways.
+    Open,
+    /// The last frame waits to be written; what comes in is dropped.
+    Closing,
+    /// All is written. What is left is to read until the peer hangs up: a socket closed with bytes
+    /// unread would be reset, and the peer might never see the last frames.
+    Lingering,
+}
+
+/// The hub's side of a connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) outgoing: Outgoing,
+    pub(crate) phase: Phase,
+    /// It is in the hub's list of what to write.
+    pub(crate) dirty: bool,
+    /// Its socket takes no more: its task waits for that, nobody else writes.
+    pub(crate) blocked: bool,
+    /// It is not read because too much waits for it.
+    pub(crate) backed_up: bool,
+    /// Pings since something was last heard.
+    pub(crate) silent_pings: u8,
+    /// Dropping it tells the peer that nothing more will come.
+    pub(crate) socket: Option<OwnedWriteHalf>,
+    waker: Option<Waker>,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: OwnedWriteHalf) -> Self {
+        Self {
+            outgoing: Outgoing::default(),
+            phase: Phase::Open,
+            dirty: false,
+            blocked: false,
+            backed_up: false,
+            silent_pings: 0,
+            socket: Some(socket),
+            waker: None,
+        }
+    }
+
+    /// Has the connection's task look again.
+    pub(crate) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Decides whether it is read, by what waits for it; wide apart, so that it does not flutter.
+    pub(crate) fn weigh(&mut self) {
+        let bytes = self.outgoing.bytes();
+        if bytes > BACKED_UP_BYTES {
+            self.backed_up = true;
+        } else if self.backed_up && bytes < BACKED_UP_BYTES / 4 {
+            self.backed_up = false;
+            self.wake();
+        }
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
+/// Runs a connection from the end of its handshake to its own. `early` came with the handshake.
+pub(crate) async fn run(hub: Rc<Hub>, stream: TcpStream, early: Bytes) {
+    let (mut socket, write) = stream.into_split();
+    let id = hub.connect(write);
+    let mut reader = Reader::new();
+    if !early.is_empty() {
+        hub.receive(id, &mut reader, &early);
+    }
+    let mut deadline = None;
+    while let Some(count) = poll_fn(|cx| turn(&hub, id, &mut socket, &mut deadline, cx)).await {
+        let filled = {
+            let scratch = hub.scratch.borrow();
+            hub.receive(id, &mut reader, &scratch[..count]);
+            count == scratch.len()
+        };
+        if filled {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Waits for whatever this connection can do next. Ready with the number of bytes now in the hub's
+/// scratch, or with `None` when the connection is gone.
+fn turn(
+    hub: &Hub,
+    id: ConnectionId,
+    socket: &mut OwnedReadHalf,
+    deadline: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<usize>> {
+    loop {
+        let status = hub.look(id, |connection| {
+            connection.register(cx.waker());
+            (connection.phase, connection.blocked, connection.backed_up)
+        });
+        let Some((phase, blocked, backed_up)) = status else {
+            return Poll::Ready(None);
+        };
+        if blocked && socket.as_ref().poll_write_ready(cx).is_ready() {
+            hub.unblock(id);
+            continue;
+        }
+        if phase != Phase::Open {
+            let deadline = deadline.get_or_insert_with(|| Box::pin(sleep(CLOSING)));
+            if deadline.as_mut().poll(cx).is_ready() {
+                hub.lose(id);
+                return Poll::Ready(None);
+            }
+        } else if backed_up {
+            return Poll::Pending;
+        }
+        let mut scratch = hub.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let read = Pin::new(&mut *socket).poll_read(cx, &mut buffer);
+        let count = buffer.filled().len();
+        return match read {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if count > 0 => Poll::Ready(Some(count)),
+            Poll::Ready(_) => {
+                hub.lose(id);
+                Poll::Ready(None)
+            }
+        };
+    }
+}

@@ -1,0 +1,401 @@
+//! The one place where core's machine meets the sockets: inputs go in, and one `match` performs
+//! what comes out. Everything here runs on one thread.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use byline_core::limits::QUEUE_BYTES_MAX;
+use byline_core::node::{ConnectionId, Input, Node, Output};
+use byline_core::time::Time;
+use bytes::Bytes;
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+use tracing::debug;
+
+use crate::clock::Clock;
+use crate::connection::{Connection, Phase};
+use crate::frame;
+use crate::metrics::{Snapshot, Traffic};
+use crate::reader::{Incoming, Reader, Wire};
+
+/// Bytes one read takes at most, and so what one connection may have handled in one turn.
+const READ_BYTES: usize = 16 << 10;
+/// Connections written to before others get a turn.
+const FLUSH_BATCH: usize = 256;
+/// Pings without a sign of life after which a connection is lost.
+const SILENT_PINGS_MAX: u8 = 2;
+/// What RFC 6455 §7.1.5 calls the end of a connection without a close frame.
+const NO_CLOSE: u16 = 1006;
+
+/// The node, its connections, and what waits to be done for them.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    domain: String,
+    state: RefCell<State>,
+    /// What was just read; shared, as only one task runs at a time and none keeps it.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    pub(crate) clock: Clock,
+    /// There is something to write.
+    pub(crate) dirty: Notify,
+    /// Core wants to be woken earlier than before.
+    pub(crate) sooner: Notify,
+    /// The last connection is gone.
+    pub(crate) empty: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    node: Node,
+    connections: SlotMap<DefaultKey, Connection>,
+    dirty: VecDeque<ConnectionId>,
+    traffic: Traffic,
+    stopping: bool,
+    /// What the timer waits for.
+    armed: Option<Time>,
+}
+
+impl Hub {
+    pub(crate) fn new(domain: &str, seed: [u8; 32]) -> Self {
+        let clock = Clock::start();
+        let state = State {
+            node: Node::new(domain, seed, clock.now()),
+            connections: SlotMap::new(),
+            dirty: VecDeque::new(),
+            traffic: Traffic::default(),
+            stopping: false,
+            armed: None,
+        };
+        Self {
+            domain: domain.to_owned(),
+            state: RefCell::new(state),
+            scratch: RefCell::new(vec![0; READ_BYTES].into()),
+            clock,
+            dirty: Notify::new(),
+            sooner: Notify::new(),
+            empty: Notify::new(),
+        }
+    }
+
+    /// A socket has become a WebSocket.
+    pub(crate) fn connect(&self, socket: OwnedWriteHalf) -> ConnectionId {
+        self.change(|state, now| {
+            let id = id_of(state.connections.insert(Connection::new(socket)));
+            debug!(connection = id.0, "connected");
+            state.node.handle(Input::Connected(id), now);
+            if state.stopping {
+                state.close(id, 1012, STOPPING, now);
+            }
+            id
+        })
+    }
+
+    /// A connection's `bytes` came: hands every message in them to core.
+    pub(crate) fn receive(&self, id: ConnectionId, reader: &mut Reader, bytes: &[u8]) {
+        let mut wire = Wire::new(bytes);
+        self.change(|state, now| {
+            state.traffic.bytes_in += bytes.len() as u64;
+            if let Some(connection) = state.connections.get_mut(key_of(id)) {
+                connection.silent_pings = 0;
+            }
+            while state.is_open(id) {
+                let incoming = reader.next(&mut wire);
+                if let Some(answers) = wire.answers() {
+                    state.push(id, answers, now);
+                }
+                match incoming {
+                    Incoming::Text(text) => {
+                        state
+                            .node
+                            .handle(Input::Received(id, text.as_str().into()), now);
+                        state.perform(now);
+                    }
+                    Incoming::Starved => break,
+                    Incoming::Broken(code, reason) => state.close(id, code, reason, now),
+                    Incoming::Closed(code) => state.end(id, code, now),
+                }
+            }
+        });
+    }
+
+    /// A connection's socket is dead, or its time to close is over.
+    pub(crate) fn lose(&self, id: ConnectionId) {
+        self.change(|state, now| {
+            // The peer may have hung up on its side only: what waits can still reach it.
+            if state.is(id, Phase::Closing) {
+                state.write(id, now);
+            }
+            state.remove(id, now);
+        });
+    }
+
+    /// The socket of a blocked connection takes bytes again.
+    pub(crate) fn unblock(&self, id: ConnectionId) {
+        self.change(|state, now| {
+            if let Some(connection) = state.connections.get_mut(key_of(id)) {
+                connection.blocked = false;
+                // Taking what waits is a sign of life, and one that backs up gives no other.
+                connection.silent_pings = 0;
+            }
+            state.write(id, now);
+        });
+    }
+
+    /// Lets `look` see a connection, when it is still there.
+    pub(crate) fn look<T>(
+        &self,
+        id: ConnectionId,
+        look: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        self.state
+            .borrow_mut()
+            .connections
+            .get_mut(key_of(id))
+            .map(look)
+    }
+
+    /// Writes to some of the connections that have something to be written. Whether more are left.
+    pub(crate) fn flush(&self) -> bool {
+        self.change(|state, now| {
+            for _ in 0..FLUSH_BATCH {
+                let Some(id) = state.dirty.pop_front() else {
+                    return false;
+                };
+                state.write(id, now);
+            }
+            !state.dirty.is_empty()
+        })
+    }
+
+    /// Pings everybody; whoever was silent for too long is lost.
+    pub(crate) fn ping(&self) {
+        self.change(|state, now| {
+            for id in state.ids() {
+                let Some(connection) = state.connections.get_mut(key_of(id)) else {
+                    continue;
+                };
+                if connection.silent_pings >= SILENT_PINGS_MAX {
+                    debug!(connection = id.0, "silent: lost");
+                    state.remove(id, now);
+                } else {
+                    connection.silent_pings += 1;
+                    state.push(id, frame::PING, now);
+                }
+            }
+        });
+    }
+
+    /// The time of [`Hub::wake_at`] may have come.
+    pub(crate) fn timeout(&self) {
+        self.change(|state, now| {
+            state.armed = None;
+            state.node.handle(Input::Timeout, now);
+        });
+    }
+
+    /// When core wants [`Hub::timeout`].
+    pub(crate) fn wake_at(&self) -> Option<Time> {
+        let mut state = self.state.borrow_mut();
+        state.armed = state.node.poll_timeout();
+        state.armed
+    }
+
+    /// Closes every connection, those included that are still to come.
+    pub(crate) fn stop(&self) {
+        self.change(|state, now| {
+            state.stopping = true;
+            for id in state.ids() {
+                state.close(id, 1012, STOPPING, now);
+            }
+        });
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.borrow().stopping
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.borrow().connections.is_empty()
+    }
+
+    /// Counts an upgrade that was refused.
+    pub(crate) fn count_refused(&self) {
+        self.state.borrow_mut().traffic.upgrades_refused += 1;
+    }
+
+    /// What an operator may see. Costs a pass over the objects.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.state.borrow();
+        Snapshot {
+            counters: state.node.counters().clone(),
+            gauges: state.node.gauges(),
+            traffic: state.traffic.clone(),
+        }
+    }
+
+    /// Changes the state, performs what core wants done, and wakes whom that concerns.
+    fn change<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> T {
+        let now = self.clock.now();
+        let mut state = self.state.borrow_mut();
+        let result = change(&mut state, now);
+        state.perform(now);
+        if !state.dirty.is_empty() {
+            self.dirty.notify_one();
+        }
+        let next = state.node.poll_timeout();
+        if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
+            self.sooner.notify_one();
+        }
+        if state.connections.is_empty() {
+            self.empty.notify_one();
+        }
+        result
+    }
+}
+
+const STOPPING: &str = "node stopping";
+
+impl State {
+    /// Does what core wants done.
+    fn perform(&mut self, now: Time) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Send(to, text) => self.push(to, frame::text(&text), now),
+                Output::Publish(to, text) => {
+                    let frame = frame::text(&text);
+                    for to in to.iter() {
+                        self.push(*to, frame.clone(), now);
+                    }
+                }
+                Output::Close(id, code, reason) => self.close(id, code, reason, now),
+            }
+        }
+    }
+
+    /// Queues a frame: the way of every delivery.
+    fn push(&mut self, id: ConnectionId, frame: Bytes, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        self.traffic.queued += frame.len();
+        connection.outgoing.push(frame);
+        connection.weigh();
+        if connection.outgoing.bytes() > QUEUE_BYTES_MAX {
+            self.traffic.queued -= connection.outgoing.bytes();
+            connection.outgoing.abandon();
+            self.traffic.queued += connection.outgoing.bytes();
+            self.close(id, 4008, "slow", now);
+        } else {
+            self.mark(id);
+        }
+    }
+
+    fn mark(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(key_of(id))
+            && !connection.dirty
+            && !connection.blocked
+        {
+            connection.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Queues a close frame as the last one.
+    fn close(&mut self, id: ConnectionId, code: u16, reason: &'static str, now: Time) {
+        if self.is_open(id) {
+            debug!(connection = id.0, code, reason, "closing");
+            self.push_last(id, frame::close(code, reason));
+            self.end(id, code, now);
+        }
+    }
+
+    fn push_last(&mut self, id: ConnectionId, frame: Bytes) {
+        if let Some(connection) = self.connections.get_mut(key_of(id)) {
+            self.traffic.queued += frame.len();
+            connection.outgoing.push(frame);
+        }
+    }
+
+    /// Nothing more is taken from or queued for a connection, and core knows it as lost.
+    fn end(&mut self, id: ConnectionId, code: u16, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        connection.phase = Phase::Closing;
+        connection.wake();
+        *self.traffic.closed.entry(code).or_default() += 1;
+        self.mark(id);
+        self.node.handle(Input::Lost(id), now);
+    }
+
+    /// Writes what waits for a connection, as far as its socket takes it.
+    fn write(&mut self, id: ConnectionId, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        connection.dirty = false;
+        let Some(socket) = &connection.socket else {
+            return;
+        };
+        let before = connection.outgoing.bytes();
+        let written = connection.outgoing.write(socket);
+        self.traffic.queued -= before - connection.outgoing.bytes();
+        let Ok(written) = written else {
+            self.remove(id, now);
+            return;
+        };
+        self.traffic.bytes_out += written.bytes as u64;
+        self.traffic.frames_out += written.frames as u64;
+        self.traffic.writes += written.writes as u64;
+        connection.weigh();
+        if written.blocked {
+            connection.blocked = true;
+            connection.wake();
+        } else if connection.phase == Phase::Closing {
+            connection.phase = Phase::Lingering;
+            connection.socket = None;
+        }
+    }
+
+    /// Forgets a connection.
+    fn remove(&mut self, id: ConnectionId, now: Time) {
+        let Some(mut connection) = self.connections.remove(key_of(id)) else {
+            return;
+        };
+        debug!(connection = id.0, "disconnected");
+        self.traffic.queued -= connection.outgoing.bytes();
+        connection.wake();
+        if connection.phase == Phase::Open {
+            *self.traffic.closed.entry(NO_CLOSE).or_default() += 1;
+            self.node.handle(Input::Lost(id), now);
+        }
+    }
+
+    fn is_open(&self, id: ConnectionId) -> bool {
+        self.is(id, Phase::Open)
+    }
+
+    fn is(&self, id: ConnectionId, phase: Phase) -> bool {
+        let connection = self.connections.get(key_of(id));
+        connection.is_some_and(|connection| connection.phase == phase)
+    }
+
+    fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().map(id_of).collect()
+    }
+}
+
+fn id_of(key: DefaultKey) -> ConnectionId {
+    ConnectionId(key.data().as_ffi())
+}
+
+fn key_of(id: ConnectionId) -> DefaultKey {
+    KeyData::from_ffi(id.0).into()
+}

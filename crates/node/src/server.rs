@@ -1,0 +1,289 @@
+//! The node as a server: listening, accepting, keeping time, stopping.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, sleep_until, timeout};
+use tracing::{info, warn};
+
+use crate::connection;
+use crate::http;
+use crate::hub::Hub;
+
+/// After the word to stop, connections have this long to take what waits and to hang up.
+const STOP: Duration = Duration::from_secs(9);
+/// When there are no more file descriptors, the next try is after this long.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What a node is told at its start.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// The domain whose addresses the node serves.
+    pub domain: String,
+    /// How often every connection is pinged. One that stays silent for two pings is lost
+    /// (protocol.md, appendix B: 25 s).
+    pub ping_every: Duration,
+}
+
+impl Config {
+    /// A node for `domain` at `listen`, the rest as protocol.md has it.
+    #[must_use]
+    pub fn new(listen: SocketAddr, domain: impl Into<String>) -> Self {
+        Self {
+            listen,
+            domain: domain.into(),
+            ping_every: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address can be reached from elsewhere, where nobody is authenticated yet
+    /// (protocol.md §3).
+    #[error(
+        "cannot listen on {0}: until authentication exists a node serves this machine only; listen on 127.0.0.1 or [::1]"
+    )]
+    NotLoopback(SocketAddr),
+    /// Another program listens there.
+    #[error("cannot listen on {0}: another program does; stop it or choose another port")]
+    InUse(SocketAddr),
+    /// The operating system refuses for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Refused {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A node that listens and does not serve yet: whoever connects waits.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// [`BindError`], one line for people.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let address = config.listen;
+        if !address.ip().is_loopback() {
+            return Err(BindError::NotLoopback(address));
+        }
+        let bound = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?, listener))
+        });
+        match bound {
+            Ok((address, listener)) => Ok(Self {
+                config,
+                listener,
+                address,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(BindError::InUse(address))
+            }
+            Err(source) => Err(BindError::Refused { address, source }),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a runtime connects to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// Serves on this thread until `shutdown` is done. Then nobody new is let in, what waits is
+    /// written, every connection is closed with 1012, and the call returns within 10 s.
+    ///
+    /// It makes its own runtime: do not call it from within one; [`Server::spawn`] may be.
+    ///
+    /// # Errors
+    /// When the operating system gives no event queue or no random bytes.
+    pub fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?;
+        runtime.block_on(self.run(shutdown))
+    }
+
+    /// Serves on a thread of its own: for demonstrations and tests, where node and clients share a
+    /// process.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn spawn(self) -> io::Result<Running> {
+        let (address, url) = (self.address, self.url());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("byline-node".to_owned())
+            .spawn(move || {
+                self.serve(async {
+                    // A dropped sender is the word to stop as well.
+                    let _ = stopped.await;
+                })
+            })?;
+        Ok(Running {
+            address,
+            url,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let hub = Rc::new(Hub::new(&self.config.domain, seed));
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        info!(address = %self.address, domain = %self.config.domain, "listening");
+        spawn_local(flush(Rc::clone(&hub)));
+        spawn_local(keep_time(Rc::clone(&hub)));
+        spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
+        let accepting = spawn_local(accept(Rc::clone(&hub), listener));
+        shutdown.await;
+        info!("stopping");
+        accepting.abort();
+        hub.stop();
+        let emptied = timeout(STOP, async {
+            while !hub.is_empty() {
+                hub.empty.notified().await;
+            }
+        });
+        if emptied.await.is_err() {
+            warn!("some connections did not hang up in time");
+        }
+        Ok(())
+    }
+}
+
+/// A node that serves on a thread of its own; dropping it stops it, too, and waits for it.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a runtime connects to.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops it as [`Server::serve`] does; blocks until it is done.
+    ///
+    /// # Errors
+    /// What [`Server::serve`] returned, or that it panicked.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        drop(self.stop.take());
+        self.thread.take().map_or(Ok(()), |thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("the node panicked")))
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.join() {
+            warn!(%error, "the node had stopped");
+        }
+    }
+}
+
+async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener) {
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                failing = false;
+                // Without it, the second of two small writes waits for the first one's answer.
+                if let Err(error) = stream.set_nodelay(true) {
+                    warn!(%error, "a connection may be slow");
+                }
+                let hub = Rc::clone(&hub);
+                spawn_local(async move {
+                    if let Some((stream, early)) = http::serve(stream, Rc::clone(&hub)).await {
+                        // A task of its own: this one has room for HTTP.
+                        spawn_local(connection::run(hub, stream, early));
+                    }
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !failing {
+                    warn!(%error, "cannot accept connections; trying again");
+                }
+                failing = true;
+                sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Writes what became ready to be written, after everything that was ready to be read: frames that
+/// follow each other leave in one write, and none waits for another that may come.
+async fn flush(hub: Rc<Hub>) {
+    loop {
+        hub.dirty.notified().await;
+        while hub.flush() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn keep_time(hub: Rc<Hub>) {
+    loop {
+        match hub.wake_at() {
+            None => hub.sooner.notified().await,
+            Some(time) => tokio::select! {
+                () = hub.sooner.notified() => {}
+                () = sleep_until(hub.clock.instant(time)) => hub.timeout(),
+            },
+        }
+    }
+}
+
+async fn ping(hub: Rc<Hub>, every: Duration) {
+    loop {
+        sleep(every).await;
+        hub.ping();
+    }
+}

@@ -1,0 +1,180 @@
+//! Starting a runtime.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use byline_core::address::Address;
+use byline_core::identity::{Identity, Key};
+use byline_core::runtime;
+use tokio::sync::oneshot;
+
+use crate::driver;
+use crate::key::{self, KeyFileError};
+use crate::link::Link;
+use crate::memory::MemoryNode;
+use crate::shared::{Alive, Shared};
+use crate::syncher::Syncher;
+use crate::{CallError, Refusal};
+
+/// Where a node is when nothing else is said.
+const NODE: &str = "ws://127.0.0.1:4680/ws";
+
+/// Why a runtime did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no tokio runtime to run in.
+    #[error("start this from inside a tokio runtime")]
+    NoTokio,
+    /// The node's address is none.
+    #[error("`{0}` is no address of a node: write ws://host:port/ws")]
+    NodeUrl(String),
+    /// There is no key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node cannot be reached: {0}")]
+pub struct Unreachable(String);
+
+/// How a runtime is to be started. Made by [`Runtime::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    link: Link,
+    domain: String,
+    key_file: Option<PathBuf>,
+}
+
+impl Builder {
+    /// Speaks with the node at `url`, by default `ws://127.0.0.1:4680/ws`.
+    pub fn node(mut self, url: impl Into<String>) -> Self {
+        self.link = Link::WebSocket(url.into());
+        self
+    }
+
+    /// Speaks with a node inside this process.
+    pub fn memory(mut self, node: &MemoryNode) -> Self {
+        self.link = Link::Memory(node.clone());
+        self
+    }
+
+    /// The domain that the node serves, by default `localhost`: the runtime proves itself to that
+    /// domain and to no other.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = domain.into();
+        self
+    }
+
+    /// Keeps the runtime's key, and with it its identity, in this file: made when there is none, for
+    /// its owner's eyes only. Without it the identity ends with the process.
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_file = Some(path.into());
+        self
+    }
+
+    /// Starts the runtime. It connects in the background, and again after every cut, for as long as
+    /// there is a handle of it.
+    ///
+    /// # Errors
+    /// [`StartError`]. That the node cannot be reached is none: see [`State`](crate::State).
+    pub fn start(self) -> Result<Runtime, StartError> {
+        let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
+        if let Link::WebSocket(url) = &self.link
+            && !url.strip_prefix("ws://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        {
+            return Err(StartError::NodeUrl(url.clone()));
+        }
+        let key = match &self.key_file {
+            Some(path) => key::load_or_make(path)?,
+            None => Key::from_bytes(&key::random()?),
+        };
+        let machine = runtime::Runtime::new(self.domain, key, key::random()?);
+        let shared = Arc::new(Shared::new(machine));
+        tokio.spawn(driver::drive(Arc::clone(&shared), self.link));
+        Ok(Runtime { alive: Arc::new(Alive(shared)) })
+    }
+}
+
+/// A Hyperty Runtime: one key, one connection to a node, any number of Synchers. Clones are the same
+/// runtime; its session ends with the last of them and of their Synchers, Reporters and Observers.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    alive: Arc<Alive>,
+}
+
+impl Runtime {
+    /// A runtime to be started.
+    pub fn builder() -> Builder {
+        let link = Link::WebSocket(NODE.to_owned());
+        Builder { link, domain: "localhost".to_owned(), key_file: None }
+    }
+
+    /// The handle on data objects of the hyperty `name`: one or more address segments, which tell
+    /// this runtime's hyperties apart.
+    ///
+    /// # Errors
+    /// [`CallError::Address`] when `name` cannot stand in an address.
+    pub fn syncher(&self, name: &str) -> Result<Syncher, CallError> {
+        let hyperty = self.alive.0.lock().machine.hyperty(name)?;
+        Ok(Syncher::new(Arc::clone(&self.alive), hyperty))
+    }
+
+    /// Who this runtime is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.alive.0.lock().machine.identity().clone()
+    }
+
+    /// The runtime's own address, another in each process.
+    #[must_use]
+    pub fn url(&self) -> Address {
+        self.alive.0.lock().machine.url().clone()
+    }
+
+    /// Waits for the outcome of the attempt to connect, the last one when there were several. For
+    /// programs that give up when there is no node; others need not ask, the runtime goes on trying.
+    ///
+    /// # Errors
+    /// [`Unreachable`], with what the operating system says.
+    pub async fn connected(&self) -> Result<(), Unreachable> {
+        let mut reached = self.alive.0.reached.subscribe();
+        match reached.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Err(error))) => Err(Unreachable(error.clone())),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Unreachable("the runtime has ended".to_owned())),
+        }
+    }
+
+    /// Waits until everything written so far has reached the node: it has answered a `ping` sent
+    /// after the last commit. Waits through cuts.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the session has ended for good.
+    pub async fn delivered(&self) -> Result<(), Refusal> {
+        let shared = &self.alive.0;
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut inner = shared.lock();
+            let call = inner.machine.deliver(shared.clock.now());
+            inner.deliveries.insert(call, answer);
+        }
+        shared.wake.notify_one();
+        let ended = || Refusal::conflict("the session has ended: not everything reached the node");
+        answered.await.map_err(|_| ended())
+    }
+
+    /// Ends the session: the node frees the claims at once rather than after a grace time. Waits
+    /// until that is said, at most a second.
+    pub async fn close(&self) {
+        let shared = &self.alive.0;
+        shared.close();
+        // Only that the driver ended counts, however it did.
+        let _ = shared.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! Byline: live JSON objects, each with exactly one author.
+//!
+//! A **Reporter** creates a data object and simply writes on it. Every authorised **Observer**, in
+//! another process or on another machine, holds a copy that follows within milliseconds and is always
+//! some position of the original: nothing is skipped, nothing applied twice, and after a cut the copy
+//! catches up by itself.
+//!
+//! ```
+//! use byline::{Create, MemoryNode, Runtime};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A node inside this process, for tests; `.node("ws://127.0.0.1:4680/ws")` speaks with a real one.
+//! let node = MemoryNode::start("localhost")?;
+//! let kitchen = Runtime::builder().memory(&node).start()?;
+//! let hall = Runtime::builder().memory(&node).start()?;
+//!
+//! let sensor = kitchen.syncher("sensor")?.create(
+//!     Create::new("Context", json!({"temperature": 21.0})).at("ctxt://localhost/kitchen").public(),
+//! )?;
+//! let display = hall.syncher("display")?.subscribe("ctxt://localhost/kitchen")?;
+//! let mut changes = display.changes();
+//! assert!(changes.next().await.is_some(), "first the object as it is");
+//!
+//! sensor.update(|data| data["temperature"] = json!(21.5))?;
+//! let changed = changes.next().await.unwrap();
+//! assert_eq!(changed.edits[0].change.path().to_string(), "temperature");
+//! assert_eq!(display.data().unwrap()["temperature"], json!(21.5));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Writing is synchronous and never waits for the network: what cannot be sent yet is sent when it
+//! can. [`Reporter::ready`] is there for who writes faster than the network reads, and
+//! [`Runtime::delivered`] for who must know that the node has it all.
+
+mod builder;
+mod clock;
+mod driver;
+mod key;
+mod link;
+mod memory;
+mod observer;
+mod reporter;
+mod shared;
+mod syncher;
+
+pub use builder::{Builder, Runtime, StartError, Unreachable};
+pub use byline_core::State;
+pub use byline_core::address::{Address, AddressError};
+pub use byline_core::error::{Refusal, Retry};
+pub use byline_core::identity::Identity;
+pub use byline_core::message::body::Access;
+pub use byline_core::object::{
+    ApplyError, Change, Hash, JsonError, Metadata, Path, PathError, parse,
+};
+pub use byline_core::runtime::{CallError, Snapshot};
+pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
+pub use key::KeyFileError;
+pub use memory::MemoryNode;
+pub use observer::{Changes, Observer};
+pub use reporter::Reporter;
+pub use syncher::{Create, ReadError, Syncher};

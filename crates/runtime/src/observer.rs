@@ -1,0 +1,217 @@
+//! An Observer: a copy that follows. It has no method that writes.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::object::{Change, Hash, Metadata};
+use byline_core::runtime::{Seat, Snapshot};
+use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position};
+use futures_util::Stream;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::shared::{Alive, Inner};
+
+/// Steps that may wait for a slow follower. Beyond, it gets one that replaces everything instead.
+const QUEUE_STEPS: usize = 1024;
+
+/// A copy of one object that follows its Reporter. Clones are the same copy; it is let go with the
+/// last of them.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    held: Arc<Held>,
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug)]
+struct Held {
+    alive: Arc<Alive>,
+    seat: Seat,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let shared = &self.alive.0;
+        let mut inner = shared.lock();
+        if let Some(watched) = inner.observers.remove(&self.seat) {
+            watched.queues.iter().filter_map(std::sync::Weak::upgrade).for_each(|q| q.close());
+        }
+        inner.machine.unsubscribe(&self.seat, shared.clock.now());
+        drop(inner);
+        shared.wake.notify_one();
+    }
+}
+
+impl Observer {
+    pub(crate) fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
+        Self { held: Arc::new(Held { alive, seat }), state }
+    }
+
+    /// The object's address.
+    #[must_use]
+    pub fn url(&self) -> &Address {
+        &self.held.seat.object
+    }
+
+    /// The copy; `None` until the first snapshot. Cheap; holding it costs one copy of the data at the
+    /// next change.
+    #[must_use]
+    pub fn data(&self) -> Option<Arc<Value>> {
+        self.held.alive.0.lock().machine.observer(&self.held.seat)?.data()
+    }
+
+    /// Where the copy stands.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.held.alive.0.lock().machine.observer(&self.held.seat)?.position()
+    }
+
+    /// The whole of it at one moment, with the hash of the data, computed here. Costs a pass over the
+    /// data.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let inner = self.held.alive.0.lock();
+        let stream = inner.machine.observer(&self.held.seat)?;
+        let (data, position) = (stream.data()?, stream.position()?);
+        let metadata: Metadata = stream.metadata()?.clone();
+        drop(inner);
+        let hash = Hash::of(&data);
+        Some(Snapshot { metadata, data, position, hash })
+    }
+
+    /// How the object is doing; can be waited on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// What this copy met and got over.
+    #[must_use]
+    pub fn counters(&self) -> ObserverCounters {
+        let inner = self.held.alive.0.lock();
+        inner.machine.observer(&self.held.seat).map(|s| s.counters()).unwrap_or_default()
+    }
+
+    /// Every step of the copy from here on, beginning with the copy as it is when there is one:
+    /// who applies the edits of each to a document of its own, beginning with `{}`, has the copy.
+    ///
+    /// A follower that falls more than 1,024 steps behind gets one that replaces everything in place
+    /// of those it has missed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let mut inner = self.held.alive.0.lock();
+        let queue = Arc::new(Queue::default());
+        if let Some(whole) = whole(&inner, &self.held.seat) {
+            queue.push(&whole);
+        }
+        if let Some(watched) = inner.observers.get_mut(&self.held.seat) {
+            watched.queues.push(Arc::downgrade(&queue));
+        }
+        let closed = matches!(&*self.state.borrow(), State::Closed(_));
+        drop(inner);
+        if closed {
+            queue.close();
+        }
+        Changes { held: Arc::clone(&self.held), queue }
+    }
+}
+
+/// The copy as it is, as one step.
+fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
+    let stream = inner.machine.observer(seat)?;
+    let (data, position, number) = (stream.data()?, stream.position()?, stream.steps());
+    let data = data.as_object().cloned().unwrap_or_default();
+    let edits = vec![Edit { change: Change::Replace { data }, before: None }];
+    Some(Changed { number, position, origin: Origin::Snapshot, edits })
+}
+
+/// The steps of one copy, made by [`Observer::changes`]. A [`Stream`].
+#[derive(Debug)]
+pub struct Changes {
+    held: Arc<Held>,
+    queue: Arc<Queue>,
+}
+
+impl Changes {
+    /// The next step; `None` when the object is closed and everything before was given out.
+    pub async fn next(&mut self) -> Option<Changed> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Changed>> {
+        // The machine's lock first: nothing can be pushed between looking and leaving the waker.
+        let inner = self.held.alive.0.lock();
+        let mut queue = self.queue.lock();
+        if std::mem::take(&mut queue.overflowed)
+            && let Some(whole) = whole(&inner, &self.held.seat)
+        {
+            queue.seen = whole.number;
+            return Poll::Ready(Some(whole));
+        }
+        if let Some(changed) = queue.steps.pop_front() {
+            return Poll::Ready(Some(changed));
+        }
+        if queue.closed {
+            return Poll::Ready(None);
+        }
+        queue.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Stream for Changes {
+    type Item = Changed;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Changed>> {
+        self.poll(cx)
+    }
+}
+
+/// What waits for one follower.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    steps: VecDeque<Changed>,
+    /// The number of the last step that is here or was given out, in a whole or by itself.
+    seen: u64,
+    overflowed: bool,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, changed: &Changed) {
+        let mut queue = self.lock();
+        if changed.number <= queue.seen || queue.overflowed {
+            return;
+        }
+        if queue.steps.len() >= QUEUE_STEPS {
+            queue.steps = VecDeque::new();
+            queue.overflowed = true;
+        } else {
+            queue.seen = changed.number;
+            queue.steps.push_back(changed.clone());
+        }
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

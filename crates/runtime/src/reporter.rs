@@ -1,0 +1,156 @@
+//! A Reporter: the one author of an object.
+
+use std::sync::Arc;
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::limits::HISTORY_COMMITS_MAX;
+use byline_core::object::{Change, Hash, Path};
+use byline_core::runtime::Seat;
+use byline_core::stream::{Position, WriteError};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::Refusal;
+use crate::shared::Alive;
+
+/// The author of one object. Clones write the same object. Writing is synchronous: it is checked,
+/// applied and numbered before the call returns, and sent as soon as the connection takes it.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    alive: Arc<Alive>,
+    seat: Seat,
+    state: watch::Receiver<State>,
+}
+
+impl Reporter {
+    pub(crate) const fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
+        Self { alive, seat, state }
+    }
+
+    /// The object's address, to be given to whoever is to observe it.
+    #[must_use]
+    pub const fn url(&self) -> &Address {
+        &self.seat.object
+    }
+
+    /// Lets `edit` change the data, and reports what is different afterwards as one commit. Costs a
+    /// copy of the data and a comparison; [`Reporter::set`] and its like cost only the change.
+    /// Says whether anything was different.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn update(&self, edit: impl FnOnce(&mut Value)) -> Result<bool, WriteError> {
+        let mut next = Value::clone(&self.data());
+        edit(&mut next);
+        self.replace(next)
+    }
+
+    /// Makes `next` the object's data, and reports what is different as one commit.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn replace(&self, next: Value) -> Result<bool, WriteError> {
+        self.writing(|inner, now| inner.machine.replace(&self.seat, next, now))
+    }
+
+    /// Sets the value at `path`: `room.temperature`, or a JSON Pointer (RFC 6901) as in
+    /// `/room/temperature`.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn set(&self, path: &Path, value: impl Into<Value>) -> Result<bool, WriteError> {
+        self.write(vec![Change::Set { path: path.clone(), value: value.into() }])
+    }
+
+    /// Removes the key at `path`.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn remove(&self, path: &Path) -> Result<bool, WriteError> {
+        self.write(vec![Change::Remove { path: path.clone() }])
+    }
+
+    /// Reports `changes` as one commit: every Observer sees all of them or none.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn write(&self, changes: Vec<Change>) -> Result<bool, WriteError> {
+        self.writing(|inner, now| inner.machine.write(&self.seat, changes, now))
+    }
+
+    fn writing(
+        &self,
+        write: impl FnOnce(
+            &mut crate::shared::Inner,
+            byline_core::time::Time,
+        ) -> Result<bool, WriteError>,
+    ) -> Result<bool, WriteError> {
+        let shared = &self.alive.0;
+        let changed = write(&mut shared.lock(), shared.clock.now())?;
+        shared.wake.notify_one();
+        Ok(changed)
+    }
+
+    /// The data as it is. Cheap; holding it costs one copy of the data at the next write.
+    #[must_use]
+    pub fn data(&self) -> Arc<Value> {
+        let inner = self.alive.0.lock();
+        inner.machine.reporter(&self.seat).map(|stream| stream.data()).unwrap_or_default()
+    }
+
+    /// Where the object stands, and the hash of its data there; `None` until it is claimed. Costs a
+    /// pass over the data.
+    #[must_use]
+    pub fn head(&self) -> Option<(Position, Hash)> {
+        let inner = self.alive.0.lock();
+        let stream = inner.machine.reporter(&self.seat)?;
+        let (position, data) = (stream.position()?, stream.data());
+        drop(inner);
+        Some((position, Hash::of(&data)))
+    }
+
+    /// How the object is doing; can be waited on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Waits until the node has agreed that this is the object's Reporter.
+    ///
+    /// # Errors
+    /// The node's [`Refusal`]: the address belongs to somebody else, or another session holds it.
+    pub async fn claimed(&self) -> Result<(), Refusal> {
+        let mut state = self.state.clone();
+        let settled = |state: &State| matches!(state, State::Live | State::Closed(_));
+        match state.wait_for(settled).await.as_deref() {
+            Ok(State::Closed(refusal)) => Err(refusal.clone()),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refusal::conflict("the runtime has ended")),
+        }
+    }
+
+    /// Waits until few commits wait to be sent. Who writes faster than the network reads, and wants
+    /// every commit on its way rather than a snapshot now and then, waits here before each write.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that this Reporter was closed with.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        let shared = &self.alive.0;
+        loop {
+            let sent = shared.sent.notified();
+            if let State::Closed(refusal) = &*self.state.borrow() {
+                return Err(refusal.clone());
+            }
+            let unsent = shared.lock().machine.reporter(&self.seat).map_or(0, |s| s.unsent());
+            if unsent < HISTORY_COMMITS_MAX / 2 {
+                return Ok(());
+            }
+            let mut state = self.state.clone();
+            tokio::select! {
+                () = sent => {}
+                closed = state.wait_for(|state| matches!(state, State::Closed(_))) => drop(closed),
+            }
+        }
+    }
+}

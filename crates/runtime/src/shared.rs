@@ -1,0 +1,150 @@
+//! What a runtime's handles and its driver share: core's machine, and who waits for what.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use byline_core::State;
+use byline_core::error::Refusal;
+use byline_core::runtime::{self, Output, Seat, Snapshot};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::observer::Queue;
+
+/// Shared by the driver task and every handle.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    inner: Mutex<Inner>,
+    /// The driver has something to do.
+    pub(crate) wake: Notify,
+    /// The driver has sent something.
+    pub(crate) sent: Notify,
+    /// What became of the last attempt to connect; `None` while there is no outcome.
+    pub(crate) reached: watch::Sender<Option<Result<(), String>>>,
+    /// The driver is gone.
+    pub(crate) ended: watch::Sender<bool>,
+}
+
+/// Held for moments only: no lock is ever held across an await.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) machine: runtime::Runtime,
+    pub(crate) reporters: BTreeMap<Seat, watch::Sender<State>>,
+    pub(crate) observers: BTreeMap<Seat, Watched>,
+    pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
+    pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Nobody holds a handle any more, or the application said so.
+    pub(crate) closing: bool,
+}
+
+/// An Observer's state, and the queues of those who follow its changes.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) queues: Vec<Weak<Queue>>,
+}
+
+impl Shared {
+    pub(crate) fn new(machine: runtime::Runtime) -> Self {
+        Self {
+            clock: Clock::start(),
+            inner: Mutex::new(Inner {
+                machine,
+                reporters: BTreeMap::new(),
+                observers: BTreeMap::new(),
+                reads: BTreeMap::new(),
+                deliveries: BTreeMap::new(),
+                closing: false,
+            }),
+            wake: Notify::new(),
+            sent: Notify::new(),
+            reached: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// The machine and its waiters. A panic elsewhere (an application's closure) leaves them whole:
+    /// core changes nothing before it has checked everything.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the session; the driver sends what is left to say.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        if !std::mem::replace(&mut inner.closing, true) {
+            inner.machine.close(self.clock.now());
+        }
+        drop(inner);
+        self.wake.notify_one();
+    }
+}
+
+impl Inner {
+    /// Tells whoever waits for it what has come out of the machine; gives back what only a connection
+    /// can do. This is the one place where outputs are performed.
+    pub(crate) fn perform(&mut self, output: Output) -> Option<ToLink> {
+        match output {
+            Output::Connect => return Some(ToLink::Connect),
+            Output::Disconnect => return Some(ToLink::Disconnect),
+            Output::Send(frame) => return Some(ToLink::Send(frame)),
+            Output::Reporter(seat, state) => {
+                if let Some(reporter) = self.reporters.get(&seat) {
+                    reporter.send_replace(state);
+                }
+            }
+            Output::Observer(seat, state) => {
+                if let Some(watched) = self.observers.get_mut(&seat) {
+                    let closed = matches!(state, State::Closed(_));
+                    watched.state.send_replace(state);
+                    if closed {
+                        watched.queues.iter().filter_map(Weak::upgrade).for_each(|q| q.close());
+                    }
+                }
+            }
+            Output::Changed(seat, changed) => {
+                if let Some(watched) = self.observers.get_mut(&seat) {
+                    watched.queues.retain(|queue| queue.strong_count() > 0);
+                    for queue in watched.queues.iter().filter_map(Weak::upgrade) {
+                        queue.push(&changed);
+                    }
+                }
+            }
+            Output::Read(call, result) => {
+                if let Some(waiting) = self.reads.remove(&call) {
+                    // Whoever asked may have gone: then nobody needs the answer.
+                    let _ = waiting.send(result);
+                }
+            }
+            Output::Delivered(call) => {
+                if let Some(waiting) = self.deliveries.remove(&call) {
+                    let _ = waiting.send(());
+                }
+            }
+            Output::Refused(refusal) => {
+                tracing::debug!(%refusal, "the session has ended");
+                self.deliveries.clear();
+            }
+        }
+        None
+    }
+}
+
+/// What only the connection can do.
+#[derive(Debug)]
+pub(crate) enum ToLink {
+    Connect,
+    Disconnect,
+    Send(String),
+}
+
+/// Keeps the driver going: with the last handle the session ends.
+#[derive(Debug)]
+pub(crate) struct Alive(pub(crate) Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

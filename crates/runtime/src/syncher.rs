@@ -1,0 +1,167 @@
+//! The Syncher: one hyperty's handle on data objects.
+
+use std::sync::Arc;
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::message::body::Access;
+use byline_core::runtime::{self, CallError, Snapshot};
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+use crate::Refusal;
+use crate::observer::Observer;
+use crate::reporter::Reporter;
+use crate::shared::{Alive, Watched};
+
+/// What is to be created: a schema, the data, and who may read it (nobody, unless said).
+#[derive(Clone, Debug)]
+#[must_use = "nothing is created until a Syncher does it"]
+pub struct Create {
+    create: runtime::Create,
+    at: Option<String>,
+}
+
+impl Create {
+    /// An object that follows `schema` and begins with `data`, a JSON object: its version 0.
+    pub fn new(schema: impl Into<String>, data: Value) -> Self {
+        let create = runtime::Create {
+            schema: schema.into(),
+            data,
+            name: None,
+            url: None,
+            access: Access::default(),
+            discard: false,
+            take: false,
+        };
+        Self { create, at: None }
+    }
+
+    /// A name for people.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.create.name = Some(name.into());
+        self
+    }
+
+    /// A readable address, first come, first served; without it one is minted from the runtime's key.
+    pub fn at(mut self, url: impl Into<String>) -> Self {
+        self.at = Some(url.into());
+        self
+    }
+
+    /// Lets every identity observe.
+    pub const fn public(mut self) -> Self {
+        self.create.access.public = true;
+        self
+    }
+
+    /// Says exactly who may observe.
+    pub fn access(mut self, access: Access) -> Self {
+        self.create.access = access;
+        self
+    }
+
+    /// Starts afresh at an address of one's own: what was there is over, and whoever observes gets
+    /// this as a snapshot.
+    pub const fn discard(mut self) -> Self {
+        self.create.discard = true;
+        self
+    }
+
+    /// Takes the address from another session of the same identity: its Reporter is closed.
+    pub const fn take(mut self) -> Self {
+        self.create.take = true;
+        self
+    }
+}
+
+/// Why a read gave nothing.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The call cannot be.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Who was asked said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// One hyperty's handle on data objects. Clones are the same hyperty.
+#[derive(Clone, Debug)]
+pub struct Syncher {
+    alive: Arc<Alive>,
+    hyperty: Address,
+}
+
+impl Syncher {
+    pub(crate) const fn new(alive: Arc<Alive>, hyperty: Address) -> Self {
+        Self { alive, hyperty }
+    }
+
+    /// The hyperty's address.
+    #[must_use]
+    pub const fn hyperty(&self) -> &Address {
+        &self.hyperty
+    }
+
+    /// Creates an object. It may be written at once; whether the node agrees is told by
+    /// [`Reporter::claimed`].
+    ///
+    /// # Errors
+    /// [`CallError`] when the data or the address cannot be; nothing was created then.
+    pub fn create(&self, create: Create) -> Result<Reporter, CallError> {
+        let Create { mut create, at } = create;
+        create.url = at.map(|at| Address::object(&at)).transpose()?;
+        let shared = &self.alive.0;
+        let state = watch::Sender::new(State::Claiming);
+        let receiver = state.subscribe();
+        let seat = {
+            let mut inner = shared.lock();
+            let seat = inner.machine.create(&self.hyperty, create, shared.clock.now())?;
+            inner.reporters.insert(seat.clone(), state);
+            seat
+        };
+        shared.wake.notify_one();
+        Ok(Reporter::new(Arc::clone(&self.alive), seat, receiver))
+    }
+
+    /// Observes the object at `url`: a snapshot comes, then every commit, for as long as there is a
+    /// clone of the Observer. An object that nobody reports yet is waited for.
+    ///
+    /// # Errors
+    /// [`CallError`] when the address cannot be; nothing was asked then.
+    pub fn subscribe(&self, url: &str) -> Result<Observer, CallError> {
+        let url = Address::object(url)?;
+        let shared = &self.alive.0;
+        let state = watch::Sender::new(State::CatchingUp);
+        let receiver = state.subscribe();
+        let seat = {
+            let mut inner = shared.lock();
+            let seat = inner.machine.subscribe(&self.hyperty, url, shared.clock.now())?;
+            inner.observers.insert(seat.clone(), Watched { state, queues: vec![] });
+            seat
+        };
+        shared.wake.notify_one();
+        Ok(Observer::new(Arc::clone(&self.alive), seat, receiver))
+    }
+
+    /// Fetches the object at `url` once.
+    ///
+    /// # Errors
+    /// [`ReadError`]: a call that cannot be, or the refusal of who was asked; no
+    /// answer within 15 s is 408.
+    pub async fn read(&self, url: &str) -> Result<Snapshot, ReadError> {
+        let url = Address::object(url).map_err(CallError::from)?;
+        let shared = &self.alive.0;
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut inner = shared.lock();
+            let call = inner.machine.read(&self.hyperty, url, shared.clock.now())?;
+            inner.reads.insert(call, answer);
+        }
+        shared.wake.notify_one();
+        let ended = |_| Refusal::conflict("the session has ended");
+        Ok(answered.await.map_err(ended)??)
+    }
+}
