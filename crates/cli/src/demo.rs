@@ -10,7 +10,7 @@ use crate::NodeArgs;
 use crate::machine::Machine;
 use crate::node::{bind, stopped};
 use crate::output::{Event, Printer, line};
-use crate::session::block_on;
+use crate::session::{block_on, interrupted};
 
 /// How often the machine is looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<()> {
     let done = block_on(async {
         tokio::select! {
             done = report(args, &node, printer) => done,
-            () = stopped() => Ok(()),
+            () = stopped(interrupted()) => Ok(()),
         }
     });
     node.stop()?;
@@ -33,7 +33,10 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<()> {
 }
 
 async fn report(args: &NodeArgs, node: &Running, printer: Printer) -> anyhow::Result<()> {
-    let runtime = Runtime::builder().node(node.url()).domain(&args.domain).start()?;
+    let runtime = Runtime::builder()
+        .node(node.url())
+        .domain(&args.domain)
+        .start()?;
     let object = format!("ctxt://{}/machine", args.domain);
     let mut machine = Machine::new();
     let mut ticks = tokio::time::interval(EVERY);
@@ -43,7 +46,10 @@ async fn report(args: &NodeArgs, node: &Running, printer: Printer) -> anyhow::Re
         .at(&object)
         .public();
     let reporter = runtime.syncher("demo")?.create(create)?;
-    reporter.claimed().await.map_err(|refusal| anyhow!("{object}: {refusal}"))?;
+    reporter
+        .claimed()
+        .await
+        .map_err(|refusal| anyhow!("{object}: {refusal}"))?;
     printer.print(&Event::Created { url: &object })?;
     if !args.json {
         line(&next_steps(&object, node.local_addr().port()))?;
@@ -57,7 +63,11 @@ async fn report(args: &NodeArgs, node: &Running, printer: Printer) -> anyhow::Re
 /// What to try next, word for word.
 fn next_steps(object: &str, port: u16) -> String {
     let byline = std::env::var("BYLINE_COMMAND").unwrap_or_else(|_| "byline".to_owned());
-    let node = if port == PORT { String::new() } else { format!(" --node ws://127.0.0.1:{port}/ws") };
+    let node = if port == PORT {
+        String::new()
+    } else {
+        format!(" --node ws://127.0.0.1:{port}/ws")
+    };
     format!(
         "
 This machine is now a live object. In a second terminal, watch it move:

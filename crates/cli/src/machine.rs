@@ -14,7 +14,10 @@ impl Machine {
         let what = RefreshKind::nothing()
             .with_cpu(CpuRefreshKind::nothing().with_cpu_usage())
             .with_memory(MemoryRefreshKind::nothing().with_ram());
-        Self { system: System::new_with_specifics(what), networks: Networks::new_with_refreshed_list() }
+        Self {
+            system: System::new_with_specifics(what),
+            networks: Networks::new_with_refreshed_list(),
+        }
     }
 
     /// The state now; rates are since the last look, `seconds` ago.
@@ -23,8 +26,12 @@ impl Machine {
         self.system.refresh_memory();
         self.networks.refresh(true);
         let load = System::load_average();
-        let cores: Vec<f64> =
-            self.system.cpus().iter().map(|cpu| rounded(f64::from(cpu.cpu_usage()))).collect();
+        let cores: Vec<f64> = self
+            .system
+            .cpus()
+            .iter()
+            .map(|cpu| rounded(f64::from(cpu.cpu_usage())))
+            .collect();
         let network: serde_json::Map<String, Value> = self
             .networks
             .iter()

@@ -6,6 +6,7 @@ mod machine;
 mod node;
 mod observe;
 mod output;
+mod people;
 mod read;
 mod report;
 mod session;
@@ -111,7 +112,10 @@ struct ReadArgs {
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BYLINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let done = match Cli::parse().command {
         Command::Node(args) => node::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -124,9 +128,9 @@ fn main() -> ExitCode {
         // Whoever read our output has left, which is their right.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, whatever the causes were.
+            // One line, whatever the causes were. Where nobody reads it, the exit code still says it.
             let line = format!("{error:#}").replace('\n', " ");
-            eprintln!("byline: {line}");
+            let _ = output::note(&format!("byline: {line}"));
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,7 @@ use byline::{Address, Changed, Hash, Observer, Origin, Position, Runtime, State}
 use serde_json::Value;
 
 use crate::ObserveArgs;
-use crate::output::{Event, Printer};
+use crate::output::{Event, Printer, left};
 use crate::session::{interrupted, start};
 
 pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
@@ -18,12 +18,17 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
             None => std::future::pending().await,
         }
     };
-    let mut copy = Copy { url: &url, data: Value::Object(serde_json::Map::new()), version: None };
+    let mut copy = Copy {
+        url: &url,
+        data: Value::Object(serde_json::Map::new()),
+        version: None,
+    };
     let followed = async {
         let runtime = start(&args.session, &url).await?;
         let done = tokio::select! {
             done = follow(&args, &runtime, &mut copy) => done,
             interrupted = interrupted() => interrupted.map_err(Into::into),
+            () = left() => Ok(()),
         };
         runtime.close().await;
         done
@@ -32,8 +37,14 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
         done = followed => return done,
         () = timeout => {}
     }
-    let at = copy.version.map_or_else(|| "without a copy".to_owned(), |v| format!("at version {v}"));
-    bail!("{url}: time is over after {} s, {at}", args.timeout.unwrap_or_default())
+    let at = copy.version.map_or_else(
+        || "without a copy".to_owned(),
+        |v| format!("at version {v}"),
+    );
+    bail!(
+        "{url}: time is over after {} s, {at}",
+        args.timeout.unwrap_or_default()
+    )
 }
 
 async fn follow(args: &ObserveArgs, runtime: &Runtime, copy: &mut Copy<'_>) -> anyhow::Result<()> {
@@ -81,21 +92,52 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn step(&mut self, changed: &Changed, printer: Printer, json: bool) -> anyhow::Result<Position> {
-        changed.apply_to(&mut self.data).context("a step does not fit the copy")?;
+    fn step(
+        &mut self,
+        changed: &Changed,
+        printer: Printer,
+        json: bool,
+    ) -> anyhow::Result<Position> {
+        changed
+            .apply_to(&mut self.data)
+            .context("a step does not fit the copy")?;
         let first = self.version.replace(changed.position.version).is_none();
         let Position { epoch, version } = changed.position;
         let (data, url) = (&self.data, self.url.as_str());
         // Only --json shows it, and it costs a pass over the data.
-        let hash = if json { Hash::of(data) } else { Hash::from([0; 16]) };
+        let hash = if json {
+            Hash::of(data)
+        } else {
+            Hash::from([0; 16])
+        };
         let event = match changed.origin {
-            Origin::Snapshot | Origin::Rewound => {
-                Event::Snapshot { url, epoch, version, hash, data }
-            }
-            _ if first => Event::Snapshot { url, epoch, version, hash, data },
+            Origin::Snapshot | Origin::Rewound => Event::Snapshot {
+                url,
+                epoch,
+                version,
+                hash,
+                data,
+            },
+            _ if first => Event::Snapshot {
+                url,
+                epoch,
+                version,
+                hash,
+                data,
+            },
             _ => {
-                let paths = changed.edits.iter().map(|edit| edit.change.path().to_string());
-                Event::Change { epoch, version, hash, paths: paths.collect(), data }
+                let paths = changed
+                    .edits
+                    .iter()
+                    .map(|edit| edit.change.path().to_string());
+                Event::Change {
+                    epoch,
+                    version,
+                    hash,
+                    paths: paths.collect(),
+                    data,
+                    edits: &changed.edits,
+                }
             }
         };
         printer.print(&event)?;

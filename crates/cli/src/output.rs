@@ -1,10 +1,14 @@
 //! What the commands print: one JSON object a line with `--json`, lines for people otherwise.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
-use byline::{Hash, Position, State};
+use byline::{Edit, Hash, Position, State};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::people;
 
 /// An event, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -15,11 +19,30 @@ pub(crate) enum Event<'a> {
     /// The object is this Reporter's.
     Created { url: &'a str },
     /// A commit was made.
-    Reported { epoch: u64, version: u64, hash: Hash },
+    Reported {
+        epoch: u64,
+        version: u64,
+        hash: Hash,
+    },
     /// The whole object.
-    Snapshot { url: &'a str, epoch: u64, version: u64, hash: Hash, data: &'a Value },
+    Snapshot {
+        url: &'a str,
+        epoch: u64,
+        version: u64,
+        hash: Hash,
+        data: &'a Value,
+    },
     /// The object has changed.
-    Change { epoch: u64, version: u64, hash: Hash, paths: Vec<String>, data: &'a Value },
+    Change {
+        epoch: u64,
+        version: u64,
+        hash: Hash,
+        paths: Vec<String>,
+        data: &'a Value,
+        /// What a person is shown.
+        #[serde(skip)]
+        edits: &'a [Edit],
+    },
     /// How the object is doing.
     State {
         state: String,
@@ -49,12 +72,20 @@ impl Printer {
             Event::Ready { url } => line(&format!("listening on {url}")),
             Event::Created { url } => note(&format!("reporting {url}")),
             Event::Reported { version, .. } => note(&format!("version {version}")),
-            Event::Snapshot { url, version, data, .. } => {
+            Event::Snapshot {
+                url, version, data, ..
+            } => {
                 note(&format!("{url} at version {version}"))?;
                 line(&data.to_string())
             }
+            Event::Change { version, edits, .. } if io::stdout().is_terminal() => {
+                line(&people::edits(*version, edits))
+            }
             Event::Change { data, .. } => line(&data.to_string()),
-            Event::State { state, desc: Some(desc) } => note(&format!("{state}: {desc}")),
+            Event::State {
+                state,
+                desc: Some(desc),
+            } => note(&format!("{state}: {desc}")),
             Event::State { state, desc: None } => note(state),
             Event::Closed { .. } => Ok(()),
         }
@@ -62,19 +93,28 @@ impl Printer {
 
     pub(crate) fn reported(self, position: Position, hash: Hash) -> io::Result<()> {
         let Position { epoch, version } = position;
-        self.print(&Event::Reported { epoch, version, hash })
+        self.print(&Event::Reported {
+            epoch,
+            version,
+            hash,
+        })
     }
 
     /// Prints how the object is doing; that it is over is the caller's to say.
     pub(crate) fn state(self, state: &State) -> io::Result<()> {
         match state {
-            State::Closed(refusal) => {
-                self.print(&Event::Closed { code: refusal.code, desc: &refusal.desc })
-            }
-            State::Waiting(why) => {
-                self.print(&Event::State { state: state.to_string(), desc: Some(why) })
-            }
-            _ => self.print(&Event::State { state: state.to_string(), desc: None }),
+            State::Closed(refusal) => self.print(&Event::Closed {
+                code: refusal.code,
+                desc: &refusal.desc,
+            }),
+            State::Waiting(why) => self.print(&Event::State {
+                state: state.to_string(),
+                desc: Some(why),
+            }),
+            _ => self.print(&Event::State {
+                state: state.to_string(),
+                desc: None,
+            }),
         }
     }
 }
@@ -90,6 +130,18 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 /// Talk goes to standard error.
 pub(crate) fn note(text: &str) -> io::Result<()> {
     writeln!(io::stderr(), "{text}")
+}
+
+/// Resolves when whoever read standard output has left. Without it a program with nothing to say would
+/// learn that only when it has.
+pub(crate) async fn left() {
+    // Only what can be left can be waited for: a file cannot.
+    if let Ok(output) = AsyncFd::with_interest(io::stdout(), Interest::ERROR)
+        && output.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {

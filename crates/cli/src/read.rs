@@ -12,10 +12,21 @@ pub(crate) async fn run(args: ReadArgs) -> anyhow::Result<()> {
     let runtime = start(&args.session, &url).await?;
     let read = runtime.syncher("read")?.read(url.as_str()).await;
     runtime.close().await;
-    let Snapshot { data, position, hash, .. } = read.map_err(|error| anyhow!("{url}: {error}"))?;
+    let Snapshot {
+        data,
+        position,
+        hash,
+        ..
+    } = read.map_err(|error| anyhow!("{url}: {error}"))?;
     if args.session.json {
         let (epoch, version) = (position.epoch, position.version);
-        let event = Event::Snapshot { url: url.as_str(), epoch, version, hash, data: &data };
+        let event = Event::Snapshot {
+            url: url.as_str(),
+            epoch,
+            version,
+            hash,
+            data: &data,
+        };
         Printer::new(true).print(&event)?;
     } else {
         line(&serde_json::to_string_pretty(&*data)?)?;

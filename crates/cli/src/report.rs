@@ -1,13 +1,18 @@
 //! `byline report`.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow, bail};
-use byline::{Address, Create, Refusal, Reporter, Runtime, State};
+use byline::{Address, Create, Hash, Position, Refusal, Reporter, Runtime, State};
 use serde_json::Value;
 
 use crate::ReportArgs;
 use crate::input::Input;
 use crate::output::{Event, Printer};
 use crate::session::{interrupted, start};
+
+/// How long what was called reported may take to reach the node when the command is over.
+const LAST_COMMITS: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
@@ -20,6 +25,8 @@ pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
         done = report(&args, &url, &runtime, data, input) => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),
     };
+    // Late or refused, the outcome is the one that is known already.
+    let _ = tokio::time::timeout(LAST_COMMITS, runtime.delivered()).await;
     runtime.close().await;
     done
 }
@@ -31,13 +38,17 @@ async fn report(
     data: Value,
     mut input: Input,
 ) -> anyhow::Result<()> {
-    let schema = args.schema.as_deref().unwrap_or_else(|| schema_of(url.scheme()));
+    let schema = args
+        .schema
+        .as_deref()
+        .unwrap_or_else(|| schema_of(url.scheme()));
     // Run again on its own address, a report starts it afresh.
     let mut create = Create::new(schema, data).at(url.as_str()).discard().take();
     if args.public {
         create = create.public();
     }
-    let reporter = runtime.syncher("report")?.create(create)?;
+    let created = runtime.syncher("report")?.create(create);
+    let reporter = created.with_context(|| input.place())?;
     let closed = |refusal: Refusal| anyhow!("{url}: {refusal}");
     reporter.claimed().await.map_err(closed)?;
     let printer = Printer::new(args.session.json);
@@ -50,17 +61,18 @@ async fn report(
         let Some(next) = next else { break };
         reporter.ready().await.map_err(closed)?;
         let before = reporter.head();
-        if reporter.replace(next).context("the next state was not reported")? {
+        if reporter.replace(next).with_context(|| input.place())? {
             let (position, hash) = numbered(&reporter, before.map(|(position, _)| position))
                 .await
                 .map_err(closed)?;
             printer.reported(position, hash)?;
         }
     }
-    if args.exit {
-        runtime.delivered().await.map_err(closed)
-    } else {
-        Err(closed(over(&reporter).await))
+    tokio::select! {
+        // First whether the object is still ours: what nobody may write any more is not delivered.
+        biased;
+        refusal = over(&reporter) => Err(closed(refusal)),
+        delivered = runtime.delivered(), if args.exit => delivered.map_err(closed),
     }
 }
 
@@ -68,8 +80,8 @@ async fn report(
 /// way.
 async fn numbered(
     reporter: &Reporter,
-    before: Option<byline::Position>,
-) -> Result<(byline::Position, byline::Hash), Refusal> {
+    before: Option<Position>,
+) -> Result<(Position, Hash), Refusal> {
     let mut state = reporter.state();
     loop {
         state.mark_unchanged();
@@ -88,7 +100,9 @@ async fn numbered(
 /// Why the object is no longer this Reporter's, once it is not.
 async fn over(reporter: &Reporter) -> Refusal {
     let mut state = reporter.state();
-    let closed = state.wait_for(|state| matches!(state, State::Closed(_))).await;
+    let closed = state
+        .wait_for(|state| matches!(state, State::Closed(_)))
+        .await;
     match closed.as_deref() {
         Ok(State::Closed(refusal)) => refusal.clone(),
         _ => Refusal::conflict("the session has ended"),

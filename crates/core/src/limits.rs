@@ -28,6 +28,10 @@ pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;
 /// Requests of one session that the node may hold unanswered.
 pub const UNANSWERED_PER_ASKER_MAX: usize = 64;
+/// Longest request that waits for a Reporter to come back, in bytes.
+pub const WAITING_BYTES_MAX: usize = 64 << 10;
+/// Identities and addresses in an object's `access`.
+pub const ACCESS_ENTRIES_MAX: usize = 1024;
 /// Hyperty addresses one session may own.
 pub const HYPERTIES_PER_SESSION_MAX: usize = 1024;
 /// Objects one session may hold or observe.
@@ -37,6 +41,8 @@ pub const OBJECTS_MAX: usize = 1_000_000;
 
 /// A request without an answer fails after this long.
 pub const REQUEST_MS: u64 = 15_000;
+/// The node gives up a request that it forwarded after this long: later than its asker does.
+pub const UNANSWERED_MS: u64 = 2 * REQUEST_MS;
 /// A request answered 1xx may be held this long.
 pub const HELD_MS: u64 = 24 * 3_600_000;
 /// A lost socket keeps its session this long.

@@ -99,6 +99,8 @@ pub(crate) async fn run(hub: Rc<Hub>, stream: TcpStream, early: Bytes) {
     if !early.is_empty() {
         hub.receive(id, &mut reader, &early);
     }
+    // It keeps all of the memory that HTTP was read into.
+    drop(early);
     let mut deadline = None;
     while let Some(count) = poll_fn(|cx| turn(&hub, id, &mut socket, &mut deadline, cx)).await {
         let filled = {

@@ -1,14 +1,12 @@
-//! The one place where core's machine meets the sockets: inputs go in, and one `match` performs
-//! what comes out. Everything here runs on one thread.
+//! What tasks tell the node: something came, may be written, is lost, is due. Everything here runs
+//! on one thread, and each call leaves nothing undone but the writing.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use byline_core::limits::QUEUE_BYTES_MAX;
-use byline_core::node::{ConnectionId, Input, Node, Output};
+use byline_core::node::{ConnectionId, Input, Node};
 use byline_core::time::Time;
-use bytes::Bytes;
-use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use slotmap::SlotMap;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tracing::debug;
@@ -18,17 +16,18 @@ use crate::connection::{Connection, Phase};
 use crate::frame;
 use crate::metrics::{Snapshot, Traffic};
 use crate::reader::{Incoming, Reader, Wire};
+use crate::state::{State, id_of, key_of};
 
 /// Bytes one read takes at most, and so what one connection may have handled in one turn.
 const READ_BYTES: usize = 16 << 10;
 /// Connections written to before others get a turn.
 const FLUSH_BATCH: usize = 256;
+/// What a node that stops tells everybody.
+const STOPPING: &str = "node stopping";
 /// Pings without a sign of life after which a connection is lost.
 const SILENT_PINGS_MAX: u8 = 2;
-/// What RFC 6455 §7.1.5 calls the end of a connection without a close frame.
-const NO_CLOSE: u16 = 1006;
 
-/// The node, its connections, and what waits to be done for them.
+/// The state, and how those are woken whom a change of it concerns.
 #[derive(Debug)]
 pub(crate) struct Hub {
     domain: String,
@@ -42,17 +41,6 @@ pub(crate) struct Hub {
     pub(crate) sooner: Notify,
     /// The last connection is gone.
     pub(crate) empty: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    node: Node,
-    connections: SlotMap<DefaultKey, Connection>,
-    dirty: VecDeque<ConnectionId>,
-    traffic: Traffic,
-    stopping: bool,
-    /// What the timer waits for.
-    armed: Option<Time>,
 }
 
 impl Hub {
@@ -255,147 +243,4 @@ impl Hub {
         }
         result
     }
-}
-
-const STOPPING: &str = "node stopping";
-
-impl State {
-    /// Does what core wants done.
-    fn perform(&mut self, now: Time) {
-        while let Some(output) = self.node.poll_output() {
-            match output {
-                Output::Send(to, text) => self.push(to, frame::text(&text), now),
-                Output::Publish(to, text) => {
-                    let frame = frame::text(&text);
-                    for to in to.iter() {
-                        self.push(*to, frame.clone(), now);
-                    }
-                }
-                Output::Close(id, code, reason) => self.close(id, code, reason, now),
-            }
-        }
-    }
-
-    /// Queues a frame: the way of every delivery.
-    fn push(&mut self, id: ConnectionId, frame: Bytes, now: Time) {
-        let Some(connection) = self.connections.get_mut(key_of(id)) else {
-            return;
-        };
-        if connection.phase != Phase::Open {
-            return;
-        }
-        self.traffic.queued += frame.len();
-        connection.outgoing.push(frame);
-        connection.weigh();
-        if connection.outgoing.bytes() > QUEUE_BYTES_MAX {
-            self.traffic.queued -= connection.outgoing.bytes();
-            connection.outgoing.abandon();
-            self.traffic.queued += connection.outgoing.bytes();
-            self.close(id, 4008, "slow", now);
-        } else {
-            self.mark(id);
-        }
-    }
-
-    fn mark(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(key_of(id))
-            && !connection.dirty
-            && !connection.blocked
-        {
-            connection.dirty = true;
-            self.dirty.push_back(id);
-        }
-    }
-
-    /// Queues a close frame as the last one.
-    fn close(&mut self, id: ConnectionId, code: u16, reason: &'static str, now: Time) {
-        if self.is_open(id) {
-            debug!(connection = id.0, code, reason, "closing");
-            self.push_last(id, frame::close(code, reason));
-            self.end(id, code, now);
-        }
-    }
-
-    fn push_last(&mut self, id: ConnectionId, frame: Bytes) {
-        if let Some(connection) = self.connections.get_mut(key_of(id)) {
-            self.traffic.queued += frame.len();
-            connection.outgoing.push(frame);
-        }
-    }
-
-    /// Nothing more is taken from or queued for a connection, and core knows it as lost.
-    fn end(&mut self, id: ConnectionId, code: u16, now: Time) {
-        let Some(connection) = self.connections.get_mut(key_of(id)) else {
-            return;
-        };
-        connection.phase = Phase::Closing;
-        connection.wake();
-        *self.traffic.closed.entry(code).or_default() += 1;
-        self.mark(id);
-        self.node.handle(Input::Lost(id), now);
-    }
-
-    /// Writes what waits for a connection, as far as its socket takes it.
-    fn write(&mut self, id: ConnectionId, now: Time) {
-        let Some(connection) = self.connections.get_mut(key_of(id)) else {
-            return;
-        };
-        connection.dirty = false;
-        let Some(socket) = &connection.socket else {
-            return;
-        };
-        let before = connection.outgoing.bytes();
-        let written = connection.outgoing.write(socket);
-        self.traffic.queued -= before - connection.outgoing.bytes();
-        let Ok(written) = written else {
-            self.remove(id, now);
-            return;
-        };
-        self.traffic.bytes_out += written.bytes as u64;
-        self.traffic.frames_out += written.frames as u64;
-        self.traffic.writes += written.writes as u64;
-        connection.weigh();
-        if written.blocked {
-            connection.blocked = true;
-            connection.wake();
-        } else if connection.phase == Phase::Closing {
-            connection.phase = Phase::Lingering;
-            connection.socket = None;
-        }
-    }
-
-    /// Forgets a connection.
-    fn remove(&mut self, id: ConnectionId, now: Time) {
-        let Some(mut connection) = self.connections.remove(key_of(id)) else {
-            return;
-        };
-        debug!(connection = id.0, "disconnected");
-        self.traffic.queued -= connection.outgoing.bytes();
-        connection.wake();
-        if connection.phase == Phase::Open {
-            *self.traffic.closed.entry(NO_CLOSE).or_default() += 1;
-            self.node.handle(Input::Lost(id), now);
-        }
-    }
-
-    fn is_open(&self, id: ConnectionId) -> bool {
-        self.is(id, Phase::Open)
-    }
-
-    fn is(&self, id: ConnectionId, phase: Phase) -> bool {
-        let connection = self.connections.get(key_of(id));
-        connection.is_some_and(|connection| connection.phase == phase)
-    }
-
-    fn ids(&self) -> Vec<ConnectionId> {
-        self.connections.keys().map(id_of).collect()
-    }
-}
-
-fn id_of(key: DefaultKey) -> ConnectionId {
-    ConnectionId(key.data().as_ffi())
-}
-
-fn key_of(id: ConnectionId) -> DefaultKey {
-    KeyData::from_ffi(id.0).into()
 }

@@ -43,5 +43,6 @@ mod origin;
 mod outgoing;
 mod reader;
 mod server;
+mod state;
 
 pub use server::{BindError, Config, Running, Server};

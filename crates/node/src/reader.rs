@@ -9,8 +9,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Bytes that the reader of a connection at rest owns.
-const BUFFER_BYTES: usize = 512;
+/// Bytes that tungstenite's buffer begins with and takes in one step: the longest header of a frame.
+/// With more, a long message would leave room behind itself, and its memory with it.
+const STEP_BYTES: usize = 14;
 /// A message from this length on takes the reader's buffer with it when it goes.
 const LONG_BYTES: usize = 16 << 10;
 /// What RFC 6455 §7.1.5 calls a close without code.
@@ -42,7 +43,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new() -> Self {
         let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
+            .read_buffer_size(STEP_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));

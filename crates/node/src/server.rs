@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
-use tokio::task::spawn_local;
+use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -16,6 +17,8 @@ use crate::connection;
 use crate::http;
 use crate::hub::Hub;
 
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
 /// After the word to stop, connections have this long to take what waits and to hang up.
 const STOP: Duration = Duration::from_secs(9);
 /// When there are no more file descriptors, the next try is after this long.
@@ -88,6 +91,8 @@ impl Server {
             return Err(BindError::NotLoopback(address));
         }
         let bound = TcpListener::bind(address).and_then(|listener| {
+            // The standard library lets 128 wait; more come at once when a node is back.
+            SockRef::from(&listener).listen(BACKLOG)?;
             listener.set_nonblocking(true)?;
             Ok((listener.local_addr()?, listener))
         });
@@ -122,7 +127,8 @@ impl Server {
     /// It makes its own runtime: do not call it from within one; [`Server::spawn`] may be.
     ///
     /// # Errors
-    /// When the operating system gives no event queue or no random bytes.
+    /// When the operating system gives no event queue or no random bytes, or when a task of the node
+    /// panicked.
     pub fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -160,12 +166,16 @@ impl Server {
         let hub = Rc::new(Hub::new(&self.config.domain, seed));
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         info!(address = %self.address, domain = %self.config.domain, "listening");
-        spawn_local(flush(Rc::clone(&hub)));
-        spawn_local(keep_time(Rc::clone(&hub)));
-        spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
-        let accepting = spawn_local(accept(Rc::clone(&hub), listener));
-        shutdown.await;
-        info!("stopping");
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(flush(Rc::clone(&hub)));
+        tasks.spawn_local(keep_time(Rc::clone(&hub)));
+        tasks.spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
+        let accepting = tasks.spawn_local(accept(Rc::clone(&hub), listener));
+        tokio::select! {
+            () = shutdown => info!("stopping"),
+            // Each runs for ever: without one of them the node would only look alive.
+            Some(Err(ended)) = tasks.join_next() => return Err(io::Error::other(ended)),
+        }
         accepting.abort();
         hub.stop();
         let emptied = timeout(STOP, async {

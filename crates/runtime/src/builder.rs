@@ -7,6 +7,8 @@ use byline_core::address::Address;
 use byline_core::identity::{Identity, Key};
 use byline_core::runtime;
 use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::http::uri::Authority;
 
 use crate::driver;
 use crate::key::{self, KeyFileError};
@@ -86,7 +88,7 @@ impl Builder {
     pub fn start(self) -> Result<Runtime, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         if let Link::WebSocket(url) = &self.link
-            && !url.strip_prefix("ws://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            && !is_node_url(url)
         {
             return Err(StartError::NodeUrl(url.clone()));
         }
@@ -97,7 +99,9 @@ impl Builder {
         let machine = runtime::Runtime::new(self.domain, key, key::random()?);
         let shared = Arc::new(Shared::new(machine));
         tokio.spawn(driver::drive(Arc::clone(&shared), self.link));
-        Ok(Runtime { alive: Arc::new(Alive(shared)) })
+        Ok(Runtime {
+            alive: Arc::new(Alive(shared)),
+        })
     }
 }
 
@@ -112,7 +116,11 @@ impl Runtime {
     /// A runtime to be started.
     pub fn builder() -> Builder {
         let link = Link::WebSocket(NODE.to_owned());
-        Builder { link, domain: "localhost".to_owned(), key_file: None }
+        Builder {
+            link,
+            domain: "localhost".to_owned(),
+            key_file: None,
+        }
     }
 
     /// The handle on data objects of the hyperty `name`: one or more address segments, which tell
@@ -161,6 +169,9 @@ impl Runtime {
         let (answer, answered) = oneshot::channel();
         {
             let mut inner = shared.lock();
+            if let Some(over) = &inner.over {
+                return Err(over.clone());
+            }
             let call = inner.machine.deliver(shared.clock.now());
             inner.deliveries.insert(call, answer);
         }
@@ -177,4 +188,22 @@ impl Runtime {
         // Only that the driver ended counts, however it did.
         let _ = shared.ended.subscribe().wait_for(|ended| *ended).await;
     }
+}
+
+fn is_node_url(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else {
+        return false;
+    };
+    // A port that is no number, or none that fits, is there and is not read.
+    let port = |authority: &Authority| {
+        let after_host = authority
+            .as_str()
+            .rsplit_once(']')
+            .map_or(authority.as_str(), |(_, rest)| rest);
+        authority.port_u16().is_some() || !after_host.contains(':')
+    };
+    uri.scheme_str() == Some("ws")
+        && uri
+            .authority()
+            .is_some_and(|authority| !authority.host().is_empty() && port(authority))
 }

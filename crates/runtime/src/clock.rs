@@ -13,9 +13,14 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let unix_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        Self { started: Instant::now(), unix_ms }
+        Self {
+            started: Instant::now(),
+            unix_ms,
+        }
     }
 
     pub(crate) fn now(&self) -> Time {

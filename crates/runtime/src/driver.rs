@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byline_core::error::Refusal;
 use byline_core::runtime::Input;
 
 use crate::link::{Incoming, Link, Receiver, Sender};
@@ -60,7 +61,17 @@ pub(crate) async fn drive(shared: Arc<Shared>, link: Link) {
         let event = driver.next_event().await;
         driver.handle(event);
     }
-    shared.ended.send_replace(true);
+}
+
+/// However the driver ends, with the last handle or with the tokio runtime that it ran in, nobody
+/// waits for it any longer.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared
+            .lock()
+            .end(Refusal::conflict("the runtime has ended"));
+        self.shared.ended.send_replace(true);
+    }
 }
 
 impl Driver {
@@ -69,13 +80,17 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.lock();
         while self.frame.is_none() {
-            let Some(output) = inner.machine.poll_output(shared.clock.now()) else { break };
+            let Some(output) = inner.machine.poll_output(shared.clock.now()) else {
+                break;
+            };
             match inner.perform(output) {
                 None => {}
                 Some(ToLink::Connect) => self.connect(),
                 Some(ToLink::Disconnect) => {
                     self.drop_connection();
-                    inner.machine.handle(Input::Disconnected(None), shared.clock.now());
+                    inner
+                        .machine
+                        .handle(Input::Disconnected(None), shared.clock.now());
                 }
                 Some(ToLink::Send(frame)) if self.sender.is_some() => self.frame = Some(frame),
                 // Said to a connection that is gone: recovery says it again where it matters.
@@ -103,7 +118,12 @@ impl Driver {
     /// Waits for whatever comes first. Reading goes on while writing waits, or two full sockets
     /// would wait for each other.
     async fn next_event(&mut self) -> Event {
-        let at = self.shared.lock().machine.poll_timeout().map(|at| self.shared.clock.instant(at));
+        let at = self
+            .shared
+            .lock()
+            .machine
+            .poll_timeout()
+            .map(|at| self.shared.clock.instant(at));
         let timeout = async {
             match at {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -160,7 +180,9 @@ impl Driver {
             }
             Event::In(Incoming::Frame(frame)) => {
                 let mut inner = self.shared.lock();
-                return inner.machine.handle(Input::Received(&frame), self.shared.clock.now());
+                return inner
+                    .machine
+                    .handle(Input::Received(&frame), self.shared.clock.now());
             }
             Event::In(Incoming::Gone(code)) => {
                 self.drop_connection();
@@ -177,11 +199,16 @@ impl Driver {
                 Input::Disconnected(None)
             }
         };
-        self.shared.lock().machine.handle(input, self.shared.clock.now());
+        self.shared
+            .lock()
+            .machine
+            .handle(input, self.shared.clock.now());
     }
 
     fn send(&mut self) {
-        let (Some(sender), Some(frame)) = (&mut self.sender, self.frame.take()) else { return };
+        let (Some(sender), Some(frame)) = (&mut self.sender, self.frame.take()) else {
+            return;
+        };
         // An error here is one of the connection too: reading meets it next.
         if let Err(error) = sender.send(frame) {
             tracing::debug!(%error, "a frame was not sent");

@@ -19,7 +19,9 @@ pub enum KeyFileError {
         source: std::io::Error,
     },
     /// The file holds something else.
-    #[error("key file {0} holds no key: 32 bytes in base64url are expected; move it away to have one made")]
+    #[error(
+        "key file {0} holds no key: 32 bytes in base64url are expected; move it away to have one made"
+    )]
     Content(PathBuf),
     /// Others can read it.
     #[cfg(unix)]
@@ -40,13 +42,18 @@ pub(crate) fn random() -> Result<[u8; 32], getrandom::Error> {
 /// The key in the file at `path`; made, for its owner's eyes only, when there is none.
 pub(crate) fn load_or_make(path: &Path) -> Result<Key, KeyFileError> {
     match load(path) {
-        Err(KeyFileError::File { source, .. }) if source.kind() == ErrorKind::NotFound => make(path),
+        Err(KeyFileError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            make(path)
+        }
         found => found,
     }
 }
 
 fn load(path: &Path) -> Result<Key, KeyFileError> {
-    let failed = |source| KeyFileError::File { path: path.to_owned(), source };
+    let failed = |source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    };
     let file = fs::File::open(path).map_err(failed)?;
     #[cfg(unix)]
     {
@@ -68,9 +75,15 @@ fn load(path: &Path) -> Result<Key, KeyFileError> {
 /// Makes the key beside its place and links it in, so that nobody ever sees half of it and of two
 /// processes that start at once both end with the same.
 fn make(path: &Path) -> Result<Key, KeyFileError> {
-    let failed = |source| KeyFileError::File { path: path.to_owned(), source };
+    let failed = |source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    };
     let secret = random()?;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     let mut beside = path.as_os_str().to_owned();
@@ -113,11 +126,18 @@ mod tests {
         let path = folder.join("deep/key");
         let key = load_or_make(&path).unwrap();
         assert_eq!(load_or_make(&path).unwrap().to_bytes(), key.to_bytes());
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "nothing else is left"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             assert!(matches!(load_or_make(&path), Err(KeyFileError::Open(_))));
         }

@@ -62,3 +62,8 @@ pub use memory::MemoryNode;
 pub use observer::{Changes, Observer};
 pub use reporter::Reporter;
 pub use syncher::{Create, ReadError, Syncher};
+
+/// The README's example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

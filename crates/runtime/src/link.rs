@@ -69,7 +69,10 @@ impl Link {
             }
             Self::Memory(node) => {
                 let (sender, receiver) = node.connect();
-                Ok((Sender::Memory(PollSender::new(sender)), Receiver::Memory(receiver)))
+                Ok((
+                    Sender::Memory(PollSender::new(sender)),
+                    Receiver::Memory(receiver),
+                ))
             }
         }
     }
@@ -87,9 +90,9 @@ impl Sender {
     /// Takes a frame, after [`Sender::poll_ready`] said so.
     pub(crate) fn send(&mut self, frame: String) -> io::Result<()> {
         match self {
-            Self::WebSocket(sink) => {
-                sink.start_send_unpin(Message::text(frame)).map_err(io::Error::other)
-            }
+            Self::WebSocket(sink) => sink
+                .start_send_unpin(Message::text(frame))
+                .map_err(io::Error::other),
             Self::Memory(sink) => sink.start_send_unpin(frame).map_err(io::Error::other),
         }
     }
@@ -107,10 +110,15 @@ impl Receiver {
     /// The next thing that comes in. Nothing is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> Incoming {
         match self {
-            Self::Memory(frames) => frames.recv().await.map_or(Incoming::Gone(None), Incoming::Frame),
+            Self::Memory(frames) => frames
+                .recv()
+                .await
+                .map_or(Incoming::Gone(None), Incoming::Frame),
             Self::WebSocket(socket) => loop {
                 match socket.next().await {
-                    Some(Ok(Message::Text(text))) => return Incoming::Frame(text.as_str().to_owned()),
+                    Some(Ok(Message::Text(text))) => {
+                        return Incoming::Frame(text.as_str().to_owned());
+                    }
                     Some(Ok(Message::Close(frame))) => {
                         return Incoming::Gone(frame.map(|frame| frame.code.into()));
                     }

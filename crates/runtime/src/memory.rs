@@ -44,9 +44,17 @@ impl MemoryNode {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         let clock = Clock::start();
         let node = Node::new(domain, random()?, clock.now());
-        let state = State { node, connections: BTreeMap::new(), connected: 0 };
+        let state = State {
+            node,
+            connections: BTreeMap::new(),
+            connected: 0,
+        };
         let wake = Arc::new(Notify::new());
-        let inside = Arc::new(Inside { clock, state: Mutex::new(state), wake: Arc::clone(&wake) });
+        let inside = Arc::new(Inside {
+            clock,
+            state: Mutex::new(state),
+            wake: Arc::clone(&wake),
+        });
         tokio.spawn(keep_time(Arc::downgrade(&inside), wake));
         Ok(Self(inside))
     }
@@ -79,7 +87,11 @@ impl MemoryNode {
 async fn keep_time(inside: Weak<Inside>, wake: Arc<Notify>) {
     loop {
         let at = match inside.upgrade() {
-            Some(inside) => inside.lock().node.poll_timeout().map(|at| inside.clock.instant(at)),
+            Some(inside) => inside
+                .lock()
+                .node
+                .poll_timeout()
+                .map(|at| inside.clock.instant(at)),
             None => return,
         };
         match at {
@@ -128,7 +140,10 @@ impl Inside {
 
 impl State {
     fn send(&mut self, connection: ConnectionId, frame: String) {
-        let sent = self.connections.get(&connection).map(|to| to.try_send(frame));
+        let sent = self
+            .connections
+            .get(&connection)
+            .map(|to| to.try_send(frame));
         if let Some(Err(_)) = sent {
             // Full, or gone: dropping the channel ends the connection on the other side.
             self.connections.remove(&connection);

@@ -38,7 +38,11 @@ impl Drop for Held {
         let shared = &self.alive.0;
         let mut inner = shared.lock();
         if let Some(watched) = inner.observers.remove(&self.seat) {
-            watched.queues.iter().filter_map(std::sync::Weak::upgrade).for_each(|q| q.close());
+            watched
+                .queues
+                .iter()
+                .filter_map(std::sync::Weak::upgrade)
+                .for_each(|q| q.close());
         }
         inner.machine.unsubscribe(&self.seat, shared.clock.now());
         drop(inner);
@@ -48,7 +52,10 @@ impl Drop for Held {
 
 impl Observer {
     pub(crate) fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
-        Self { held: Arc::new(Held { alive, seat }), state }
+        Self {
+            held: Arc::new(Held { alive, seat }),
+            state,
+        }
     }
 
     /// The object's address.
@@ -61,13 +68,25 @@ impl Observer {
     /// next change.
     #[must_use]
     pub fn data(&self) -> Option<Arc<Value>> {
-        self.held.alive.0.lock().machine.observer(&self.held.seat)?.data()
+        self.held
+            .alive
+            .0
+            .lock()
+            .machine
+            .observer(&self.held.seat)?
+            .data()
     }
 
     /// Where the copy stands.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.held.alive.0.lock().machine.observer(&self.held.seat)?.position()
+        self.held
+            .alive
+            .0
+            .lock()
+            .machine
+            .observer(&self.held.seat)?
+            .position()
     }
 
     /// The whole of it at one moment, with the hash of the data, computed here. Costs a pass over the
@@ -80,7 +99,12 @@ impl Observer {
         let metadata: Metadata = stream.metadata()?.clone();
         drop(inner);
         let hash = Hash::of(&data);
-        Some(Snapshot { metadata, data, position, hash })
+        Some(Snapshot {
+            metadata,
+            data,
+            position,
+            hash,
+        })
     }
 
     /// How the object is doing; can be waited on.
@@ -93,7 +117,11 @@ impl Observer {
     #[must_use]
     pub fn counters(&self) -> ObserverCounters {
         let inner = self.held.alive.0.lock();
-        inner.machine.observer(&self.held.seat).map(|s| s.counters()).unwrap_or_default()
+        inner
+            .machine
+            .observer(&self.held.seat)
+            .map(|s| s.counters())
+            .unwrap_or_default()
     }
 
     /// Every step of the copy from here on, beginning with the copy as it is when there is one:
@@ -116,7 +144,10 @@ impl Observer {
         if closed {
             queue.close();
         }
-        Changes { held: Arc::clone(&self.held), queue }
+        Changes {
+            held: Arc::clone(&self.held),
+            queue,
+        }
     }
 }
 
@@ -125,8 +156,16 @@ fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
     let stream = inner.machine.observer(seat)?;
     let (data, position, number) = (stream.data()?, stream.position()?, stream.steps());
     let data = data.as_object().cloned().unwrap_or_default();
-    let edits = vec![Edit { change: Change::Replace { data }, before: None }];
-    Some(Changed { number, position, origin: Origin::Snapshot, edits })
+    let edits = vec![Edit {
+        change: Change::Replace { data },
+        before: None,
+    }];
+    Some(Changed {
+        number,
+        position,
+        origin: Origin::Snapshot,
+        edits,
+    })
 }
 
 /// The steps of one copy, made by [`Observer::changes`]. A [`Stream`].

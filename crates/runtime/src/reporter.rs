@@ -60,7 +60,10 @@ impl Reporter {
     /// # Errors
     /// [`WriteError`]; the object is as it was then.
     pub fn set(&self, path: &Path, value: impl Into<Value>) -> Result<bool, WriteError> {
-        self.write(vec![Change::Set { path: path.clone(), value: value.into() }])
+        self.write(vec![Change::Set {
+            path: path.clone(),
+            value: value.into(),
+        }])
     }
 
     /// Removes the key at `path`.
@@ -86,6 +89,9 @@ impl Reporter {
             byline_core::time::Time,
         ) -> Result<bool, WriteError>,
     ) -> Result<bool, WriteError> {
+        if let State::Closed(refusal) = &*self.state.borrow() {
+            return Err(WriteError::Closed(refusal.to_string()));
+        }
         let shared = &self.alive.0;
         let changed = write(&mut shared.lock(), shared.clock.now())?;
         shared.wake.notify_one();
@@ -96,7 +102,11 @@ impl Reporter {
     #[must_use]
     pub fn data(&self) -> Arc<Value> {
         let inner = self.alive.0.lock();
-        inner.machine.reporter(&self.seat).map(|stream| stream.data()).unwrap_or_default()
+        inner
+            .machine
+            .reporter(&self.seat)
+            .map(|stream| stream.data())
+            .unwrap_or_default()
     }
 
     /// Where the object stands, and the hash of its data there; `None` until it is claimed. Costs a
@@ -142,7 +152,11 @@ impl Reporter {
             if let State::Closed(refusal) = &*self.state.borrow() {
                 return Err(refusal.clone());
             }
-            let unsent = shared.lock().machine.reporter(&self.seat).map_or(0, |s| s.unsent());
+            let unsent = shared
+                .lock()
+                .machine
+                .reporter(&self.seat)
+                .map_or(0, |s| s.unsent());
             if unsent < HISTORY_COMMITS_MAX / 2 {
                 return Ok(());
             }

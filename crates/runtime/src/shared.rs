@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) observers: BTreeMap<Seat, Watched>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Why there will be no session any more, once that is so.
+    pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
     pub(crate) closing: bool,
 }
@@ -55,6 +57,7 @@ impl Shared {
                 observers: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
+                over: None,
                 closing: false,
             }),
             wake: Notify::new(),
@@ -75,6 +78,7 @@ impl Shared {
         let mut inner = self.lock();
         if !std::mem::replace(&mut inner.closing, true) {
             inner.machine.close(self.clock.now());
+            inner.over.get_or_insert_with(closed_here);
         }
         drop(inner);
         self.wake.notify_one();
@@ -99,7 +103,11 @@ impl Inner {
                     let closed = matches!(state, State::Closed(_));
                     watched.state.send_replace(state);
                     if closed {
-                        watched.queues.iter().filter_map(Weak::upgrade).for_each(|q| q.close());
+                        watched
+                            .queues
+                            .iter()
+                            .filter_map(Weak::upgrade)
+                            .for_each(|q| q.close());
                     }
                 }
             }
@@ -124,11 +132,42 @@ impl Inner {
             }
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
-                self.deliveries.clear();
+                self.end(refusal);
             }
         }
         None
     }
+
+    /// There will be no answers any more: tells everybody who waits for one. Who asks from here on
+    /// is told at once.
+    pub(crate) fn end(&mut self, refusal: Refusal) {
+        let over = self.over.get_or_insert(refusal);
+        let close = |state: &mut State| {
+            let open = !matches!(state, State::Closed(_));
+            if open {
+                *state = State::Closed(over.clone());
+            }
+            open
+        };
+        for state in self.reporters.values() {
+            state.send_if_modified(close);
+        }
+        for watched in self.observers.values() {
+            watched.state.send_if_modified(close);
+            watched
+                .queues
+                .iter()
+                .filter_map(Weak::upgrade)
+                .for_each(|queue| queue.close());
+        }
+        self.deliveries.clear();
+        self.reads.clear();
+    }
+}
+
+/// The end that the application itself has asked for.
+pub(crate) fn closed_here() -> Refusal {
+    Refusal::conflict("closed by this application")
 }
 
 /// What only the connection can do.

@@ -114,16 +114,19 @@ impl Syncher {
         let Create { mut create, at } = create;
         create.url = at.map(|at| Address::object(&at)).transpose()?;
         let shared = &self.alive.0;
-        let state = watch::Sender::new(State::Claiming);
-        let receiver = state.subscribe();
-        let seat = {
+        let (seat, state) = {
             let mut inner = shared.lock();
-            let seat = inner.machine.create(&self.hyperty, create, shared.clock.now())?;
+            let seat = inner
+                .machine
+                .create(&self.hyperty, create, shared.clock.now())?;
+            let state = inner.over.clone().map_or(State::Claiming, State::Closed);
+            let state = watch::Sender::new(state);
+            let receiver = state.subscribe();
             inner.reporters.insert(seat.clone(), state);
-            seat
+            (seat, receiver)
         };
         shared.wake.notify_one();
-        Ok(Reporter::new(Arc::clone(&self.alive), seat, receiver))
+        Ok(Reporter::new(Arc::clone(&self.alive), seat, state))
     }
 
     /// Observes the object at `url`: a snapshot comes, then every commit, for as long as there is a
@@ -134,16 +137,25 @@ impl Syncher {
     pub fn subscribe(&self, url: &str) -> Result<Observer, CallError> {
         let url = Address::object(url)?;
         let shared = &self.alive.0;
-        let state = watch::Sender::new(State::CatchingUp);
-        let receiver = state.subscribe();
-        let seat = {
+        let (seat, state) = {
             let mut inner = shared.lock();
-            let seat = inner.machine.subscribe(&self.hyperty, url, shared.clock.now())?;
-            inner.observers.insert(seat.clone(), Watched { state, queues: vec![] });
-            seat
+            let seat = inner
+                .machine
+                .subscribe(&self.hyperty, url, shared.clock.now())?;
+            let state = inner.over.clone().map_or(State::CatchingUp, State::Closed);
+            let state = watch::Sender::new(state);
+            let receiver = state.subscribe();
+            inner.observers.insert(
+                seat.clone(),
+                Watched {
+                    state,
+                    queues: vec![],
+                },
+            );
+            (seat, receiver)
         };
         shared.wake.notify_one();
-        Ok(Observer::new(Arc::clone(&self.alive), seat, receiver))
+        Ok(Observer::new(Arc::clone(&self.alive), seat, state))
     }
 
     /// Fetches the object at `url` once.
@@ -157,6 +169,9 @@ impl Syncher {
         let (answer, answered) = oneshot::channel();
         {
             let mut inner = shared.lock();
+            if let Some(over) = &inner.over {
+                return Err(over.clone().into());
+            }
             let call = inner.machine.read(&self.hyperty, url, shared.clock.now())?;
             inner.reads.insert(call, answer);
         }

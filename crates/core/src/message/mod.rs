@@ -139,17 +139,14 @@ impl<'a> Header<'a> {
         })?;
         let id = raw.id.map_or("null", RawValue::get);
         let from = raw.from.and_then(text_of);
+        let id_ok = id.len() <= ID_BYTES_MAX && !id.starts_with(['{', '[', 't', 'f']);
         let malformed = |desc: String| Malformed {
-            id: if id.len() > ID_BYTES_MAX {
-                "null".to_owned()
-            } else {
-                id.to_owned()
-            },
+            id: if id_ok { id } else { "null" }.to_owned(),
             from: from.as_deref().map(str::to_owned),
             refusal: Refusal::malformed(desc),
         };
         let missing = |field| malformed(format!("field `{field}` must be a string"));
-        if id.len() > ID_BYTES_MAX || id.starts_with(['{', '[', 't', 'f']) {
+        if !id_ok {
             return Err(malformed(format!(
                 "field `id` must be a number or a string of at most {ID_BYTES_MAX} bytes"
             )));

@@ -2,10 +2,11 @@
 //! Nothing here changes anything.
 
 use super::Node;
-use super::request::{Ask, Request, Wanted};
+use super::request::{Ask, Request, Wanted, stamp};
 use super::session::SessionId;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
+use crate::limits::{ACCESS_ENTRIES_MAX, ADDRESS_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Subscribe};
 use crate::message::{Header, Type};
 use crate::stream::{CommitHeader, Position};
@@ -19,6 +20,8 @@ pub(super) enum Passage {
     Answer(Ask),
     /// A request: whoever is at its address.
     Forward(Box<Request>),
+    /// An event, stamped: whoever is at its address, if anybody.
+    Tell(Option<SessionId>, String),
     /// The node itself.
     Serve(Service),
     /// Nobody: an answer that nobody waits for.
@@ -125,10 +128,11 @@ impl Node {
         let commit = CommitHeader::peek(header.body)?;
         let Position { epoch, version } = record.position;
         let next = commit.position.version == version + 1;
-        let continues = commit.position.epoch == epoch
-            && (epoch == record.epoch || commit.position <= record.base);
-        let begins = commit.position.epoch == record.epoch && commit.base == Some(record.position);
-        if next && (continues || begins) {
+        // Up to its base a claim brings what was written under the claims before it.
+        let claimed = commit.position.epoch == record.epoch || commit.position <= record.base;
+        let continues = commit.position.epoch == epoch;
+        let begins = commit.position.epoch > epoch && commit.base == Some(record.position);
+        if next && claimed && (continues || begins) {
             Ok(Passage::Publish(object.url.clone(), commit.position))
         } else {
             Err(Refusal::conflict(format!(
@@ -156,10 +160,8 @@ impl Node {
             .get(&url)
             .and_then(|object| object.record.as_ref());
         match record {
-            Some(record) => {
-                if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) {
-                    return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
-                }
+            Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
+                return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
             }
             None if header.kind == Type::Read => {
                 return Err(Refusal::unknown(format!("nobody has claimed `{url}`")));
@@ -168,7 +170,7 @@ impl Node {
                 let desc = format!("nobody has claimed `{url}` yet");
                 return Err(Refusal::away(Retry::Seconds(1), desc));
             }
-            None => {}
+            _ => {}
         }
         let wanted = match header.kind {
             Type::Read => Wanted::Content,
@@ -208,6 +210,15 @@ impl Node {
                 return Err(not_yours(&format!("body.{field}"), address.as_str()));
             }
         }
+        let access = &claim.access;
+        let entries = || access.authorise.iter().chain(&access.deny);
+        if entries().count() > ACCESS_ENTRIES_MAX
+            || entries().any(|entry| entry.len() > ADDRESS_BYTES_MAX)
+        {
+            return Err(Refusal::too_large(format!(
+                "field `body.claim.access` has at most {ACCESS_ENTRIES_MAX} entries of {ADDRESS_BYTES_MAX} bytes"
+            )));
+        }
         if url.domain() == self.domain {
             Ok(Passage::Serve(Service::Claim(Box::new(claim))))
         } else {
@@ -217,10 +228,16 @@ impl Node {
 
     /// A message to a hyperty or a runtime.
     fn admit_message(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
-        if self.owner(&header.to).is_none() {
+        let identity = self.sessions[&session].identity.as_ref();
+        let owner = self.owner(&header.to);
+        if header.kind == Type::Event {
+            // Best effort, and never answered: nothing is kept of it.
+            let text = stamp(header, identity)?;
+            return Ok(Passage::Tell(owner, text));
+        }
+        if owner.is_none() {
             return Err(Refusal::unknown(format!("nobody is at `{}`", header.to)));
         }
-        let identity = self.sessions[&session].identity.as_ref();
         let request = Request::stamped(session, header, None, Wanted::Answer, identity)?;
         Ok(Passage::Forward(Box::new(request)))
     }

@@ -45,13 +45,21 @@ impl Node {
         let position = record.map(|record| record.position);
         if let Some(record) = record
             && holder == Some(session)
-            && record.position.epoch < record.epoch.max(1)
+            && !record.has_commit_of_its_epoch()
             && claim.base == Some(Some(record.position))
         {
             return Ok(claimed(record));
         }
         let clock = now.unix_ms();
-        let base = self.base(claim, position, clock)?;
+        let base = match base(claim, record, clock) {
+            Ok(base) => base,
+            Err(refusal) => {
+                if holder == Some(session) && refusal.code == 409 {
+                    self.release(session, url, now);
+                }
+                return Err(refusal);
+            }
+        };
         let known = record.map_or(clock, |record| record.epoch);
         let epoch = 1 + known.max(base.map_or(0, |base| base.epoch));
         let start = Position::new(epoch, 0);
@@ -100,30 +108,18 @@ impl Node {
         }
     }
 
-    /// The position that the claim continues from; `None` when it starts afresh (§8).
-    fn base(
-        &self,
-        claim: &Claim,
-        position: Option<Position>,
-        clock: u64,
-    ) -> Result<Option<Position>, Refusal> {
-        let base = match (claim.base, position) {
-            (Some(Some(base)), _) => base,
-            (Some(None), _) | (None, None) => return Ok(None),
-            (None, Some(position)) => return Err(diverged(None, position)),
-        };
-        if base.epoch > clock.saturating_add(EPOCH_AHEAD_MS) {
-            return Err(Refusal::malformed(format!(
-                "field `body.claim.base`: epoch {} is from the future",
-                base.epoch
-            )));
+    /// A claimant that has diverged no longer writes: what it held is free (§8).
+    fn release(&mut self, session: SessionId, url: &Address, now: Time) {
+        self.unanswered_by(session, Some(url));
+        if let Some(holder) = self.sessions.get_mut(&session) {
+            holder.held.remove(url);
         }
-        match position {
-            Some(position) if base.epoch != position.epoch || base < position => {
-                Err(diverged(Some(base), position))
-            }
-            _ => Ok(Some(base)),
+        if let Some(object) = self.objects.get_mut(url) {
+            object.holder = None;
+            object.away_since.get_or_insert(now);
         }
+        self.publish_head(url);
+        self.refuse_waiting(url);
     }
 
     fn hold(
@@ -181,10 +177,40 @@ impl Node {
     }
 
     /// What follows the 200: readers hear of it, and who waited is served.
-    pub(super) fn after_claim(&mut self, url: &Address) {
+    pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
         self.end_ungranted_routes(url);
         self.publish_head(url);
-        self.forward_waiting(url);
+        self.forward_waiting(url, now);
+    }
+}
+
+/// The position that `claim` continues from; `None` when it starts afresh (§8).
+fn base(claim: &Claim, record: Option<&Record>, clock: u64) -> Result<Option<Position>, Refusal> {
+    let base = match (claim.base, record) {
+        (Some(Some(base)), _) => base,
+        (Some(None), _) | (None, None) => return Ok(None),
+        // Its own first claim, whose answer was lost: nothing was written since.
+        (None, Some(record)) if record.is_untouched_by(&claim.reporter) => return Ok(None),
+        (None, Some(record)) => return Err(diverged(None, record.position)),
+    };
+    if base.epoch > clock.saturating_add(EPOCH_AHEAD_MS) {
+        return Err(Refusal::malformed(format!(
+            "field `body.claim.base`: epoch {} is from the future",
+            base.epoch
+        )));
+    }
+    match record {
+        None => Ok(Some(base)),
+        Some(record) => {
+            // Nobody but the last claimant has commits of its claim's epoch, or stands at its base:
+            // what it wrote and could not send yet continues the last commit that is here.
+            let epoch = base.epoch == record.position.epoch || base.epoch == record.epoch;
+            if base >= record.position && (epoch || base == record.base) {
+                Ok(Some(base))
+            } else {
+                Err(diverged(Some(base), record.position))
+            }
+        }
     }
 }
 

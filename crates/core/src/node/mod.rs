@@ -7,6 +7,7 @@
 mod admission;
 mod claim;
 mod object;
+mod ownership;
 mod request;
 mod session;
 
@@ -79,7 +80,8 @@ pub struct Gauges {
     pub connections: usize,
     /// Sessions, those in their grace time included.
     pub sessions: usize,
-    /// Objects that are claimed or waited for.
+    /// Objects that a session holds, or that are waited for. Records of claims that have ended are
+    /// kept and not counted here.
     pub objects: usize,
     /// Routes of readers that are connected.
     pub routes: usize,
@@ -91,6 +93,7 @@ pub struct Gauges {
 enum Timer {
     Grace(SessionId),
     Quiet(Address),
+    Unanswered(Ask),
 }
 
 /// The state of one Message Node.
@@ -174,7 +177,11 @@ impl Node {
         Gauges {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
-            objects: self.objects.len(),
+            objects: self
+                .objects
+                .values()
+                .filter(|object| object.holder.is_some() || !object.waiting.is_empty())
+                .count(),
             routes: self
                 .objects
                 .values()
@@ -215,10 +222,16 @@ impl Node {
                 Ok(())
             }
             (Passage::Answer(ask), _) => {
-                self.answer(&ask, &header, text);
+                self.answer(&ask, &header, text, now);
                 Ok(())
             }
-            (Passage::Forward(request), _) => self.ask(*request),
+            (Passage::Forward(request), _) => self.ask(*request, now),
+            (Passage::Tell(session, text), _) => {
+                if let Some(session) = session {
+                    self.pass(session, &text);
+                }
+                Ok(())
+            }
             (Passage::Serve(Service::Open), _) => self.open(connection, &header, now),
             (Passage::Serve(service), Some(session)) => {
                 self.serve(service, session, connection, &header, now)
@@ -253,14 +266,13 @@ impl Node {
             }
             Service::Close => {
                 self.end_session(session, now);
-                self.outbox
-                    .push_back(Output::Close(connection, 1000, "closed"));
+                self.close(connection, 1000, "closed");
                 Ok(())
             }
             Service::Claim(claim) => {
                 let claimed = self.claim(session, &claim, now)?;
                 self.send(connection, header.id, &header.to, &header.from, &claimed);
-                self.after_claim(&claim.url);
+                self.after_claim(&claim.url, now);
                 Ok(())
             }
             Service::Unsubscribe(object, hyperty) => {
@@ -316,6 +328,7 @@ impl Node {
             match self.timers.pop_first() {
                 Some((_, Timer::Grace(session))) => self.grace_over(session, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
+                Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
                 None => break,
             }
         }
@@ -332,6 +345,12 @@ impl Node {
             object.quiet_armed = false;
             self.publish_head(url);
         }
+    }
+
+    /// Closes `connection`: what still comes from it is dropped (§3).
+    fn close(&mut self, connection: ConnectionId, code: u16, why: &'static str) {
+        self.connections.remove(&connection);
+        self.outbox.push_back(Output::Close(connection, code, why));
     }
 
     fn count(&mut self, refusal: &Refusal) {

@@ -48,12 +48,22 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Whether anything was written under the claim: version 0 is the initial data, no commit.
+    pub(super) const fn has_commit_of_its_epoch(&self) -> bool {
+        self.position.epoch == self.epoch && self.position.version > 0
+    }
+
     /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter.
     pub(super) fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
         let owner = identity.is_some_and(|identity| self.owners.contains(identity));
         self.access
             .decides(hyperty, identity)
             .or(owner.then_some(true))
+    }
+
+    /// Whether `reporter` itself started the object, and there is no commit of it.
+    pub(super) fn is_untouched_by(&self, reporter: &Address) -> bool {
+        self.reporter == *reporter && self.position == Position::new(self.epoch, 0)
     }
 }
 
@@ -192,8 +202,9 @@ impl Node {
         Ok(())
     }
 
-    /// Ends the route of `hyperty`.
+    /// Ends the route of `hyperty`, and what it asked for one.
     pub(super) fn unsubscribe(&mut self, session: SessionId, url: &Address, hyperty: &Address) {
+        self.withdraw(session, url, hyperty);
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::session::SessionId;
-use super::{Node, Output};
+use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
-use crate::limits::{UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX,
+    WAITING_BYTES_MAX,
+};
 use crate::message::body::Code;
 use crate::message::{Header, decode, encode};
+use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +43,10 @@ pub(super) struct Request {
     pub(super) to: String,
     pub(super) object: Option<Address>,
     pub(super) wanted: Wanted,
-    /// The whole message, with the asker's identity as this node states it.
+    /// The whole message, with the asker's identity as this node states it; empty once forwarded.
     text: String,
+    /// Whether the asker was told that it waits.
+    told: bool,
 }
 
 /// A request that was forwarded and has no final answer.
@@ -48,6 +54,8 @@ pub(super) struct Request {
 pub(super) struct Pending {
     pub(super) request: Request,
     pub(super) asked_of: SessionId,
+    /// When the node gives it up: its asker has done so before.
+    deadline: Time,
 }
 
 impl Request {
@@ -64,11 +72,6 @@ impl Request {
                 "field `id` must be there: a request is answered by it",
             ));
         }
-        let mut body: BTreeMap<String, Box<RawValue>> = decode(header.body)?;
-        body.remove("identity");
-        if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
-            body.insert("identity".to_owned(), stamp);
-        }
         Ok(Self {
             ask: Ask {
                 from: header.from.as_ref().into(),
@@ -78,14 +81,31 @@ impl Request {
             to: header.to.as_ref().into(),
             object,
             wanted,
-            text: encode(header.id, header.kind, &header.from, &header.to, &body),
+            text: stamp(header, identity)?,
+            told: false,
         })
     }
 }
 
+/// The message of `header`, stamped with `identity` in place of whatever it said itself (§3).
+pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<String, Refusal> {
+    if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
+        return Err(Refusal::malformed(
+            "fields `from` and `to` must be addresses",
+        ));
+    }
+    let mut body: BTreeMap<String, Box<RawValue>> = decode(header.body)?;
+    body.remove("identity");
+    if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
+        body.insert("identity".to_owned(), stamp);
+    }
+    let (from, to) = (&header.from, &header.to);
+    Ok(encode(header.id, header.kind, from, to, &body))
+}
+
 impl Node {
     /// Forwards `request`, or lets it wait for who is away and will come back.
-    pub(super) fn ask(&mut self, request: Request) -> Result<(), Refusal> {
+    pub(super) fn ask(&mut self, request: Request, now: Time) -> Result<(), Refusal> {
         if let Wanted::Route { hyperty, .. } = &request.wanted {
             self.adopt(request.asker, hyperty.as_str())?;
         }
@@ -114,12 +134,12 @@ impl Node {
         asker
             .asked
             .insert(request.ask.clone(), request.object.clone());
-        self.forward(request);
+        self.forward(request, now);
         Ok(())
     }
 
     /// Sends a counted request to who answers it; lets it wait, or answers 503, when that is nobody.
-    pub(super) fn forward(&mut self, request: Request) {
+    pub(super) fn forward(&mut self, mut request: Request, now: Time) {
         let answers = match &request.object {
             Some(url) => self.objects.get(url).and_then(|object| object.holder),
             None => self.owner(&request.to),
@@ -127,8 +147,8 @@ impl Node {
         let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
         match (answers, connection) {
             (Some(session), Some(connection)) => {
-                self.outbox
-                    .push_back(Output::Send(connection, request.text.clone()));
+                let text = std::mem::take(&mut request.text);
+                self.outbox.push_back(Output::Send(connection, text));
                 if let Some(object) = request
                     .object
                     .as_ref()
@@ -139,14 +159,15 @@ impl Node {
                 if let Some(answering) = self.sessions.get_mut(&session) {
                     answering.answering.insert(request.ask.clone());
                 }
-                let ask = request.ask.clone();
-                self.pending.insert(
-                    ask,
-                    Pending {
-                        request,
-                        asked_of: session,
-                    },
-                );
+                let deadline = now.plus_ms(UNANSWERED_MS);
+                self.timers
+                    .insert((deadline, Timer::Unanswered(request.ask.clone())));
+                let pending = Pending {
+                    request,
+                    asked_of: session,
+                    deadline,
+                };
+                self.pending.insert(pending.request.ask.clone(), pending);
             }
             (answers, None) => self.wait(request, answers.is_some()),
             (None, Some(_)) => {}
@@ -154,18 +175,22 @@ impl Node {
     }
 
     /// Lets `request` wait at its object for a Reporter in its grace time, or for any when it holds.
-    fn wait(&mut self, request: Request, in_grace: bool) {
+    fn wait(&mut self, mut request: Request, in_grace: bool) {
         let holds = matches!(request.wanted, Wanted::Route { hold: true, .. });
         let Some(url) = request.object.clone().filter(|_| in_grace || holds) else {
             let desc = format!("who answers for `{}` is away: try again later", request.to);
             return self.refuse(request, &Refusal::away(Retry::Seconds(1), desc));
         };
+        if request.text.len() > WAITING_BYTES_MAX {
+            let desc = format!("a request that waits has at most {WAITING_BYTES_MAX} bytes");
+            return self.refuse(request, &Refusal::too_large(desc));
+        }
         let Some(object) = self.object_at(&url) else {
             let desc = "this node keeps no more objects".to_owned();
             return self.refuse(request, &Refusal::away(Retry::Seconds(30), desc));
         };
         let claimed = object.record.is_some();
-        if holds {
+        if holds && !std::mem::replace(&mut request.told, true) {
             let why = if claimed {
                 "its Reporter is away"
             } else {
@@ -181,7 +206,7 @@ impl Node {
     }
 
     /// Forwards what waited for the holder of `url`.
-    pub(super) fn forward_waiting(&mut self, url: &Address) {
+    pub(super) fn forward_waiting(&mut self, url: &Address, now: Time) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
@@ -199,21 +224,26 @@ impl Node {
                     &Refusal::forbidden(format!("`{url}` is denied to you")),
                 );
             } else {
-                self.forward(request);
+                self.forward(request, now);
             }
         }
     }
 
     /// Passes an answer on. A 200 to a `subscribe` starts the route in the same step, so that the
     /// reader gets every commit after it and none before (§6.3).
-    pub(super) fn answer(&mut self, ask: &Ask, header: &Header<'_>, text: &str) {
+    pub(super) fn answer(&mut self, ask: &Ask, header: &Header<'_>, text: &str, now: Time) {
         let code = match header.decode::<Code>() {
             Ok(Code { code }) => code,
             Err(_) => 500,
         };
         if (100..200).contains(&code) {
-            if let Some(pending) = self.pending.get(ask) {
-                self.pass(pending.request.asker, text);
+            if let Some(pending) = self.pending.get_mut(ask) {
+                let timer = Timer::Unanswered(ask.clone());
+                self.timers.remove(&(pending.deadline, timer.clone()));
+                pending.deadline = now.plus_ms(HELD_MS);
+                self.timers.insert((pending.deadline, timer));
+                let asker = pending.request.asker;
+                self.pass(asker, text);
             }
             return;
         }
@@ -238,7 +268,7 @@ impl Node {
         }
     }
 
-    fn pass(&mut self, asker: SessionId, text: &str) {
+    pub(super) fn pass(&mut self, asker: SessionId, text: &str) {
         if let Some(connection) = self.sessions.get(&asker).and_then(|asker| asker.connection) {
             self.outbox
                 .push_back(Output::Send(connection, text.to_owned()));
@@ -268,6 +298,8 @@ impl Node {
 
     fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
         let pending = self.pending.remove(ask)?;
+        self.timers
+            .remove(&(pending.deadline, Timer::Unanswered(ask.clone())));
         if let Some(answering) = self.sessions.get_mut(&pending.asked_of) {
             answering.answering.remove(ask);
         }
@@ -280,6 +312,43 @@ impl Node {
             object.asked -= 1;
         }
         Some(pending)
+    }
+
+    /// `hyperty` no longer wants the route it asked for: an answer on its way must not start it.
+    pub(super) fn withdraw(&mut self, session: SessionId, url: &Address, hyperty: &Address) {
+        let Some(asker) = self.sessions.get(&session) else {
+            return;
+        };
+        let about = |(_, object): &(&Ask, &Option<Address>)| object.as_ref() == Some(url);
+        let asks = asker.asked.iter().filter(about);
+        for ask in asks.map(|(ask, _)| ask.clone()).collect::<Vec<_>>() {
+            let is_it = |request: &Request| {
+                request.ask == ask
+                    && matches!(&request.wanted, Wanted::Route { hyperty: one, .. } if one == hyperty)
+            };
+            let pending = self.pending.get(&ask).map(|pending| &pending.request);
+            let request = if pending.is_some_and(is_it) {
+                self.take_pending(&ask).map(|pending| pending.request)
+            } else {
+                self.objects.get_mut(url).and_then(|object| {
+                    let index = object.waiting.iter().position(is_it)?;
+                    object.waiting.remove(index)
+                })
+            };
+            if let Some(request) = request {
+                let desc = "unsubscribed before it was answered";
+                self.refuse(request, &Refusal::conflict(desc));
+            }
+        }
+    }
+
+    /// Who was asked is there and does not answer: the request is given up, so that whoever never
+    /// answers cannot use up its askers' requests.
+    pub(super) fn unanswered(&mut self, ask: &Ask) {
+        if let Some(Pending { request, .. }) = self.take_pending(ask) {
+            let desc = format!("who answers for `{}` does not answer", request.to);
+            self.refuse(request, &Refusal::timed_out(desc));
+        }
     }
 
     /// Who was asked is gone, or no longer holds the object: its askers are told to ask again (§2).

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::request::Ask;
-use super::{ConnectionId, Node, Output, Timer};
+use super::{ConnectionId, Node, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::{Identity, PublicKey, decode_bytes, encode_bytes, looks_minted};
-use crate::limits::{CHALLENGE_MS, GRACE_MS, HYPERTIES_PER_SESSION_MAX};
+use crate::limits::{CHALLENGE_MS, GRACE_MS};
 use crate::message::body::{Challenge, Open, Opened};
 use crate::message::{Header, Type};
 use crate::time::Time;
@@ -34,7 +34,7 @@ pub(super) struct Session {
     pub(super) connection: Option<ConnectionId>,
     /// When it lost its last socket.
     lost_at: Option<Time>,
-    hyperties: BTreeSet<Address>,
+    pub(super) hyperties: BTreeSet<Address>,
     /// Objects it may write.
     pub(super) held: BTreeSet<Address>,
     /// Objects it reads.
@@ -80,7 +80,7 @@ impl Node {
         });
         self.counters.opened += 1;
         match continued {
-            Some(id) => self.continue_session(id, connection, header),
+            Some(id) => self.continue_session(id, connection, header, now),
             None => self.start_session(runtime, key, connection, header, token.is_some(), now),
         }
         Ok(())
@@ -183,11 +183,21 @@ impl Node {
     }
 
     /// A `re-open`: the session goes on, on a new socket; the old one, if it lives, is superseded.
-    fn continue_session(&mut self, id: SessionId, connection: ConnectionId, header: &Header<'_>) {
+    fn continue_session(
+        &mut self,
+        id: SessionId,
+        connection: ConnectionId,
+        header: &Header<'_>,
+        now: Time,
+    ) {
         self.supersede_socket(id);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        if let Some(lost) = session.lost_at.take() {
+            self.timers
+                .remove(&(lost.plus_ms(GRACE_MS), Timer::Grace(id)));
+        }
         session.connection = Some(connection);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.session = Some(id);
@@ -222,7 +232,7 @@ impl Node {
         self.send(connection, header.id, &header.to, &header.from, &body);
         for url in &held {
             self.publish_head(url);
-            self.forward_waiting(url);
+            self.forward_waiting(url, now);
         }
     }
 
@@ -233,8 +243,7 @@ impl Node {
             .and_then(|session| session.connection)
         {
             self.disconnect(id, old);
-            self.outbox
-                .push_back(Output::Close(old, 4001, "superseded by a newer connection"));
+            self.close(old, 4001, "superseded by a newer connection");
         }
     }
 
@@ -300,11 +309,7 @@ impl Node {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        let over = session.connection.is_none()
-            && session
-                .lost_at
-                .is_some_and(|lost| now.ms_since(lost) >= GRACE_MS);
-        if over {
+        if session.connection.is_none() {
             self.end_session(id, now);
         }
     }
@@ -339,54 +344,6 @@ impl Node {
             self.refuse_waiting(url);
         }
     }
-
-    /// Whether `session` may speak as `address`: it owns it, or it is a hyperty that nobody owns.
-    pub(super) fn may_use(&self, session: SessionId, address: &str) -> bool {
-        match self.owner(address) {
-            Some(owner) => owner == session,
-            None => is_hyperty(address),
-        }
-    }
-
-    /// Makes a hyperty that nobody owns the session's, by first use (§8).
-    pub(super) fn adopt(&mut self, session: SessionId, address: &str) -> Result<(), Refusal> {
-        if !is_hyperty(address) || self.hyperties.contains_key(address) {
-            return Ok(());
-        }
-        let hyperty = Address::parse(address)
-            .map_err(|error| Refusal::malformed(format!("field `from`: {error}")))?;
-        let Some(owner) = self.sessions.get_mut(&session) else {
-            return Ok(());
-        };
-        if owner.hyperties.len() >= HYPERTIES_PER_SESSION_MAX {
-            let desc = format!("a session has at most {HYPERTIES_PER_SESSION_MAX} hyperties");
-            return Err(Refusal::too_many(desc));
-        }
-        owner.hyperties.insert(hyperty.clone());
-        self.hyperties.insert(hyperty, session);
-        Ok(())
-    }
-
-    /// Who owns `address`: a runtime what is under its URL, a hyperty's session the hyperty, and the
-    /// holder an object and its resources.
-    pub(super) fn owner(&self, address: &str) -> Option<SessionId> {
-        if is_hyperty(address) {
-            return self.hyperties.get(address).copied();
-        }
-        let mut prefix = address;
-        loop {
-            let runtime = self.runtimes.get(prefix).copied();
-            let found = runtime.or_else(|| self.objects.get(prefix).and_then(|o| o.holder));
-            if found.is_some() {
-                return found;
-            }
-            prefix = prefix.rsplit_once('/')?.0;
-        }
-    }
-}
-
-fn is_hyperty(address: &str) -> bool {
-    address.starts_with("hyperty://")
 }
 
 /// The runtime that opens, and the token it continues with.
@@ -395,7 +352,9 @@ fn opened_from<'a>(header: &'a Header<'_>) -> Result<(Address, Option<&'a str>),
     let runtime = |text: &str| {
         let address = Address::parse(text)
             .map_err(|error| Refusal::malformed(format!("field `from`: {error}")))?;
-        if matches!(address.scheme(), "hyperty-runtime" | "runtime") && !address.id().is_empty() {
+        // One segment only: what is under a runtime's URL is that runtime's.
+        let id_ok = !address.id().is_empty() && !address.id().contains('/');
+        if matches!(address.scheme(), "hyperty-runtime" | "runtime") && id_ok {
             Ok(address)
         } else {
             Err(Refusal::malformed(format!(

@@ -20,8 +20,9 @@ const SLIDE_MAX: usize = 64;
 /// Small, not smallest, and the same for the same input: objects key by key; arrays without their
 /// common ends, then the shortest of: element by element, remove and insert, slide (elements leave
 /// at one end, new ones come at the other); text that grew is appended where that is shorter. A
-/// subtree whose changes take more bytes than itself is replaced as a whole. Linear in the
-/// documents, times their depth for nested arrays.
+/// list or a text whose changes take more bytes than itself is replaced as a whole, an object whose
+/// changes take more than twice its own. Linear in the documents, times their depth for nested
+/// arrays.
 #[must_use]
 pub fn diff(before: &Value, after: &Value) -> Vec<Change> {
     let mut plan = Plan::default();
@@ -65,7 +66,13 @@ fn compare(plan: &mut Plan, path: &mut Path, before: &Value, after: &Value) {
         (old, new) if old == new => return,
         _ => return plan.push(whole(path, after)),
     }
-    if parts.bytes > 0 && whole_is_shorter(path, after, parts.bytes) {
+    // Who watches one key should not hear that all have changed, unless that is much shorter.
+    let worth = if after.is_object() {
+        parts.bytes / 2
+    } else {
+        parts.bytes
+    };
+    if worth > 0 && whole_is_shorter(path, after, worth) {
         plan.push(whole(path, after));
     } else {
         plan.append(parts);
@@ -245,13 +252,31 @@ mod tests {
 
     #[test]
     fn what_is_shorter_as_a_whole_is_replaced() {
+        let keys = |from: u64| -> Value {
+            (0..9)
+                .map(|key| (format!("k{key}"), json!(from + key)))
+                .collect::<Map<_, _>>()
+                .into()
+        };
         assert_diff(
-            json!({"kept": long(0, 9), "p": {"x": 1, "y": 2}}),
-            json!({"kept": long(0, 9), "p": {"x": 3, "y": 4}}),
-            json!([{"attribute": "p", "value": {"x": 3, "y": 4}}]),
+            json!({"kept": long(0, 9), "p": keys(0)}),
+            json!({"kept": long(0, 9), "p": keys(1)}),
+            json!([{"attribute": "p", "value": keys(1)}]),
         );
-        let replace = json!([{"attribute": "", "value": {"x": 3, "y": 4}}]);
-        assert_diff(json!({"x": 1, "y": 2}), json!({"x": 3, "y": 4}), replace);
+        assert_diff(
+            keys(0),
+            keys(1),
+            json!([{"attribute": "", "value": keys(1)}]),
+        );
+    }
+
+    #[test]
+    fn keys_are_told_one_by_one_while_that_is_not_much_longer() {
+        assert_diff(
+            json!({"x": 1, "y": 2}),
+            json!({"x": 3, "y": 4}),
+            json!([{"attribute": "x", "value": 3}, {"attribute": "y", "value": 4}]),
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::requests::Purpose;
-use super::{Backoff, Output, Runtime, Seat};
+use super::{Backoff, Output, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
@@ -140,7 +140,7 @@ impl Runtime {
         syncher
             .reporters
             .insert(url.clone(), Reporter::new(&url, stream));
-        self.send_due(now);
+        self.begin(now);
         Ok(Seat {
             hyperty: hyperty.clone(),
             object: url,
@@ -230,19 +230,32 @@ impl Runtime {
             return Err(CallError::Observed(url));
         }
         syncher.observers.insert(url.clone(), Observer::new());
-        self.send_due(now);
-        Ok(Seat {
+        let seat = Seat {
             hyperty: hyperty.clone(),
             object: url,
-        })
+        };
+        self.let_go.remove(&seat);
+        self.begin(now);
+        Ok(seat)
     }
 
     /// Ends an Observer: its copy stays where it is.
     pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
         let syncher = self.synchers.get_mut(&seat.hyperty);
         let removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
-        if removed.is_some() && self.session.is_live() {
-            self.send_unsubscribe(seat, now);
+        if removed.is_some() && self.session.ended().is_none() {
+            self.let_go.insert(seat.clone());
+            if self.session.is_live() {
+                self.send_unsubscribe(seat, now);
+            }
+        }
+    }
+
+    /// Sends what was just asked for, or fails it when there will be no session any more.
+    fn begin(&mut self, now: Time) {
+        match self.session.ended().cloned() {
+            Some(refusal) => self.close_objects(&refusal),
+            None => self.send_due(now),
         }
     }
 
@@ -257,8 +270,12 @@ impl Runtime {
         if self.session.is_live() {
             self.send_read(call, hyperty, &url, now);
         }
-        self.reads
-            .insert(call, (hyperty.clone(), url, now.plus_ms(REQUEST_MS)));
+        let deadline = now.plus_ms(REQUEST_MS);
+        self.timers.insert((deadline, Timer::Read(call)));
+        self.reads.insert(call, (hyperty.clone(), url, deadline));
+        if self.session.ended().is_some() {
+            self.begin(now);
+        }
         Ok(call)
     }
 
@@ -266,15 +283,16 @@ impl Runtime {
     /// far has reached the node.
     pub fn deliver(&mut self, now: Time) -> u64 {
         self.calls += 1;
-        self.deliveries.insert(self.calls);
+        self.deliveries.insert(self.calls, false);
         self.deliver_if_all_sent(now);
         self.calls
     }
 
     /// Pings for each delivery asked for, once nothing is left to send: the node handles the frames
-    /// of a connection in order, so its answer says that it has them all.
-    pub(super) fn deliver_if_all_sent(&mut self, now: Time) {
+    /// of a connection in order, so its answer says that it has them all. Says whether it asked.
+    pub(super) fn deliver_if_all_sent(&mut self, now: Time) -> bool {
         let all_sent = self.session.is_live()
+            && self.deliveries.values().any(|asked| !asked)
             && self.dirty.is_empty()
             && self
                 .manager
@@ -282,10 +300,18 @@ impl Runtime {
                 .values()
                 .all(|claim| claim.progress == Progress::Held);
         if all_sent {
-            for call in self.deliveries.clone() {
+            let waiting = self.deliveries.iter_mut().filter(|(_, asked)| !**asked);
+            let calls: Vec<u64> = waiting
+                .map(|(call, asked)| {
+                    *asked = true;
+                    *call
+                })
+                .collect();
+            for call in calls {
                 self.ping(Purpose::Delivered(call), now);
             }
         }
+        all_sent
     }
 
     pub(super) fn read_answered(&mut self, call: u64, body: &str) {
@@ -313,6 +339,20 @@ impl Runtime {
     pub(super) fn read_failed(&mut self, call: u64, refusal: Refusal) {
         if self.reads.remove(&call).is_some() {
             self.outbox.push_back(Output::Read(call, Err(refusal)));
+        }
+    }
+
+    /// A read's time is up, unless somebody said that it takes longer.
+    pub(super) fn read_over(&mut self, call: u64, now: Time) {
+        match self.reads.get(&call) {
+            Some((_, _, deadline)) if *deadline > now => {
+                self.timers.insert((*deadline, Timer::Read(call)));
+            }
+            Some(_) => {
+                let desc = format!("no answer within {} s", REQUEST_MS / 1000);
+                self.read_failed(call, Refusal::timed_out(desc));
+            }
+            None => {}
         }
     }
 

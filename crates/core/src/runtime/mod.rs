@@ -5,6 +5,8 @@
 mod backoff;
 mod calls;
 mod objects;
+mod observing;
+mod reporting;
 mod requests;
 mod session;
 
@@ -80,6 +82,7 @@ enum Timer {
     Request(u64),
     Claim(Address),
     Recovery(Seat),
+    Read(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -95,10 +98,14 @@ pub struct Runtime {
     synchers: BTreeMap<Address, Syncher>,
     /// Objects that may have something to send.
     dirty: BTreeSet<Address>,
+    /// The object that sent last: the others come first.
+    served: Option<Address>,
     /// Reads that are to be sent, or sent again, with the deadline of each.
     reads: BTreeMap<u64, (Address, Address, Time)>,
-    /// Calls of [`Runtime::deliver`] that are not answered.
-    deliveries: BTreeSet<u64>,
+    /// Calls of [`Runtime::deliver`] that are not answered, and whether the node was asked.
+    deliveries: BTreeMap<u64, bool>,
+    /// Observers that ended, while the node may still have their routes.
+    let_go: BTreeSet<Seat>,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
     outbox: VecDeque<Output>,
@@ -122,8 +129,10 @@ impl Runtime {
             manager: SyncManager::default(),
             synchers: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            served: None,
             reads: BTreeMap::new(),
-            deliveries: BTreeSet::new(),
+            deliveries: BTreeMap::new(),
+            let_go: BTreeSet::new(),
             calls: 0,
             timers: BTreeSet::new(),
             outbox: VecDeque::from([Output::Connect]),
@@ -166,12 +175,28 @@ impl Runtime {
             if let Some(output) = self.outbox.pop_front() {
                 return Some(output);
             }
-            let url = self.dirty.first()?.clone();
-            if !self.send_objects(&url, now) {
+            let Some(url) = self.next_dirty() else {
+                if self.deliver_if_all_sent(now) {
+                    continue;
+                }
+                return None;
+            };
+            if self.send_objects(&url, now) {
+                self.served = Some(url);
+            } else {
                 self.dirty.remove(&url);
-                self.deliver_if_all_sent(now);
             }
         }
+    }
+
+    /// Objects take turns: one that is written faster than the socket takes it holds none up.
+    fn next_dirty(&self) -> Option<Address> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = self.served.as_ref().and_then(|served| {
+            let range = (Excluded(served), Unbounded);
+            self.dirty.range::<Address, _>(range).next()
+        });
+        after.or_else(|| self.dirty.first()).cloned()
     }
 
     /// When to hand in [`Input::Timeout`]; may change with every input and call.
@@ -213,18 +238,17 @@ impl Runtime {
         let Ok(id) = header.id.parse::<u64>() else {
             return self.commit_refused(header, now);
         };
-        let Ok(code) = header
+        // An answer that cannot be read is one: its request must not wait for another.
+        let code = header
             .decode::<crate::message::body::Code>()
-            .map(|body| body.code)
-        else {
-            return;
-        };
+            .map_or(500, |body| body.code);
         if (100..200).contains(&code) {
             return self.put_off(id, header, now);
         }
-        let Some(purpose) = self.requests.answered(id, &header.from) else {
+        let Some((purpose, deadline)) = self.requests.answered(id, &header.from) else {
             return;
         };
+        self.timers.remove(&(deadline, Timer::Request(id)));
         let refusal = || {
             header
                 .decode::<Refusal>()
@@ -232,20 +256,19 @@ impl Runtime {
         };
         match purpose {
             Purpose::Open => self.opened(code, header, now),
-            Purpose::Alive | Purpose::Unsubscribe => {}
+            Purpose::Alive => {}
+            Purpose::Unsubscribe(seat) => {
+                self.let_go.remove(&seat);
+            }
             Purpose::Delivered(call) => {
-                if self.deliveries.remove(&call) {
+                if self.deliveries.remove(&call).is_some() {
                     self.outbox.push_back(Output::Delivered(call));
                 }
             }
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
             Purpose::Claim(url) => self.claim_refused(&url, refusal(), now),
-            Purpose::Subscribe(hyperty, object) if code == 200 => {
-                self.content(Seat { hyperty, object }, header.body, now);
-            }
-            Purpose::Subscribe(hyperty, object) => {
-                self.subscribe_refused(Seat { hyperty, object }, refusal(), now);
-            }
+            Purpose::Subscribe(seat) if code == 200 => self.content(&seat, id, header.body, now),
+            Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
             Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
             Purpose::Read(call) => self.read_failed(call, refusal()),
         }
@@ -261,6 +284,7 @@ impl Runtime {
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
+                Some((_, Timer::Read(call))) => self.read_over(call, now),
                 None => break,
             }
         }
@@ -277,12 +301,12 @@ impl Runtime {
         };
         let refusal = Refusal::timed_out(format!("no answer within {} s", REQUEST_MS / 1000));
         match purpose {
-            Purpose::Open | Purpose::Alive => self.outbox.push_back(Output::Disconnect),
-            Purpose::Delivered(_) | Purpose::Unsubscribe => {}
-            Purpose::Claim(url) => self.claim_refused(&url, refusal, now),
-            Purpose::Subscribe(hyperty, object) => {
-                self.subscribe_refused(Seat { hyperty, object }, refusal, now);
+            // The node itself does not answer: the connection is dead.
+            Purpose::Open | Purpose::Alive | Purpose::Delivered(_) | Purpose::Unsubscribe(_) => {
+                self.outbox.push_back(Output::Disconnect);
             }
+            Purpose::Claim(url) => self.claim_refused(&url, refusal, now),
+            Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Read(call) => self.read_failed(call, refusal),
         }
     }

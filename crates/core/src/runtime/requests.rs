@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Seat;
 use crate::address::Address;
 use crate::time::Time;
 
@@ -18,11 +19,11 @@ pub(super) enum Purpose {
     /// A claim of this object.
     Claim(Address),
     /// A hyperty's `subscribe` to an object.
-    Subscribe(Address, Address),
+    Subscribe(Seat),
     /// A `read`, by the number its caller knows it by.
     Read(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
-    Unsubscribe,
+    Unsubscribe(Seat),
 }
 
 #[derive(Debug)]
@@ -53,10 +54,11 @@ impl Requests {
         self.sent
     }
 
-    /// What the final answer `id` from `from` answers.
-    pub(super) fn answered(&mut self, id: u64, from: &str) -> Option<Purpose> {
+    /// What the final answer `id` from `from` answers, and the deadline that it has kept.
+    pub(super) fn answered(&mut self, id: u64, from: &str) -> Option<(Purpose, Time)> {
         self.expects(id, from)
-            .then(|| self.outstanding.remove(&id).map(|one| one.purpose))?
+            .then(|| self.outstanding.remove(&id))?
+            .map(|one| (one.purpose, one.deadline))
     }
 
     /// What a 1xx is about: its request may now be held until `deadline`.
@@ -83,11 +85,8 @@ impl Requests {
     }
 
     /// The session is gone: none of these will be answered.
-    pub(super) fn drain(&mut self) -> Vec<Purpose> {
-        std::mem::take(&mut self.outstanding)
-            .into_values()
-            .map(|one| one.purpose)
-            .collect()
+    pub(super) fn forget(&mut self) {
+        self.outstanding.clear();
     }
 
     fn expects(&self, id: u64, from: &str) -> bool {

@@ -39,6 +39,8 @@ pub(super) struct Session {
     stage: Stage,
     heard_at: Time,
     backoff: Backoff,
+    /// Why it has ended.
+    ended: Option<Refusal>,
 }
 
 impl Session {
@@ -52,6 +54,7 @@ impl Session {
             stage: Stage::Offline,
             heard_at: Time::default(),
             backoff: Backoff::default(),
+            ended: None,
         }
     }
 
@@ -61,6 +64,11 @@ impl Session {
 
     pub(super) const fn heard(&mut self, now: Time) {
         self.heard_at = now;
+    }
+
+    /// Why there will be no session any more.
+    pub(super) const fn ended(&self) -> Option<&Refusal> {
+        self.ended.as_ref()
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -159,11 +167,14 @@ impl Runtime {
             return;
         }
         let due = self.session.heard_at.plus_ms(SILENCE_MS);
-        if due <= now {
+        let next = if due <= now {
+            // Asked once: no answer to this ends the connection.
             self.ping(Purpose::Alive, now);
-        }
-        self.timers
-            .insert((due.max(now.plus_ms(1)), Timer::Silence));
+            now.plus_ms(SILENCE_MS)
+        } else {
+            due
+        };
+        self.timers.insert((next, Timer::Silence));
     }
 
     pub(super) fn ping(&mut self, purpose: Purpose, now: Time) {
@@ -192,6 +203,7 @@ impl Runtime {
 
     fn end(&mut self, refusal: Refusal, now: Time) {
         self.session.stage = Stage::Ended;
+        self.session.ended = Some(refusal.clone());
         self.cut_objects(now);
         self.close_objects(&refusal);
         self.outbox.push_back(Output::Refused(refusal));

@@ -3,7 +3,9 @@
 //! [`ReporterStream`] numbers and remembers what its author writes; [`ObserverStream`] applies it,
 //! in order or not at all; [`History`] decides what a reader is answered that lacks something.
 
+mod changed;
 mod commit;
+mod gap;
 mod history;
 mod observer;
 mod reporter;
@@ -16,9 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::address::Address;
 use crate::object::Hash;
 
+pub use changed::{Changed, Edit, ObserverCounters, Origin, Reaction};
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
-pub use observer::{Changed, Edit, ObserverCounters, ObserverStream, Origin, Reaction};
+pub use observer::ObserverStream;
 pub use reporter::{Forgotten, ReporterStream, WriteError};
 
 /// Largest epoch and version: what a double holds exactly (RFC 7493).

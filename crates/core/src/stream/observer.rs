@@ -1,100 +1,16 @@
 //! The reader's side of a stream: a copy that is some position of the original, always.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Commit, Head, Position};
+use super::gap::{Claim, Gap};
+use super::{Changed, Commit, Edit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::Refusal;
-use crate::limits::{DATA_BYTES_MAX, GAP_BYTES_MAX, GAP_COMMITS_MAX};
+use crate::limits::DATA_BYTES_MAX;
 use crate::message::{body::Content, decode};
-use crate::object::{ApplyError, Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
-
-/// Where a change of the copy came from (protocol.md §7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The whole object.
-    Snapshot,
-    /// Commits that were missing, as one net change.
-    CatchUp,
-    /// One commit, as it was made.
-    Live,
-    /// The whole object, at a lower position than the copy had: the node had lost its record, and
-    /// commits that were seen here are gone.
-    Rewound,
-}
-
-/// One change of the copy, and what stood in its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edit {
-    /// The change.
-    pub change: Change,
-    /// What it replaced or removed, if anything.
-    pub before: Option<Value>,
-}
-
-/// One step of a copy: visible whole, never in part.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Changed {
-    /// Its number among the copy's steps: 1, 2, 3 …
-    pub number: u64,
-    /// Where the copy stands after it.
-    pub position: Position,
-    /// Where it came from.
-    pub origin: Origin,
-    /// What changed, in order; applied to the data before, it gives the data after.
-    pub edits: Vec<Edit>,
-}
-
-impl Changed {
-    /// Makes the same step with a document of the caller's own. Costs as much as the edits do.
-    ///
-    /// # Errors
-    /// [`ApplyError`] when `data` is not what the copy was before this step.
-    pub fn apply_to(&self, data: &mut Value) -> Result<(), ApplyError> {
-        for edit in &self.edits {
-            let _undo = apply(data, std::slice::from_ref(&edit.change))?;
-        }
-        Ok(())
-    }
-}
-
-/// What to do after something was received.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reaction {
-    /// The steps that the copy made, oldest first.
-    pub changed: Vec<Changed>,
-    /// Something is missing: subscribe again with [`ObserverStream::have`].
-    pub recover: bool,
-    /// Going on would not help: the copy stays as it is.
-    pub closed: Option<Refusal>,
-}
-
-impl Reaction {
-    fn recover() -> Self {
-        Self {
-            recover: true,
-            ..Self::default()
-        }
-    }
-}
-
-/// What an Observer met and got over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ObserverCounters {
-    /// Commits that were here already.
-    pub duplicates: u64,
-    /// Commits that came before one they follow.
-    pub gaps: u64,
-    /// Commits of a superseded claim.
-    pub refused: u64,
-    /// Commits that did not fit the copy, or led to another hash.
-    pub divergences: u64,
-    /// Snapshots at a lower position than the copy's.
-    pub rewinds: u64,
-}
+use crate::object::{Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
 
 /// An object's own data as one Observer has it (protocol.md §4, apply rule).
 #[derive(Debug, Default)]
@@ -115,29 +31,6 @@ struct Copy {
     /// Never below the length of `data` as JSON.
     data_bytes: usize,
     position: Position,
-}
-
-/// The newest claim heard of. Commits of older epochs are refused, but for those that lead to it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Claim {
-    epoch: u64,
-    /// The last position heard of in it: commits up to here belong to its history.
-    position: Position,
-}
-
-impl Claim {
-    fn heard(&mut self, epoch: u64, position: Position) {
-        if epoch >= self.epoch {
-            *self = Self { epoch, position };
-        }
-    }
-}
-
-/// Commits that came before one they follow, in order.
-#[derive(Debug, Default)]
-struct Gap {
-    commits: BTreeMap<Position, Commit>,
-    bytes: usize,
 }
 
 enum Place {
@@ -208,12 +101,17 @@ impl ObserverStream {
             return self.diverge();
         };
         let Position { epoch, .. } = commit.position;
-        if epoch < self.claim.epoch && commit.position > self.claim.position {
+        if self.claim.refuses(commit.position) {
             self.counters.refused += 1;
             return Reaction::default();
         }
         self.claim.epoch = self.claim.epoch.max(epoch);
         match self.place(&commit) {
+            // What fits a copy that is wrong makes no right one: it waits for the snapshot.
+            Place::Next if self.diverged => {
+                self.gap.keep(commit);
+                Reaction::recover()
+            }
             Place::Old => {
                 self.counters.duplicates += 1;
                 Reaction::default()
@@ -280,8 +178,9 @@ impl ObserverStream {
         self.close_gap(&mut reaction);
         reaction.changed.clear();
         reaction.changed.extend(self.step(before, origin));
-        reaction.recover |=
-            reaction.closed.is_none() && self.position().is_none_or(|mine| mine < content.position);
+        let behind = self.position().is_none_or(|mine| mine < content.position);
+        let missing = behind || self.diverged || self.gap.first().is_some();
+        reaction.recover = reaction.closed.is_none() && missing;
         self.numbered(reaction)
     }
 
@@ -295,7 +194,7 @@ impl ObserverStream {
         if let Some(copy) = &self.copy
             && content.position < copy.position
         {
-            if content.epoch == copy.position.epoch && !self.diverged {
+            if content.epoch == copy.position.epoch {
                 return Ok(None);
             }
             self.counters.rewinds += 1;
@@ -326,7 +225,6 @@ impl ObserverStream {
             let step = self.receive(body.get());
             reaction.closed = reaction.closed.take().or(step.closed);
         }
-        reaction.recover |= self.diverged;
     }
 
     /// The one net change from `before` to the copy as it is, if it has moved.
@@ -335,8 +233,11 @@ impl ObserverStream {
         let position = copy.position;
         let edits = match before {
             Some((was, _)) if was == position && origin == Origin::CatchUp => return None,
-            Some((_, before)) => {
+            Some((was, before)) => {
                 let changes = diff(&before, &copy.data);
+                if was == position && changes.is_empty() {
+                    return None;
+                }
                 let mut scratch = Value::clone(&before);
                 let applied = apply(&mut scratch, &changes).ok()?;
                 edits(changes, applied.into_before())
@@ -385,14 +286,16 @@ impl ObserverStream {
             };
             copy.data_bytes = exact;
         }
-        let Ok(applied) = apply(Arc::make_mut(&mut copy.data), &commit.changes) else {
+        let data = Arc::make_mut(&mut copy.data);
+        let Ok(applied) = apply(data, &commit.changes) else {
             return self.diverge();
         };
+        if commit.hash.is_some_and(|hash| hash != Hash::of(data)) {
+            applied.undo(data, &commit.changes);
+            return self.diverge();
+        }
         copy.data_bytes += commit.bytes;
         copy.position = commit.position;
-        let differs = commit.hash.is_some_and(|hash| hash != Hash::of(&copy.data));
-        self.diverged |= differs;
-        self.counters.divergences += u64::from(differs);
         let edits = edits(commit.changes, applied.into_before());
         let changed = Changed {
             number: 0,
@@ -402,8 +305,7 @@ impl ObserverStream {
         };
         Reaction {
             changed: vec![changed],
-            recover: differs,
-            closed: None,
+            ..Reaction::default()
         }
     }
 
@@ -412,6 +314,11 @@ impl ObserverStream {
         while !self.diverged
             && let Some(commit) = self.gap.first()
         {
+            if self.claim.refuses(commit.position) {
+                self.counters.refused += 1;
+                drop(self.gap.pop());
+                continue;
+            }
             match self.place(commit) {
                 Place::Ahead => break,
                 Place::Old => drop(self.gap.pop()),
@@ -430,28 +337,6 @@ impl ObserverStream {
         self.counters.divergences += 1;
         self.diverged = true;
         Reaction::recover()
-    }
-}
-
-impl Gap {
-    /// Keeps `commit`, unless the gap is full: the recovery that is under way brings it again.
-    fn keep(&mut self, commit: Commit) {
-        let fits =
-            self.commits.len() < GAP_COMMITS_MAX && self.bytes + commit.bytes <= GAP_BYTES_MAX;
-        if fits && !self.commits.contains_key(&commit.position) {
-            self.bytes += commit.bytes;
-            self.commits.insert(commit.position, commit);
-        }
-    }
-
-    fn first(&self) -> Option<&Commit> {
-        self.commits.first_key_value().map(|(_, commit)| commit)
-    }
-
-    fn pop(&mut self) -> Option<Commit> {
-        let (_, commit) = self.commits.pop_first()?;
-        self.bytes -= commit.bytes;
-        Some(commit)
     }
 }
 

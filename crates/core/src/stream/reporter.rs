@@ -217,11 +217,9 @@ impl ReporterStream {
     /// How many commits wait to be handed out.
     #[must_use]
     pub fn unsent(&self) -> usize {
-        let numbered = self
-            .history
-            .after(self.sent)
-            .map_or(0, |commits| commits.len());
-        numbered + self.unnumbered.commits.len()
+        let last = self.history.position().version;
+        let numbered = last.saturating_sub(self.sent.version);
+        usize::try_from(numbered).unwrap_or(usize::MAX) + self.unnumbered.commits.len()
     }
 
     /// The body of the 200 for a reader that stands at `have` (protocol.md §6, §7). All commits must
@@ -250,23 +248,20 @@ impl ReporterStream {
 
     fn snapshot(&mut self) -> &Snapshot {
         let position = self.history.position();
-        if self
-            .snapshot
-            .as_ref()
-            .is_none_or(|kept| kept.position != position)
-        {
+        let kept = self.snapshot.take();
+        let kept = kept.filter(|kept| kept.position == position);
+        let snapshot = kept.unwrap_or_else(|| {
             let whole = Whole {
                 metadata: &self.metadata,
                 data: &self.data,
             };
-            let value = to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned());
-            self.snapshot = Some(Snapshot {
+            Snapshot {
                 position,
-                value,
+                value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
                 hash: Hash::of(&self.data),
-            });
-        }
-        self.snapshot.as_ref().expect("made above")
+            }
+        });
+        self.snapshot.insert(snapshot)
     }
 
     fn number(&mut self, epoch: u64, changes: Vec<Change>, hash: Option<Hash>) {
@@ -286,11 +281,15 @@ impl ReporterStream {
     }
 
     fn hash_if_due(&mut self, now: Time) -> Option<Hash> {
-        let due = now.ms_since(self.hashed) >= HASH_EVERY_MS && self.data_bytes < HASH_BYTES_MAX;
-        due.then(|| {
-            self.hashed = now;
-            Hash::of(&self.data)
-        })
+        if now.ms_since(self.hashed) < HASH_EVERY_MS {
+            return None;
+        }
+        self.hashed = now;
+        if self.data_bytes >= HASH_BYTES_MAX {
+            // The estimate only grows: overwriting a key for long enough must not end the hashes.
+            self.data_bytes = encoded_len(&*self.data, HASH_BYTES_MAX)?;
+        }
+        Some(Hash::of(&self.data))
     }
 }
 

@@ -49,6 +49,10 @@ impl Observer {
 
     /// Takes a commit from the route.
     pub(crate) fn commit(&mut self, body: &str) -> Vec<Changed> {
+        if matches!(self.state, State::Closed(_)) {
+            // It comes on the route of another hyperty.
+            return vec![];
+        }
         self.backoff.reset();
         let reaction = self.stream.commit(body);
         self.react(reaction)
@@ -56,13 +60,13 @@ impl Observer {
 
     /// Takes a head, from the route or from a `re-open`.
     pub(crate) fn head(&mut self, head: &Head, now: Time) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
         self.backoff.reset();
         let news = self.stream.head(head);
         if news {
             self.need_recovery();
-        }
-        if matches!(self.state, State::Closed(_)) {
-            return;
         }
         let since = head
             .since

@@ -1,0 +1,174 @@
+//! What the session carries for the objects that this runtime observes: subscriptions, commits and
+//! heads, and the recovery of copies (protocol.md §4, §6, §7).
+
+use super::requests::Purpose;
+use super::{Output, Runtime, Seat, Timer};
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::limits::HELD_MS;
+use crate::message::body::Subscribe;
+use crate::message::{Header, Type, decode};
+use crate::stream::{Changed, Digest, Head};
+use crate::syncher::{Next, Observer, Recovery};
+use crate::time::Time;
+
+impl Runtime {
+    pub(super) fn send_subscribe(&mut self, seat: &Seat, now: Time) {
+        let Some(observer) = self.observer_mut(seat) else {
+            return;
+        };
+        let have = observer.stream.have().map(|position| Digest {
+            data: Some(position),
+        });
+        let body = Subscribe {
+            source: Some(seat.hyperty.clone()),
+            have,
+            hold: true,
+            identity: None,
+        };
+        let to = seat.object.resource("subscription");
+        let purpose = Purpose::Subscribe(seat.clone());
+        let id = self.request(
+            Type::Subscribe,
+            seat.hyperty.as_str(),
+            &to,
+            &body,
+            purpose,
+            now,
+        );
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.recovery = Recovery::Asked(id);
+        }
+    }
+
+    pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {
+        let body = Subscribe {
+            source: Some(seat.hyperty.clone()),
+            ..Subscribe::default()
+        };
+        let to = seat.object.resource("subscription");
+        let purpose = Purpose::Unsubscribe(seat.clone());
+        self.request(
+            Type::Unsubscribe,
+            seat.hyperty.as_str(),
+            &to,
+            &body,
+            purpose,
+            now,
+        );
+    }
+
+    /// A commit or a head from the route of `url`.
+    pub(super) fn update(&mut self, url: &str, body: &str, now: Time) {
+        let Ok(url) = Address::parse(url) else { return };
+        let head = is_head(body).then(|| decode::<Head>(body).ok()).flatten();
+        for seat in self.seats_of(&url) {
+            self.observe(&seat, now, |observer| match &head {
+                Some(head) => {
+                    observer.head(head, now);
+                    (vec![], Next::Rest)
+                }
+                None => (observer.commit(body), Next::Rest),
+            });
+        }
+    }
+
+    pub(super) fn content(&mut self, seat: &Seat, id: u64, body: &str, now: Time) {
+        if self.awaits(seat, id) {
+            self.observe(seat, now, |observer| observer.content(body));
+        }
+    }
+
+    pub(super) fn subscribe_refused(&mut self, seat: &Seat, id: u64, refusal: Refusal, now: Time) {
+        if self.awaits(seat, id) {
+            self.observe(seat, now, |observer| (vec![], observer.refused(refusal)));
+        }
+    }
+
+    /// Whether `id` is the recovery under way: what an Observer asked that was let go since is no
+    /// business of the one that has its place now.
+    fn awaits(&mut self, seat: &Seat, id: u64) -> bool {
+        self.observer_mut(seat)
+            .is_some_and(|observer| observer.recovery == Recovery::Asked(id))
+    }
+
+    pub(super) fn recover_again(&mut self, seat: &Seat, now: Time) {
+        if let Some(observer) = self.observer_mut(seat)
+            && matches!(observer.recovery, Recovery::Later(at) if at <= now)
+        {
+            observer.recovery = Recovery::Due;
+            self.recover_if_due(seat, now);
+        }
+    }
+
+    fn recover_if_due(&mut self, seat: &Seat, now: Time) {
+        let due = self
+            .observer_mut(seat)
+            .is_some_and(|observer| observer.recovery == Recovery::Due);
+        if due && self.session.is_live() {
+            self.send_subscribe(seat, now);
+        }
+    }
+
+    /// A 1xx: the request is held, and its asker told why.
+    pub(super) fn put_off(&mut self, id: u64, header: &Header<'_>, now: Time) {
+        let until = now.plus_ms(HELD_MS);
+        let held = self.requests.held(id, &header.from, until);
+        match held {
+            Some(Purpose::Subscribe(seat)) if self.awaits(&seat, id) => {
+                let told = header.decode::<Refusal>();
+                let desc = told.map(|told| told.desc.into_owned()).unwrap_or_default();
+                self.observe(&seat, now, |observer| {
+                    observer.held(desc, now);
+                    (vec![], Next::Rest)
+                });
+            }
+            Some(Purpose::Read(call)) => {
+                if let Some((_, _, deadline)) = self.reads.get_mut(&call) {
+                    *deadline = until;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets an Observer take something, tells the driver and the back-off what came of it, and sends
+    /// what it needs now. Costs nothing for the objects that are not concerned.
+    pub(super) fn observe(
+        &mut self,
+        seat: &Seat,
+        now: Time,
+        take: impl FnOnce(&mut Observer) -> (Vec<Changed>, Next),
+    ) {
+        let Some(observer) = self.observer_mut(seat) else {
+            return;
+        };
+        let before = observer.state.clone();
+        let (changed, next) = take(observer);
+        let after = observer.state.clone();
+        let mut backoff = observer.backoff;
+        if let Next::Retry(retry) = next {
+            let at = now.plus_ms(backoff.next_ms(retry, &mut self.entropy));
+            self.timers.insert((at, Timer::Recovery(seat.clone())));
+            if let Some(observer) = self.observer_mut(seat) {
+                observer.backoff = backoff;
+                observer.recovery = Recovery::Later(at);
+            }
+        }
+        let steps = changed
+            .into_iter()
+            .map(|changed| Output::Changed(seat.clone(), changed));
+        self.outbox.extend(steps);
+        self.tell(seat, false, &before, after);
+        self.recover_if_due(seat, now);
+    }
+}
+
+/// Heads say `position` where commits say `version`.
+fn is_head(body: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_str::<Version>(body).is_ok_and(|body| body.version.is_none())
+}

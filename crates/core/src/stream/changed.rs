@@ -1,0 +1,91 @@
+//! What an Observer's copy tells of itself: the steps it makes, and what it needs.
+
+use serde_json::Value;
+
+use super::Position;
+use crate::error::Refusal;
+use crate::object::{ApplyError, Change, apply};
+
+/// Where a change of the copy came from (protocol.md §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The whole object.
+    Snapshot,
+    /// Commits that were missing, as one net change.
+    CatchUp,
+    /// One commit, as it was made.
+    Live,
+    /// The whole object, at a lower position than the copy had: the node had lost its record, and
+    /// commits that were seen here are gone.
+    Rewound,
+}
+
+/// One change of the copy, and what stood in its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// The change.
+    pub change: Change,
+    /// What it replaced or removed, if anything.
+    pub before: Option<Value>,
+}
+
+/// One step of a copy: visible whole, never in part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// Its number among the copy's steps: 1, 2, 3 …
+    pub number: u64,
+    /// Where the copy stands after it.
+    pub position: Position,
+    /// Where it came from.
+    pub origin: Origin,
+    /// What changed, in order; applied to the data before, it gives the data after.
+    pub edits: Vec<Edit>,
+}
+
+impl Changed {
+    /// Makes the same step with a document of the caller's own. Costs as much as the edits do.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when `data` is not what the copy was before this step.
+    pub fn apply_to(&self, data: &mut Value) -> Result<(), ApplyError> {
+        for edit in &self.edits {
+            let _undo = apply(data, std::slice::from_ref(&edit.change))?;
+        }
+        Ok(())
+    }
+}
+
+/// What to do after something was received.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reaction {
+    /// The steps that the copy made, oldest first.
+    pub changed: Vec<Changed>,
+    /// Something is missing: subscribe again with [`ObserverStream::have`].
+    pub recover: bool,
+    /// Going on would not help: the copy stays as it is.
+    pub closed: Option<Refusal>,
+}
+
+impl Reaction {
+    pub(super) fn recover() -> Self {
+        Self {
+            recover: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// What an Observer met and got over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObserverCounters {
+    /// Commits that were here already.
+    pub duplicates: u64,
+    /// Commits that came before one they follow.
+    pub gaps: u64,
+    /// Commits of a superseded claim.
+    pub refused: u64,
+    /// Commits that did not fit the copy, or led to another hash.
+    pub divergences: u64,
+    /// Snapshots at a lower position than the copy's.
+    pub rewinds: u64,
+}

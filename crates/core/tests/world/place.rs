@@ -1,0 +1,162 @@
+//! One runtime of a world, its link, and all that its application was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::error::Refusal;
+use byline_core::node::ConnectionId;
+use byline_core::object::{Change, apply};
+use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
+use byline_core::stream::{Changed, Origin, Position};
+use serde_json::{Value, json};
+
+use super::{Frames, Past};
+
+pub struct Place {
+    pub runtime: Runtime,
+    pub hyperties: BTreeSet<Address>,
+    pub network: bool,
+    pub link: Option<Link>,
+    pub states: BTreeMap<Seat, Vec<State>>,
+    pub mirrors: BTreeMap<Seat, Mirror>,
+    pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
+    pub delivered: Vec<u64>,
+    pub refused: Vec<Refusal>,
+    /// Every frame the node sent here.
+    pub received: Vec<String>,
+}
+
+/// A socket between a runtime and the node, with what is on its way.
+#[derive(Clone)]
+pub struct Link {
+    pub connection: ConnectionId,
+    pub up: Frames,
+    pub down: Frames,
+    /// What is sent vanishes.
+    pub dead: bool,
+}
+
+/// A document built from nothing but an Observer's events.
+pub struct Mirror {
+    pub data: Value,
+    pub position: Position,
+    /// Which of its Reporter's states it is.
+    index: usize,
+    pub origins: Vec<Origin>,
+    number: u64,
+}
+
+impl Link {
+    pub fn new(connection: ConnectionId) -> Self {
+        Self {
+            connection,
+            up: Frames::new(),
+            down: Frames::new(),
+            dead: false,
+        }
+    }
+}
+
+impl Place {
+    pub fn new(runtime: Runtime) -> Self {
+        Self {
+            runtime,
+            hyperties: BTreeSet::new(),
+            network: true,
+            link: None,
+            states: BTreeMap::new(),
+            mirrors: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            delivered: vec![],
+            refused: vec![],
+            received: vec![],
+        }
+    }
+
+    /// Notes what the application is told; `past` are the states of all Reporters.
+    pub fn notes(&mut self, output: Output, past: &BTreeMap<Address, Past>) {
+        match output {
+            Output::Reporter(seat, state) | Output::Observer(seat, state) => {
+                let states = self.states.entry(seat).or_default();
+                assert_ne!(states.last(), Some(&state), "a state is told once");
+                states.push(state);
+            }
+            Output::Changed(seat, changed) => {
+                let past = &past[&seat.object];
+                let mirror = self.mirrors.entry(seat).or_insert_with(Mirror::new);
+                mirror.takes(changed, past);
+            }
+            Output::Read(call, result) => self.reads.entry(call).or_default().push(result),
+            Output::Delivered(call) => self.delivered.push(call),
+            Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
+        }
+    }
+
+    pub fn checks(&self) {
+        for (seat, mirror) in &self.mirrors {
+            let Some(observer) = self.runtime.observer(seat) else {
+                continue;
+            };
+            let copy = observer.data().map(|data| Value::clone(&data));
+            assert_eq!(copy.as_ref(), Some(&mirror.data), "events give the copy");
+            assert_eq!(observer.position(), Some(mirror.position));
+            assert_eq!(observer.steps(), mirror.number);
+        }
+        for (call, results) in &self.reads {
+            assert_eq!(results.len(), 1, "read {call} is answered once");
+        }
+    }
+}
+
+impl Mirror {
+    fn new() -> Self {
+        Self {
+            data: json!({}),
+            position: Position::default(),
+            index: 0,
+            origins: vec![],
+            number: 0,
+        }
+    }
+
+    fn takes(&mut self, changed: Changed, past: &Past) {
+        assert_eq!(changed.number, self.number + 1, "steps are counted");
+        self.number = changed.number;
+        let first = self.origins.is_empty();
+        let changes: Vec<Change> = changed
+            .edits
+            .iter()
+            .map(|edit| edit.change.clone())
+            .collect();
+        let applied = apply(&mut self.data, &changes).expect("an event applies");
+        if !first {
+            let told = changed.edits.into_iter().map(|edit| edit.before);
+            let before: Vec<Option<Value>> = applied.into_before();
+            assert_eq!(told.collect::<Vec<_>>(), before, "before is what was there");
+        }
+        // Invariant 1: a state its Reporter was in, and no earlier one.
+        let whole = changed.origin == Origin::Snapshot;
+        if changed.origin == Origin::Rewound || whole && past.reporters > 1 {
+            self.index = 0;
+        }
+        if changed.origin != Origin::Rewound {
+            assert!(
+                changed.position > self.position || whole && changed.position == self.position,
+                "from {} to {} by {:?}",
+                self.position,
+                changed.position,
+                changed.origin
+            );
+        }
+        let mut later = past.states[self.index..].iter();
+        let found = later.position(|one| *one == self.data);
+        let Some(found) = found else {
+            panic!("{} is no state of its Reporter from there on", self.data);
+        };
+        self.index += found;
+        self.position = changed.position;
+        self.origins.push(changed.origin);
+    }
+}

@@ -1,0 +1,173 @@
+//! Where core's machine meets the sockets: one `match` performs what it puts out, one queue for each
+//! connection takes it.
+
+use std::collections::VecDeque;
+
+use byline_core::limits::QUEUE_BYTES_MAX;
+use byline_core::node::{ConnectionId, Input, Node, Output};
+use byline_core::time::Time;
+use bytes::Bytes;
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use tracing::debug;
+
+use crate::connection::{Connection, Phase};
+use crate::frame;
+use crate::metrics::Traffic;
+
+/// What RFC 6455 §7.1.5 calls the end of a connection without a close frame.
+const NO_CLOSE: u16 = 1006;
+
+/// The node, its connections, and what waits to be done for them.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) node: Node,
+    pub(crate) connections: SlotMap<DefaultKey, Connection>,
+    pub(crate) dirty: VecDeque<ConnectionId>,
+    pub(crate) traffic: Traffic,
+    pub(crate) stopping: bool,
+    /// What the timer waits for.
+    pub(crate) armed: Option<Time>,
+}
+
+impl State {
+    /// Does what core wants done.
+    pub(crate) fn perform(&mut self, now: Time) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Send(to, text) => self.push(to, frame::text(&text), now),
+                Output::Publish(to, text) => {
+                    let frame = frame::text(&text);
+                    for to in to.iter() {
+                        self.push(*to, frame.clone(), now);
+                    }
+                }
+                Output::Close(id, code, reason) => self.close(id, code, reason, now),
+            }
+        }
+    }
+
+    /// Queues a frame: the way of every delivery.
+    pub(crate) fn push(&mut self, id: ConnectionId, frame: Bytes, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        self.traffic.queued += frame.len();
+        connection.outgoing.push(frame);
+        connection.weigh();
+        if connection.outgoing.bytes() > QUEUE_BYTES_MAX {
+            self.traffic.queued -= connection.outgoing.bytes();
+            connection.outgoing.abandon();
+            self.traffic.queued += connection.outgoing.bytes();
+            self.close(id, 4008, "slow", now);
+        } else {
+            self.mark(id);
+        }
+    }
+
+    fn mark(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(key_of(id))
+            && !connection.dirty
+            && !connection.blocked
+        {
+            connection.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Queues a close frame as the last one.
+    pub(crate) fn close(&mut self, id: ConnectionId, code: u16, reason: &'static str, now: Time) {
+        if self.is_open(id) {
+            debug!(connection = id.0, code, reason, "closing");
+            self.push_last(id, frame::close(code, reason));
+            self.end(id, code, now);
+        }
+    }
+
+    fn push_last(&mut self, id: ConnectionId, frame: Bytes) {
+        if let Some(connection) = self.connections.get_mut(key_of(id)) {
+            self.traffic.queued += frame.len();
+            connection.outgoing.push(frame);
+        }
+    }
+
+    /// Nothing more is taken from or queued for a connection, and core knows it as lost.
+    pub(crate) fn end(&mut self, id: ConnectionId, code: u16, now: Time) {
+        let connection = self.connections.get_mut(key_of(id));
+        let Some(connection) = connection.filter(|connection| connection.phase == Phase::Open)
+        else {
+            return;
+        };
+        connection.phase = Phase::Closing;
+        connection.wake();
+        *self.traffic.closed.entry(code).or_default() += 1;
+        self.mark(id);
+        self.node.handle(Input::Lost(id), now);
+    }
+
+    /// Writes what waits for a connection, as far as its socket takes it.
+    pub(crate) fn write(&mut self, id: ConnectionId, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        connection.dirty = false;
+        let Some(socket) = &connection.socket else {
+            return;
+        };
+        let before = connection.outgoing.bytes();
+        let written = connection.outgoing.write(socket);
+        self.traffic.queued -= before - connection.outgoing.bytes();
+        let Ok(written) = written else {
+            self.remove(id, now);
+            return;
+        };
+        self.traffic.bytes_out += written.bytes as u64;
+        self.traffic.frames_out += written.frames as u64;
+        self.traffic.writes += written.writes as u64;
+        connection.weigh();
+        if written.blocked {
+            connection.blocked = true;
+            connection.wake();
+        } else if connection.phase == Phase::Closing {
+            connection.phase = Phase::Lingering;
+            connection.socket = None;
+        }
+    }
+
+    /// Forgets a connection.
+    pub(crate) fn remove(&mut self, id: ConnectionId, now: Time) {
+        let Some(mut connection) = self.connections.remove(key_of(id)) else {
+            return;
+        };
+        debug!(connection = id.0, "disconnected");
+        self.traffic.queued -= connection.outgoing.bytes();
+        connection.wake();
+        if connection.phase == Phase::Open {
+            *self.traffic.closed.entry(NO_CLOSE).or_default() += 1;
+            self.node.handle(Input::Lost(id), now);
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        self.is(id, Phase::Open)
+    }
+
+    pub(crate) fn is(&self, id: ConnectionId, phase: Phase) -> bool {
+        let connection = self.connections.get(key_of(id));
+        connection.is_some_and(|connection| connection.phase == phase)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().map(id_of).collect()
+    }
+}
+
+pub(crate) fn id_of(key: DefaultKey) -> ConnectionId {
+    ConnectionId(key.data().as_ffi())
+}
+
+pub(crate) fn key_of(id: ConnectionId) -> DefaultKey {
+    KeyData::from_ffi(id.0).into()
+}
