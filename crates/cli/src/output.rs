@@ -1,12 +1,13 @@
 //! What the commands print: one JSON object a line with `--json`, lines for people otherwise.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 
 use byline::{Edit, Hash, Position, State};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Sender;
 
 use crate::people;
 
@@ -135,13 +136,14 @@ pub(crate) fn note(text: &str) -> io::Result<()> {
 /// Resolves when whoever read standard output has left. Without it a program with nothing to say would
 /// learn that only when it has.
 pub(crate) async fn left() {
-    // Only what can be left can be waited for: a file cannot.
-    if let Ok(output) = AsyncFd::with_interest(io::stdout(), Interest::ERROR)
+    // Not made non-blocking, since others print there. What cannot be left, as a file, is no error.
+    let output = io::stdout().as_fd().try_clone_to_owned();
+    if let Ok(output) = output.and_then(Sender::from_owned_fd_unchecked)
         && output.ready(Interest::ERROR).await.is_ok()
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {

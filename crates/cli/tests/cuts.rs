@@ -1,6 +1,8 @@
 //! Observers whose connections are cut again and again follow an object that never stops, and end
 //! with exactly what its Reporter has.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -108,7 +110,7 @@ fn twenty_observers_follow_through_two_hundred_cuts() {
 
 /// Reads all that an Observer prints, and checks that its copy never was anything but a position of
 /// the original, never an older one.
-fn journey(number: usize, mut observer: Program) -> Journey {
+fn journey(number: usize, observer: Program) -> Journey {
     let mut journey = Journey::default();
     let mut before = 0;
     while let Some(line) = observer.next_line() {

@@ -1,5 +1,7 @@
 //! Real lines through `report`, `observe` and `read`, by one user and by several.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +20,7 @@ fn lines_become_versions_that_observers_and_readers_have() {
     let first = document(0).to_string();
     let mut reporter = report(&home, &node.url, "ann", OBJECT, &first, &["--public"]);
     let until = ["--until-version", "20", "--timeout", "60"];
-    let (mut observer, snapshot) = observe(&home, &node.url, "bob", OBJECT, &until);
+    let (observer, snapshot) = observe(&home, &node.url, "bob", OBJECT, &until);
     assert_eq!(snapshot["url"], OBJECT);
     assert_eq!(snapshot["data"], document(0));
     for version in 1..=20 {
@@ -35,7 +37,7 @@ fn lines_become_versions_that_observers_and_readers_have() {
         );
     }
     observer.ended().assert_success();
-    let mut read = byline(&home, &node.url, "bob", &["read", OBJECT], &[]);
+    let read = byline(&home, &node.url, "bob", &["read", OBJECT], &[]);
     let whole = read.event();
     read.ended().assert_success();
     assert_eq!(
@@ -54,7 +56,7 @@ fn people_get_data_on_standard_output_and_talk_on_standard_error() {
     let mut reporter = Program::start(&[&["report", OBJECT], &session[..]].concat());
     reporter.write(r#"{"lamp": false}"#);
     assert!(reporter.error_line().contains(OBJECT));
-    let mut observer =
+    let observer =
         Program::start(&[&["observe", OBJECT, "--until-version", "1"], &session[..]].concat());
     assert_eq!(observer.line(), r#"{"lamp":false}"#);
     reporter.write(r#"{"lamp": true}"#);
@@ -89,7 +91,7 @@ fn an_object_that_nobody_reports_yet_is_waited_for_and_that_is_said_once() {
     let home = Home::new("waiting");
     let node = Node::start();
     let until = ["--until-version", "0", "--timeout", "60"];
-    let mut observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
+    let observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
     let first = observer.event();
     assert_eq!(
         (&first["event"], &first["state"]),
@@ -125,7 +127,7 @@ fn report_run_again_starts_the_object_afresh_and_ends_the_earlier_one() {
         &["--public"],
     );
     write(&mut earlier, r#"{"run": 1, "n": 1}"#);
-    let (mut observer, before) = observe(&home, &node.url, "bob", OBJECT, &[]);
+    let (observer, before) = observe(&home, &node.url, "bob", OBJECT, &[]);
     let mut later = report(
         &home,
         &node.url,
@@ -163,7 +165,7 @@ fn a_report_that_was_killed_is_run_again_and_observers_follow_on() {
         r#"{"run": 1}"#,
         &["--public"],
     );
-    let (mut observer, _) = observe(&home, &node.url, "bob", OBJECT, &["--until-version", "1"]);
+    let (observer, _) = observe(&home, &node.url, "bob", OBJECT, &["--until-version", "1"]);
     killed.kill();
     observer.event_where(|event| event["state"] == "stale");
     let mut again = report(
@@ -269,7 +271,7 @@ fn report_with_exit_leaves_when_the_node_has_everything() {
     let home = Home::new("exit");
     let node = Node::start();
     let until = ["--until-version", "500", "--timeout", "60"];
-    let mut observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
+    let observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
     assert_eq!(observer.event()["state"], "waiting");
     let lines: String = (0..=500)
         .map(|number| format!("{}\n", document(number)))
@@ -299,7 +301,7 @@ fn what_was_reported_before_a_bad_line_arrives() {
     let home = Home::new("before-bad");
     let node = Node::start();
     let until = ["--until-version", "100", "--timeout", "60"];
-    let mut observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
+    let observer = byline(&home, &node.url, "bob", &["observe", OBJECT], &until);
     assert_eq!(observer.event()["state"], "waiting");
     let mut lines: String = (0..=100)
         .map(|number| format!("{}\n", document(number)))
@@ -331,7 +333,7 @@ fn output_that_nobody_reads_any_more_ends_observe_quietly_and_at_once() {
     pipe.arg(env!("CARGO_BIN_EXE_byline"))
         .args(["observe", OBJECT, "--node", &node.url]);
     pipe.args(["--key", &home.key("ann")]);
-    let mut pipe = Program::start_command(pipe);
+    let pipe = Program::start_command(pipe);
     assert_eq!(pipe.line(), r#"{"n":0}"#);
     let ended = pipe.ended();
     assert_eq!(

@@ -1,5 +1,7 @@
 //! Signals, and nodes that end and come back.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::document::document;
@@ -16,7 +18,7 @@ fn goes_on_after(stop: impl FnOnce(Node) -> Node, test: &str) {
     let node = Node::start();
     let first = document(0).to_string();
     let mut reporter = report(&home, &node.url, "ann", OBJECT, &first, &["--public"]);
-    let (mut observer, _) = observe(&home, &node.url, "bob", OBJECT, &UNTIL);
+    let (observer, _) = observe(&home, &node.url, "bob", OBJECT, &UNTIL);
     let mut hashes = Vec::new();
     let mut lines = |reporter: &mut Program, versions: std::ops::RangeInclusive<u64>| {
         for version in versions {
@@ -75,7 +77,7 @@ fn what_was_written_while_there_was_no_node_is_there_afterwards() {
     let mut node = Node::start();
     let first = document(0).to_string();
     let mut reporter = report(&home, &node.url, "ann", OBJECT, &first, &["--public"]);
-    let (mut observer, _) = observe(&home, &node.url, "bob", OBJECT, &UNTIL);
+    let (observer, _) = observe(&home, &node.url, "bob", OBJECT, &UNTIL);
     node.program.kill();
     observer.event_where(|event| event["state"] == "stale");
     for version in 1..=30 {
@@ -108,7 +110,7 @@ fn report_stays_after_its_input_until_it_is_stopped() {
         let mut reporter = report(&home, &node.url, "ann", object, r#"{"n": 0}"#, &[]);
         let reported = write(&mut reporter, r#"{"n": 1}"#);
         reporter.end_input();
-        let (mut observer, snapshot) = observe(&home, &node.url, "ann", object, &[]);
+        let (observer, snapshot) = observe(&home, &node.url, "ann", object, &[]);
         assert_eq!(
             snapshot["hash"], reported["hash"],
             "it still answers readers"

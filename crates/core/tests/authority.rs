@@ -180,6 +180,27 @@ fn a_private_objects_runtime_refuses_other_identities_and_lets_its_own_in() {
 }
 
 #[test]
+fn a_runtime_serves_a_hyperty_under_its_own_grant_only() {
+    let mut world = World::new();
+    let (a, other) = (world.runtime(), world.runtime());
+    let guest = world.hyperty(other, "guest");
+    let reporter = world.creates_as(a, "diary", json!({"n": 0}), |create| {
+        create.access.public = false;
+        create.access.authorise = vec![guest.to_string()];
+    });
+    let invited = world.subscribes_as(other, "guest", "diary");
+    let not = world.subscribes_as(other, "snoop", "diary");
+    world.passes(1_000);
+    assert_eq!(world.state(&not), "closed");
+    // The route that the two share brings it nothing.
+    world.writes(&reporter, "n", 1);
+    world.passes(60_000);
+    world.assert_follows(&invited, &reporter);
+    assert_eq!(world.states(&not).len(), 1, "closed, and left so");
+    assert_eq!(world.data(&not), Value::Null);
+}
+
+#[test]
 fn a_denied_identity_is_refused_by_the_node_itself() {
     let mut world = World::new();
     let (reporter, denied) = (world.client(1), world.client(2));

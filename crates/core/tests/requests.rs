@@ -217,7 +217,10 @@ fn a_session_goes_on_in_its_grace_time_and_is_a_new_one_after() {
         json!([epoch, 0])
     );
     // The grace time of the first loss is over: it is not that of the second.
+    world.drops(&reader);
     world.passes(2);
+    let (reader, opened) = world.reopens(&reader);
+    assert_eq!(opened["body"]["fresh"], Value::Null);
     let before = world.counts(&reader, "update");
     world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
     assert_eq!(world.counts(&reader, "update"), before + 1);

@@ -37,6 +37,17 @@ fn set(key: &str, value: impl Into<Value>) -> Vec<Change> {
     vec![Change::Set { path, value }]
 }
 
+fn head(epoch: u64, position: Position, hash: Option<Hash>) -> Head {
+    Head {
+        epoch,
+        position,
+        reporter: hyperty(),
+        live: true,
+        since: None,
+        hash,
+    }
+}
+
 /// The bodies of the commits that set `n` to these numbers.
 fn commits(reporter: &mut ReporterStream, n: std::ops::RangeInclusive<u64>) -> Vec<String> {
     let written = n.map(|n| {
@@ -105,9 +116,30 @@ fn commits_after(reporter: &mut ReporterStream, observer: &mut ObserverStream) -
     let rest = commits(reporter, 7..=8);
     observer.commit(&rest[0]);
     observer.commit(&rest[1]);
-    assert!(!observer.content(&answer).recover);
+    let reaction = observer.content(&answer);
+    assert!(!reaction.recover);
+    assert_eq!(
+        reaction.changed.len(),
+        1,
+        "one step, whatever came together"
+    );
     assert!(observer.commit(&first[0]).changed.is_empty());
     observer.position()
+}
+
+#[test]
+fn what_came_before_the_first_snapshot_is_one_step_with_it() {
+    let (mut reporter, _) = pair();
+    commits(&mut reporter, 1..=6);
+    let answer = reporter.content(None);
+    let mut observer = ObserverStream::new();
+    for body in commits(&mut reporter, 7..=8) {
+        assert!(observer.commit(&body).recover);
+    }
+    let reaction = observer.content(&answer);
+    assert_eq!(reaction.changed.len(), 1);
+    assert_eq!(reaction.changed[0].position, at(8));
+    assert_eq!(observer.data(), Some(reporter.data()));
 }
 
 #[test]
@@ -176,14 +208,6 @@ fn a_commit_that_does_not_fit_or_cannot_be_read_is_a_divergence() {
 fn heads_say_what_is_missing() {
     let (mut reporter, mut observer) = pair();
     commits(&mut reporter, 1..=2);
-    let head = |epoch, position, hash| Head {
-        epoch,
-        position,
-        reporter: hyperty(),
-        live: true,
-        since: None,
-        hash,
-    };
     assert!(!observer.head(&head(EPOCH, at(0), None)), "equal");
     assert!(observer.head(&head(EPOCH, at(2), None)), "ahead");
     observer.content(&reporter.content(observer.have()));
@@ -216,6 +240,10 @@ fn a_newer_claim_continues_by_its_base_and_an_older_one_is_refused() {
     let (mut fork, _) = pair();
     let forked = commits(&mut fork, 1..=2);
     reporter.claimed(EPOCH + 1, at(1));
+    // The node has said who writes now; what the other still sends fits, and is not taken.
+    assert!(!observer.head(&head(EPOCH + 1, at(1), None)));
+    assert!(observer.commit(&forked[1]).changed.is_empty());
+    assert_eq!(observer.counters().refused, 1);
     let second = commits(&mut reporter, 2..=2);
     assert!(second[0].contains("\"base\":[7,1]"), "{}", second[0]);
     assert_eq!(observer.commit(&second[0]).changed.len(), 1);

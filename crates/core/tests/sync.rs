@@ -318,6 +318,19 @@ fn who_observes_before_anybody_claims_waits_and_then_follows() {
 }
 
 #[test]
+fn who_waits_is_told_so_once() {
+    let (mut world, a, b, reporter, _) = pair();
+    world.cut(a, InFlight::Lost);
+    let other = world.subscribes_as(b, "other", "kitchen");
+    world.passes(GRACE_MS * 3);
+    let held = |frame: &&String| frame.contains("\"code\":102");
+    assert_eq!(world.place(b).received.iter().filter(held).count(), 1);
+    world.heals(a);
+    world.passes(40_000);
+    world.assert_follows(&other, &reporter);
+}
+
+#[test]
 fn a_reporter_gone_for_good_leaves_its_observers_stale() {
     let (mut world, a, b, reporter, observer) = pair();
     world.writes(&reporter, "n", 1);
@@ -496,7 +509,10 @@ fn a_dead_connection_is_found_by_silence_and_costs_one_ping() {
     let (mut world, a, b, reporter, observer) = pair();
     world.goes_half_open(b);
     world.writes(&reporter, "n", 1);
-    world.passes(SILENCE_MS + REQUEST_MS + 31_000);
+    let before = world.place(b).sent;
+    world.passes(SILENCE_MS + REQUEST_MS - 1);
+    assert_eq!(world.place(b).sent - before, 1, "one ping");
+    world.passes(31_000);
     world.assert_follows(&observer, &reporter);
     world.assert_all_answered();
     // A quiet one is asked once in a while, and heads are sent once.

@@ -41,8 +41,9 @@ struct Driver {
     unflushed: bool,
 }
 
-/// Drives the machine until nobody holds a handle of it.
-pub(crate) async fn drive(shared: Arc<Shared>, link: Link) {
+/// Drives the machine until nobody holds a handle of it. The driver is there before the future is
+/// awaited for the first time: its end is told even when that never happens.
+pub(crate) fn drive(shared: Arc<Shared>, link: Link) -> impl Future<Output = ()> {
     let mut driver = Driver {
         shared: Arc::clone(&shared),
         link,
@@ -52,14 +53,16 @@ pub(crate) async fn drive(shared: Arc<Shared>, link: Link) {
         frame: None,
         unflushed: false,
     };
-    loop {
-        driver.take_outputs();
-        if shared.lock().closing {
-            let _ = tokio::time::timeout(CLOSE_WAIT, driver.finish()).await;
-            break;
+    async move {
+        loop {
+            driver.take_outputs();
+            if shared.lock().closing {
+                let _ = tokio::time::timeout(CLOSE_WAIT, driver.finish()).await;
+                break;
+            }
+            let event = driver.next_event().await;
+            driver.handle(event);
         }
-        let event = driver.next_event().await;
-        driver.handle(event);
     }
 }
 

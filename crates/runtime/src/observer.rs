@@ -181,7 +181,7 @@ impl Changes {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Changed>> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Changed>> {
         // The machine's lock first: nothing can be pushed between looking and leaving the waker.
         let inner = self.held.alive.0.lock();
         let mut queue = self.queue.lock();

@@ -11,7 +11,7 @@ pub(crate) fn document(number: u64) -> Value {
     }
     let first = number / 3;
     let queue: Vec<Value> = (first..first + 4 + number % 5)
-        .map(|ticket| json!({ "ticket": ticket, "open": ticket % 2 == 0 }))
+        .map(|ticket| json!({ "ticket": ticket, "open": ticket.is_multiple_of(2) }))
         .collect();
     let mut data = json!({
         "line": number,
@@ -19,14 +19,14 @@ pub(crate) fn document(number: u64) -> Value {
         "tiny": 1e-7 / (number + 1) as f64,
         "log": log,
         "queue": queue,
-        "room": { "lamp": number % 2 == 0, "people": { "count": number % 7, "names": [] } },
+        "room": { "lamp": number.is_multiple_of(2), "people": { "count": number % 7, "names": [] } },
         "a.b/c~d": { "": number % 4, "__proto__": null },
     });
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         let by = ["Ann", "Bob"][number as usize % 2];
         data["seen"] = json!({ "by": by });
     }
-    if number % 11 == 0 {
+    if number.is_multiple_of(11) {
         data["room"]["people"] = Value::Null;
     }
     data

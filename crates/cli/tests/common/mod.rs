@@ -1,8 +1,8 @@
 //! What the tests of the command have in common: the programs as children of the test, each in a
 //! folder of the test's own, and what they print as it comes.
 
-// Each file of tests is a program of its own and uses its part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each file of tests uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub(crate) mod document;
 pub(crate) mod program;
@@ -75,7 +75,7 @@ impl Node {
     }
 
     fn listen(address: &str) -> Self {
-        let mut program = Program::start(&["node", "--json", "--listen", address]);
+        let program = Program::start(&["node", "--json", "--listen", address]);
         let ready = program.event();
         assert_eq!(ready["event"], "ready");
         let url = ready["url"].as_str().unwrap().to_owned();
@@ -145,7 +145,7 @@ pub(crate) fn observe(
     url: &str,
     more: &[&str],
 ) -> (Program, Value) {
-    let mut observe = byline(home, node, user, &["observe", url], more);
+    let observe = byline(home, node, user, &["observe", url], more);
     let snapshot = observe.event_named("snapshot");
     (observe, snapshot)
 }

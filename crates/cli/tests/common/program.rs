@@ -91,29 +91,29 @@ impl Program {
     }
 
     /// The next line on standard output; `None` at its end.
-    pub(crate) fn next_line(&mut self) -> Option<String> {
+    pub(crate) fn next_line(&self) -> Option<String> {
         self.receive(&self.output)
     }
 
     /// The next line on standard output.
-    pub(crate) fn line(&mut self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.next_line()
             .unwrap_or_else(|| self.fail("it has ended"))
     }
 
     /// The next event.
-    pub(crate) fn event(&mut self) -> Value {
+    pub(crate) fn event(&self) -> Value {
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| self.fail("its output is no event"))
     }
 
     /// The next event of this name; others before it are passed over.
-    pub(crate) fn event_named(&mut self, name: &str) -> Value {
+    pub(crate) fn event_named(&self, name: &str) -> Value {
         self.event_where(|event| event["event"] == name)
     }
 
     /// The next event that `wanted` picks.
-    pub(crate) fn event_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn event_where(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let event = self.event();
             if wanted(&event) {
@@ -123,7 +123,7 @@ impl Program {
     }
 
     /// The next line on standard error.
-    pub(crate) fn error_line(&mut self) -> String {
+    pub(crate) fn error_line(&self) -> String {
         self.receive(&self.errors)
             .unwrap_or_else(|| self.fail("it has ended"))
     }

@@ -276,6 +276,7 @@ impl Node {
                 Ok(())
             }
             Service::Unsubscribe(object, hyperty) => {
+                self.withdraw(session, &object, &hyperty);
                 self.unsubscribe(session, &object, &hyperty);
                 let ok = crate::message::body::OK;
                 self.send(connection, header.id, &header.to, &header.from, &ok);

@@ -202,9 +202,8 @@ impl Node {
         Ok(())
     }
 
-    /// Ends the route of `hyperty`, and what it asked for one.
+    /// Ends the route of `hyperty`.
     pub(super) fn unsubscribe(&mut self, session: SessionId, url: &Address, hyperty: &Address) {
-        self.withdraw(session, url, hyperty);
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };

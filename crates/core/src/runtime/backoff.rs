@@ -4,6 +4,9 @@ use crate::entropy::Entropy;
 use crate::error::Retry;
 use crate::limits::{RETRY_FIRST_MS, RETRY_LAST_MS};
 
+/// Longest wait that the other side may ask for, in seconds.
+const RETRY_SECONDS_MAX: u32 = 3_600;
+
 /// A back-off that starts small and is reset by success.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backoff {
@@ -19,7 +22,7 @@ impl Backoff {
         self.failures += 1;
         let jittered = entropy.up_to(bound);
         match retry {
-            Retry::Seconds(seconds) => u64::from(seconds) * 1000 + jittered,
+            Retry::Seconds(seconds) => u64::from(seconds.min(RETRY_SECONDS_MAX)) * 1000 + jittered,
             Retry::Now | Retry::Never => jittered,
         }
     }

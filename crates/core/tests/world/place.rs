@@ -25,6 +25,8 @@ pub struct Place {
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
     pub received: Vec<String>,
+    /// How many frames it sent, into a dead link too.
+    pub sent: usize,
 }
 
 /// A socket between a runtime and the node, with what is on its way.
@@ -71,6 +73,7 @@ impl Place {
             delivered: vec![],
             refused: vec![],
             received: vec![],
+            sent: 0,
         }
     }
 
