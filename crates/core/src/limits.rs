@@ -30,6 +30,11 @@ pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;
 pub const UNANSWERED_PER_ASKER_MAX: usize = 64;
 /// Longest request that waits for a Reporter to come back, in bytes.
 pub const WAITING_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one session's requests that may wait at the node for somebody to answer them.
+pub const WAITING_PER_ASKER_BYTES_MAX: usize = 1 << 20;
+/// Requests a runtime has under way at once; those that are held do not count. Half of what the node
+/// allows: an application's own find room beside a recovery of all copies.
+pub const UNDER_WAY_MAX: usize = UNANSWERED_PER_ASKER_MAX / 2;
 /// Identities and addresses in an object's `access`.
 pub const ACCESS_ENTRIES_MAX: usize = 1024;
 /// Hyperty addresses one session may own.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::session::SessionId;
+use super::session::{SessionId, Waiting};
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::{
     ADDRESS_BYTES_MAX, HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX,
-    WAITING_BYTES_MAX,
+    WAITING_BYTES_MAX, WAITING_PER_ASKER_BYTES_MAX,
 };
 use crate::message::body::Code;
 use crate::message::{Header, decode, encode};
@@ -112,7 +112,8 @@ impl Node {
         let Some(asker) = self.sessions.get_mut(&request.asker) else {
             return Ok(());
         };
-        if asker.asked.len() >= UNANSWERED_PER_ASKER_MAX {
+        // Those that wait are bounded by their bytes.
+        if asker.asked.len() - asker.waiting.requests >= UNANSWERED_PER_ASKER_MAX {
             return Err(Refusal::too_many(format!(
                 "{UNANSWERED_PER_ASKER_MAX} of your requests are unanswered: wait for one"
             )));
@@ -190,6 +191,14 @@ impl Node {
             return self.refuse(request, &Refusal::away(Retry::Seconds(30), desc));
         };
         let claimed = object.record.is_some();
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            if asker.waiting.bytes + request.text.len() > WAITING_PER_ASKER_BYTES_MAX {
+                let desc = "too many of your requests wait for somebody to answer them";
+                return self.refuse(request, &Refusal::too_many(desc));
+            }
+            asker.waiting.requests += 1;
+            asker.waiting.bytes += request.text.len();
+        }
         if holds && !std::mem::replace(&mut request.told, true) {
             let why = if claimed {
                 "its Reporter is away"
@@ -205,12 +214,20 @@ impl Node {
         }
     }
 
+    fn waits_no_more(&mut self, request: &Request) {
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker.waiting.requests -= 1;
+            asker.waiting.bytes -= request.text.len();
+        }
+    }
+
     /// Forwards what waited for the holder of `url`.
     pub(super) fn forward_waiting(&mut self, url: &Address, now: Time) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
         for request in std::mem::take(&mut object.waiting) {
+            self.waits_no_more(&request);
             let denied = self.objects.get(url).and_then(|object| {
                 let Wanted::Route { hyperty, .. } = &request.wanted else {
                     return None;
@@ -330,10 +347,11 @@ impl Node {
             let request = if pending.is_some_and(is_it) {
                 self.take_pending(&ask).map(|pending| pending.request)
             } else {
-                self.objects.get_mut(url).and_then(|object| {
+                let waiting = self.objects.get_mut(url).and_then(|object| {
                     let index = object.waiting.iter().position(is_it)?;
                     object.waiting.remove(index)
-                })
+                });
+                waiting.inspect(|request| self.waits_no_more(request))
             };
             if let Some(request) = request {
                 let desc = "unsubscribed before it was answered";
@@ -374,6 +392,7 @@ impl Node {
         let Some(asker) = self.sessions.get_mut(&session) else {
             return;
         };
+        asker.waiting = Waiting::default();
         for (ask, url) in std::mem::take(&mut asker.asked) {
             if self.take_pending(&ask).is_none()
                 && let Some(object) = url.as_ref().and_then(|url| self.objects.get_mut(url))
@@ -390,6 +409,7 @@ impl Node {
             return;
         };
         for request in std::mem::take(&mut object.waiting) {
+            self.waits_no_more(&request);
             self.wait(request, false);
         }
     }

@@ -24,6 +24,13 @@ pub(super) struct Connection {
     challenge: Option<(String, Time)>,
 }
 
+/// Requests that wait, and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) requests: usize,
+    pub(super) bytes: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) runtime: Address,
@@ -41,6 +48,8 @@ pub(super) struct Session {
     pub(super) observed: BTreeSet<Address>,
     /// Its requests without a final answer, and the object each is about.
     pub(super) asked: BTreeMap<Ask, Option<Address>>,
+    /// Those of them that wait at an object for somebody to answer them.
+    pub(super) waiting: Waiting,
     /// Requests forwarded to it that it has not answered.
     pub(super) answering: BTreeSet<Ask>,
 }
@@ -166,6 +175,7 @@ impl Node {
             held: BTreeSet::new(),
             observed: BTreeSet::new(),
             asked: BTreeMap::new(),
+            waiting: Waiting::default(),
             answering: BTreeSet::new(),
         };
         self.sessions.insert(id, session);

@@ -96,6 +96,8 @@ pub struct Runtime {
     requests: Requests,
     manager: SyncManager,
     synchers: BTreeMap<Address, Syncher>,
+    /// Observers whose `subscribe` waits until fewer requests are under way.
+    crowded: BTreeSet<Seat>,
     /// Objects that may have something to send.
     dirty: BTreeSet<Address>,
     /// The object that sent last: the others come first.
@@ -128,6 +130,7 @@ impl Runtime {
             requests: Requests::default(),
             manager: SyncManager::default(),
             synchers: BTreeMap::new(),
+            crowded: BTreeSet::new(),
             dirty: BTreeSet::new(),
             served: None,
             reads: BTreeMap::new(),
@@ -243,7 +246,8 @@ impl Runtime {
             .decode::<crate::message::body::Code>()
             .map_or(500, |body| body.code);
         if (100..200).contains(&code) {
-            return self.put_off(id, header, now);
+            self.put_off(id, header, now);
+            return self.send_crowded(now);
         }
         let Some((purpose, deadline)) = self.requests.answered(id, &header.from) else {
             return;
@@ -272,6 +276,7 @@ impl Runtime {
             Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
             Purpose::Read(call) => self.read_failed(call, refusal()),
         }
+        self.send_crowded(now);
     }
 
     fn timeout(&mut self, now: Time) {
@@ -309,6 +314,7 @@ impl Runtime {
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Read(call) => self.read_failed(call, refusal),
         }
+        self.send_crowded(now);
     }
 
     /// Sends a request and watches over its answer.

@@ -122,6 +122,7 @@ impl Runtime {
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.requests.forget();
+        self.crowded.clear();
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
         for asked in self.deliveries.values_mut() {

@@ -5,7 +5,7 @@ use super::requests::Purpose;
 use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
-use crate::limits::HELD_MS;
+use crate::limits::{HELD_MS, UNDER_WAY_MAX};
 use crate::message::body::Subscribe;
 use crate::message::{Header, Type, decode};
 use crate::stream::{Changed, Digest, Head};
@@ -13,7 +13,13 @@ use crate::syncher::{Next, Observer, Recovery};
 use crate::time::Time;
 
 impl Runtime {
+    /// Sends a `subscribe`, or lets it wait for its turn while many requests are under way: the node
+    /// would refuse what is over its limit.
     pub(super) fn send_subscribe(&mut self, seat: &Seat, now: Time) {
+        if self.requests.under_way() >= UNDER_WAY_MAX {
+            self.crowded.insert(seat.clone());
+            return;
+        }
         let Some(observer) = self.observer_mut(seat) else {
             return;
         };
@@ -38,6 +44,17 @@ impl Runtime {
         );
         if let Some(observer) = self.observer_mut(seat) {
             observer.recovery = Recovery::Asked(id);
+        }
+    }
+
+    /// A request has come to an end, or is held: those that wait for their turn have it.
+    pub(super) fn send_crowded(&mut self, now: Time) {
+        while self.requests.under_way() < UNDER_WAY_MAX
+            && let Some(seat) = self.crowded.pop_first()
+        {
+            if self.observer_mut(&seat).is_some_and(|one| one.recovery == Recovery::Due) {
+                self.send_subscribe(&seat, now);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ struct Outstanding {
     asked: String,
     purpose: Purpose,
     deadline: Time,
+    /// It was answered 1xx: somebody will answer when there is somebody.
+    held: bool,
 }
 
 /// The requests that are not answered yet.
@@ -39,6 +41,8 @@ struct Outstanding {
 pub(super) struct Requests {
     sent: u64,
     outstanding: BTreeMap<u64, Outstanding>,
+    /// How many of them are held.
+    held: usize,
 }
 
 impl Requests {
@@ -49,6 +53,7 @@ impl Requests {
             asked: asked.to_owned(),
             purpose,
             deadline,
+            held: false,
         };
         self.outstanding.insert(self.sent, outstanding);
         self.sent
@@ -57,7 +62,7 @@ impl Requests {
     /// What the final answer `id` from `from` answers, and the deadline that it has kept.
     pub(super) fn answered(&mut self, id: u64, from: &str) -> Option<(Purpose, Time)> {
         self.expects(id, from)
-            .then(|| self.outstanding.remove(&id))?
+            .then(|| self.remove(id))?
             .map(|one| (one.purpose, one.deadline))
     }
 
@@ -68,6 +73,7 @@ impl Requests {
             .get_mut(&id)
             .filter(|one| one.asked == from)?;
         one.deadline = deadline;
+        self.held += usize::from(!std::mem::replace(&mut one.held, true));
         Some(one.purpose.clone())
     }
 
@@ -76,17 +82,25 @@ impl Requests {
         match self.outstanding.get(&id).map(|one| one.deadline) {
             None => Err(None),
             Some(deadline) if deadline > now => Err(Some(deadline)),
-            Some(_) => self
-                .outstanding
-                .remove(&id)
-                .map(|one| one.purpose)
-                .ok_or(None),
+            Some(_) => self.remove(id).map(|one| one.purpose).ok_or(None),
         }
+    }
+
+    /// How many are under way, not counting those that are held.
+    pub(super) fn under_way(&self) -> usize {
+        self.outstanding.len() - self.held
     }
 
     /// The session is gone: none of these will be answered.
     pub(super) fn forget(&mut self) {
         self.outstanding.clear();
+        self.held = 0;
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Outstanding> {
+        let one = self.outstanding.remove(&id)?;
+        self.held -= usize::from(one.held);
+        Some(one)
     }
 
     fn expects(&self, id: u64, from: &str) -> bool {
