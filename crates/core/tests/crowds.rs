@@ -1,5 +1,7 @@
 //! Many objects in one runtime: none of its copies is refused for being one of many.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod world;
 
 use byline_core::limits::{

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::random::Random;
 
-/// Bytes towards the client before the cut, in powers of two: from the middle of the upgrade (rare,
-/// or the back-off would be what is tested) to
-/// seconds of commits, or all that somebody lacks who is far behind.
+/// Bytes towards the client before the cut, in powers of two: from the middle of the upgrade (rarely,
+/// or it would be the back-off that is tested) to seconds of commits, or all that somebody lacks who
+/// is far behind.
 const BYTES: (u64, u64) = (7, 18);
 /// The first connection outlives its upgrade: who cannot reach a node at all gives up.
 const UPGRADE_BYTES: u64 = 1000;

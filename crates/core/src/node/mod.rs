@@ -1,7 +1,7 @@
 //! The Message Node (protocol.md §2–§8): who is connected, who may write and read which object, and
 //! where a frame goes. No sockets here: a driver hands in frames and performs what comes out.
 //!
-//! A frame is first judged by [`admission`], the one place that says whether it may in and who gets
+//! A frame is first judged by `admission.rs`, the one place that says whether it may in and who gets
 //! it; only then does anything change.
 
 mod admission;

@@ -52,7 +52,10 @@ impl Runtime {
         while self.requests.under_way() < UNDER_WAY_MAX
             && let Some(seat) = self.crowded.pop_first()
         {
-            if self.observer_mut(&seat).is_some_and(|one| one.recovery == Recovery::Due) {
+            if self
+                .observer_mut(&seat)
+                .is_some_and(|one| one.recovery == Recovery::Due)
+            {
                 self.send_subscribe(&seat, now);
             }
         }

@@ -60,7 +60,7 @@ impl Changed {
 pub struct Reaction {
     /// The steps that the copy made, oldest first.
     pub changed: Vec<Changed>,
-    /// Something is missing: subscribe again with [`ObserverStream::have`].
+    /// Something is missing: subscribe again with [`ObserverStream::have`](super::ObserverStream::have).
     pub recover: bool,
     /// Going on would not help: the copy stays as it is.
     pub closed: Option<Refusal>,
