@@ -42,7 +42,7 @@ impl Plan {
         let (single, saturated, paced) = if quick {
             (100_000, 1_000_000, 10)
         } else {
-            (400_000, 5_000_000, 30)
+            (1_000_000, 5_000_000, 30)
         };
         let changes = |deliveries: usize, most| (deliveries / observers).clamp(2 * WINDOW, most);
         Self {

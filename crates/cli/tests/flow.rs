@@ -332,7 +332,7 @@ fn output_that_nobody_reads_any_more_ends_observe_quietly_and_at_once() {
     ]);
     pipe.arg(env!("CARGO_BIN_EXE_byline"))
         .args(["observe", OBJECT, "--node", &node.url]);
-    pipe.args(["--key", &home.key("ann")]);
+    pipe.args(["--key", &home.key("ann"), "--timeout", "60"]);
     let pipe = Program::start_command(pipe);
     assert_eq!(pipe.line(), r#"{"n":0}"#);
     let ended = pipe.ended();

@@ -576,3 +576,27 @@ fn a_claims_base_cannot_come_from_the_future_or_from_elsewhere() {
     let refused = world.claims(&reporter, KITCHEN, json!({"access": {"deny": many}}));
     assert_eq!(code(&refused), 413);
 }
+
+#[test]
+fn an_object_that_starts_afresh_is_as_open_as_it_now_says_but_for_the_denied() {
+    let (mut world, reporter, _, epoch) = kitchen();
+    let denied = world.client(9);
+    let access = json!({"public": true, "deny": [denied.identity()]});
+    let afresh = json!({"base": null, "access": access});
+    let claimed = world.claims(&reporter, KITCHEN, afresh);
+    assert_eq!(claimed["body"]["access"]["public"], true);
+    assert_eq!(claimed["body"]["access"]["deny"], access["deny"]);
+    // Continued, it is as open as it was; afresh, nobody denied is let in again.
+    let private = json!({"public": false, "anonymous": false});
+    let claimed = world.claims(&reporter, KITCHEN, json!({"base": null, "access": private}));
+    assert_eq!(claimed["body"]["access"]["public"], false);
+    assert_eq!(claimed["body"]["access"]["deny"], access["deny"]);
+    let epoch = claimed["body"]["epoch"]
+        .as_u64()
+        .filter(|new| *new > epoch)
+        .unwrap();
+    world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
+    let continued = json!({"base": [epoch, 1], "access": {"public": true}});
+    let claimed = world.claims(&reporter, KITCHEN, continued);
+    assert_eq!(claimed["body"]["access"]["public"], false);
+}

@@ -327,3 +327,22 @@ fn a_write_that_is_refused_changes_nothing() {
     assert_eq!(reporter.data()["n"], before["n"]);
     assert_eq!((reporter.position(), reporter.unsent()), (Some(at(4)), 4));
 }
+
+#[test]
+fn who_is_far_behind_an_object_that_stayed_small_gets_the_whole() {
+    let (mut reporter, _) = pair();
+    commits(&mut reporter, 1..=1_000);
+    let is_whole = |reporter: &mut ReporterStream, have| {
+        let body: Value = serde_json::from_str(&reporter.content(Some(have))).unwrap();
+        assert_eq!(body["commits"].is_array(), body["value"].is_null());
+        body["value"].is_object()
+    };
+    assert!(
+        is_whole(&mut reporter, at(900)),
+        "100 commits are more than 2 kB"
+    );
+    assert!(!is_whole(&mut reporter, at(995)));
+    // What is written afterwards counts again.
+    commits(&mut reporter, 1_001..=2_000);
+    assert!(is_whole(&mut reporter, at(1_900)));
+}

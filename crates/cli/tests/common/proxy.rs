@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use super::random::Random;
 
-/// Bytes towards the client before the cut, in powers of two: from the middle of the upgrade (rarely,
-/// or it would be the back-off that is tested) to seconds of commits, or all that somebody lacks who
-/// is far behind.
-const BYTES: (u64, u64) = (7, 18);
+/// Bytes towards the client before the cut: from the middle of the upgrade to a second of commits.
+const BYTES: (u64, u64) = (50, 12_000);
 /// The first connection outlives its upgrade: who cannot reach a node at all gives up.
 const UPGRADE_BYTES: u64 = 1000;
 
@@ -36,8 +34,7 @@ impl Proxy {
                 let (Ok(client), Ok(node)) = (client, TcpStream::connect(&address)) else {
                     return;
                 };
-                let power = random.between(BYTES.0, BYTES.1);
-                let bytes = random.between(1 << power, 2 << power).max(least);
+                let bytes = random.between(BYTES.0, BYTES.1).max(least);
                 least = 0;
                 let reset = random.next().is_multiple_of(2);
                 forward(client, node, bytes, reset, Arc::clone(&counted));

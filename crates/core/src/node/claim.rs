@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::{Identity, decode_bytes, looks_minted};
 use crate::limits::{FIRST_SECOND_MS, OBJECTS_PER_SESSION_MAX, QUIET_MS};
-use crate::message::body::{Claim, Claimed, Execute};
+use crate::message::body::{Access, Claim, Claimed, Execute};
 use crate::message::{Type, encode};
 use crate::stream::Position;
 use crate::time::Time;
@@ -73,7 +73,7 @@ impl Node {
                 (Some(base), position) => position.unwrap_or(base),
             },
             base: base.unwrap_or(start),
-            access: record.map_or_else(|| claim.access.clone(), |record| record.access.clone()),
+            access: access(claim, record, base.is_none()),
             reporter: claim.reporter.clone(),
         };
         self.hold(session, url, next, holder, now)
@@ -182,6 +182,24 @@ impl Node {
         self.publish_head(url);
         self.forward_waiting(url, now);
     }
+}
+
+/// Who may read: as the record has it, unless the object starts afresh. Then the claim says, but whom
+/// the record denies stays denied.
+fn access(claim: &Claim, record: Option<&Record>, afresh: bool) -> Access {
+    let Some(record) = record else {
+        return claim.access.clone();
+    };
+    if !afresh {
+        return record.access.clone();
+    }
+    let mut access = claim.access.clone();
+    let denied = record.access.deny.iter();
+    let known = |one: &&String| claim.access.deny.contains(one);
+    access
+        .deny
+        .extend(denied.filter(|one| !known(one)).cloned());
+    access
 }
 
 /// The position that `claim` continues from; `None` when it starts afresh (§8).

@@ -78,9 +78,10 @@ impl Node {
                 ));
             };
             if !key.proves(&self.domain, runtime.as_str(), &challenge, signature) {
-                return Err(Refusal::forbidden(
-                    "field `body.signature` does not sign this domain, runtime and challenge (§3)",
-                ));
+                return Err(Refusal::forbidden(format!(
+                    "field `body.signature` does not sign domain `{}`, which this node serves, the runtime and the challenge",
+                    self.domain
+                )));
             }
         }
         let continued = token.and_then(|token| {

@@ -56,6 +56,8 @@ pub struct ReporterStream {
     data: Arc<Value>,
     /// Never below the length of `data` as JSON; made exact when that matters.
     data_bytes: usize,
+    /// Whether it is exactly that length.
+    measured: bool,
     /// The claim's epoch; `None` while a claim is not answered.
     epoch: Option<u64>,
     history: History,
@@ -97,6 +99,7 @@ impl ReporterStream {
             source,
             data: Arc::new(data),
             data_bytes,
+            measured: true,
             epoch: None,
             history: History::new(Position::default()),
             sent: Position::default(),
@@ -146,6 +149,7 @@ impl ReporterStream {
             }
         }
         self.data_bytes += bytes;
+        self.measured = false;
         self.metadata.last_modified = Some(now.rfc3339());
         let hash = self.hash_if_due(now);
         match self.epoch {
@@ -235,6 +239,11 @@ impl ReporterStream {
             commits: None,
             hash: None,
         };
+        // What was overwritten since counts no more, or commits would always seem to be the less.
+        if have.is_some() && !self.measured {
+            self.data_bytes = encoded_len(&*self.data, usize::MAX).unwrap_or(self.data_bytes);
+            self.measured = true;
+        }
         match answer(have, &self.history, self.data_bytes) {
             Answer::Commits(commits) => body.commits = Some(commits),
             Answer::Snapshot => {
