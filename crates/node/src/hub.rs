@@ -2,9 +2,11 @@
 //! on one thread, and each call leaves nothing undone but the writing.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use byline_core::node::{ConnectionId, Input, Node};
 use byline_core::time::Time;
+use slotmap::SlotMap;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tracing::debug;
@@ -12,7 +14,7 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::connection::{Connection, Phase};
 use crate::frame;
-use crate::metrics::Snapshot;
+use crate::metrics::{Snapshot, Traffic};
 use crate::reader::{Incoming, Reader, Wire};
 use crate::state::{State, id_of, key_of};
 
@@ -44,7 +46,14 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(domain: &str, seed: [u8; 32]) -> Self {
         let clock = Clock::start();
-        let state = State::new(Node::new(domain, seed, clock.now()));
+        let state = State {
+            node: Node::new(domain, seed, clock.now()),
+            connections: SlotMap::new(),
+            dirty: VecDeque::new(),
+            traffic: Traffic::default(),
+            stopping: false,
+            armed: None,
+        };
         Self {
             domain: domain.to_owned(),
             state: RefCell::new(state),
@@ -136,8 +145,13 @@ impl Hub {
     /// Writes to some of the connections that have something to be written. Whether more are left.
     pub(crate) fn flush(&self) -> bool {
         self.change(|state, now| {
-            state.flush(FLUSH_BATCH, now);
-            state.is_dirty()
+            for _ in 0..FLUSH_BATCH {
+                let Some(id) = state.dirty.pop_front() else {
+                    return false;
+                };
+                state.write(id, now);
+            }
+            !state.dirty.is_empty()
         })
     }
 
@@ -217,7 +231,7 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         let result = change(&mut state, now);
         state.perform(now);
-        if state.is_dirty() {
+        if !state.dirty.is_empty() {
             self.dirty.notify_one();
         }
         let next = state.node.poll_timeout();

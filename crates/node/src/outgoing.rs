@@ -41,12 +41,6 @@ impl Outgoing {
         self.frames.push_back(frame);
     }
 
-    /// Queues what is left of a frame that is partly out already.
-    pub(crate) fn push_rest(&mut self, rest: Bytes) {
-        self.begun = true;
-        self.push(rest);
-    }
-
     /// Drops what waits, but not the rest of a frame that the peer has begun to read.
     pub(crate) fn abandon(&mut self) {
         self.frames.truncate(usize::from(self.begun));
@@ -123,11 +117,6 @@ mod tests {
         assert_eq!(outgoing.frames, ["ond"]);
         assert_eq!(outgoing.bytes(), 3);
         assert_eq!((outgoing.advance(3), outgoing.bytes()), (1, 0));
-        outgoing.push_rest("th".into());
-        outgoing.push("fourth".into());
-        outgoing.abandon();
-        assert_eq!(outgoing.frames, ["th"]);
-        assert_eq!(outgoing.advance(2), 1);
         outgoing.push("fourth".into());
         outgoing.abandon();
         assert!(outgoing.frames.is_empty());
