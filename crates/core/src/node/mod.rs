@@ -10,6 +10,7 @@ mod object;
 mod ownership;
 mod request;
 mod session;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

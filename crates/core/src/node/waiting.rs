@@ -1,0 +1,98 @@
+//! Requests that wait at an object for somebody to answer them (protocol.md §3, §6): for a Reporter in
+//! its grace time, or, when they hold, for any.
+
+use super::Node;
+use super::request::{Request, Wanted};
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::limits::{WAITING_BYTES_MAX, WAITING_PER_ASKER_BYTES_MAX};
+use crate::time::Time;
+
+impl Node {
+    /// Lets `request` wait at its object for a Reporter in its grace time, or for any when it holds.
+    pub(super) fn wait(&mut self, mut request: Request, in_grace: bool) {
+        let holds = matches!(request.wanted, Wanted::Route { hold: true, .. });
+        let Some(url) = request.object.clone().filter(|_| in_grace || holds) else {
+            let desc = format!("who answers for `{}` is away: try again later", request.to);
+            return self.refuse(request, &Refusal::away(Retry::Seconds(1), desc));
+        };
+        if request.text.len() > WAITING_BYTES_MAX {
+            let desc = format!("a request that waits has at most {WAITING_BYTES_MAX} bytes");
+            return self.refuse(request, &Refusal::too_large(desc));
+        }
+        let waiting = self
+            .sessions
+            .get(&request.asker)
+            .map_or(0, |asker| asker.waiting.bytes);
+        if waiting + request.text.len() > WAITING_PER_ASKER_BYTES_MAX {
+            let desc = "too many of your requests wait for somebody to answer them";
+            return self.refuse(request, &Refusal::too_many(desc));
+        }
+        // Only now: an object made for a request that is refused would be left behind.
+        let Some(object) = self.object_at(&url) else {
+            let desc = "this node keeps no more objects".to_owned();
+            return self.refuse(request, &Refusal::away(Retry::Seconds(30), desc));
+        };
+        let claimed = object.record.is_some();
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker.waiting.requests += 1;
+            asker.waiting.bytes += request.text.len();
+        }
+        if holds && !std::mem::replace(&mut request.told, true) {
+            let why = if claimed {
+                "its Reporter is away"
+            } else {
+                "nobody has claimed it yet"
+            };
+            let mut waiting = Refusal::away(Retry::Never, format!("`{url}` is waited for: {why}"));
+            waiting.code = 102;
+            self.tell(&request, &waiting);
+        }
+        if let Some(object) = self.objects.get_mut(&url) {
+            object.waiting.push_back(request);
+        }
+    }
+
+    pub(super) fn waits_no_more(&mut self, request: &Request) {
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker.waiting.requests -= 1;
+            asker.waiting.bytes -= request.text.len();
+        }
+    }
+
+    /// Forwards what waited for the holder of `url`.
+    pub(super) fn forward_waiting(&mut self, url: &Address, now: Time) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        for request in std::mem::take(&mut object.waiting) {
+            self.waits_no_more(&request);
+            let denied = self.objects.get(url).and_then(|object| {
+                let Wanted::Route { hyperty, .. } = &request.wanted else {
+                    return None;
+                };
+                let identity = self.sessions.get(&request.asker)?.identity.as_ref();
+                object.record.as_ref()?.decides(hyperty.as_str(), identity)
+            });
+            if denied == Some(false) {
+                self.refuse(
+                    request,
+                    &Refusal::forbidden(format!("`{url}` is denied to you")),
+                );
+            } else {
+                self.forward(request, now);
+            }
+        }
+    }
+
+    /// The holder of `url` will not come back: only those who hold go on waiting.
+    pub(super) fn refuse_waiting(&mut self, url: &Address) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        for request in std::mem::take(&mut object.waiting) {
+            self.waits_no_more(&request);
+            self.wait(request, false);
+        }
+    }
+}
