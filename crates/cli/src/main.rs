@@ -80,7 +80,8 @@ struct ReportArgs {
     /// The object's schema [default: by the scheme of its address]
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
-    /// Leave at the end of the input, when the node has everything
+    /// Leave at the end of the input, when the node has everything; nobody can read the object then
+    /// until it is reported again, but those who observe it keep their copies
     #[arg(long)]
     exit: bool,
     #[command(flatten)]

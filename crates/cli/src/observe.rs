@@ -57,7 +57,7 @@ async fn follow(args: &ObserveArgs, runtime: &Runtime, copy: &mut Copy<'_>) -> a
             biased;
             changed = changes.next() => match changed {
                 Some(changed) => {
-                    let position = copy.step(&changed, printer, args.session.json)?;
+                    let position = copy.step(&changed, printer)?;
                     if args.until_version.is_some_and(|until| position.version >= until) {
                         return Ok(());
                     }
@@ -92,52 +92,35 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn step(
-        &mut self,
-        changed: &Changed,
-        printer: Printer,
-        json: bool,
-    ) -> anyhow::Result<Position> {
+    fn step(&mut self, changed: &Changed, printer: Printer) -> anyhow::Result<Position> {
         changed
             .apply_to(&mut self.data)
             .context("a step does not fit the copy")?;
         let first = self.version.replace(changed.position.version).is_none();
         let Position { epoch, version } = changed.position;
         let (data, url) = (&self.data, self.url.as_str());
-        // Only --json shows it, and it costs a pass over the data.
-        let hash = if json {
-            Hash::of(data)
+        let hash = Hash::of(data);
+        let whole = first || matches!(changed.origin, Origin::Snapshot | Origin::Rewound);
+        let event = if whole {
+            Event::Snapshot {
+                url,
+                epoch,
+                version,
+                hash,
+                data,
+            }
         } else {
-            Hash::from([0; 16])
-        };
-        let event = match changed.origin {
-            Origin::Snapshot | Origin::Rewound => Event::Snapshot {
-                url,
+            let paths = changed
+                .edits
+                .iter()
+                .map(|edit| edit.change.path().to_string());
+            Event::Change {
                 epoch,
                 version,
                 hash,
+                paths: paths.collect(),
                 data,
-            },
-            _ if first => Event::Snapshot {
-                url,
-                epoch,
-                version,
-                hash,
-                data,
-            },
-            _ => {
-                let paths = changed
-                    .edits
-                    .iter()
-                    .map(|edit| edit.change.path().to_string());
-                Event::Change {
-                    epoch,
-                    version,
-                    hash,
-                    paths: paths.collect(),
-                    data,
-                    edits: &changed.edits,
-                }
+                edits: &changed.edits,
             }
         };
         printer.print(&event)?;
