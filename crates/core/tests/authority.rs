@@ -579,7 +579,7 @@ fn a_claims_base_cannot_come_from_the_future_or_from_elsewhere() {
 
 #[test]
 fn an_object_that_starts_afresh_is_as_open_as_it_now_says_but_for_the_denied() {
-    let (mut world, reporter, _, epoch) = kitchen();
+    let (mut world, reporter, reader, epoch) = kitchen();
     let denied = world.client(9);
     let access = json!({"public": true, "deny": [denied.identity()]});
     let afresh = json!({"base": null, "access": access});
@@ -595,6 +595,11 @@ fn an_object_that_starts_afresh_is_as_open_as_it_now_says_but_for_the_denied() {
         .as_u64()
         .filter(|new| *new > epoch)
         .unwrap();
+    // Who may no longer read hears that it is over, and nothing of what follows.
+    let head = world.frames(&reader).pop().unwrap();
+    assert_eq!(head["body"]["live"], false);
+    assert!(head["body"]["epoch"].as_u64().unwrap() < epoch);
+    assert_eq!(world.node.gauges().routes, 0);
     world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
     let continued = json!({"base": [epoch, 1], "access": {"public": true}});
     let claimed = world.claims(&reporter, KITCHEN, continued);

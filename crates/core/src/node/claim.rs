@@ -135,6 +135,7 @@ impl Node {
         if let Some(loser) = before.filter(|before| *before != session) {
             self.superseded(loser, url, record.epoch);
         }
+        self.close_to_some(url, &record, now);
         let Some(object) = self.object_at(url) else {
             return Err(Refusal::away(
                 Retry::Seconds(30),
@@ -153,6 +154,20 @@ impl Node {
             holder.held.insert(url.clone());
         }
         Ok(claimed)
+    }
+
+    /// Who may read changes: whoever may no longer hears that what it read is over, and nothing of
+    /// what follows.
+    fn close_to_some(&mut self, url: &Address, next: &Record, now: Time) {
+        if let Some(object) = self.objects.get_mut(url)
+            && object
+                .record
+                .as_ref()
+                .is_some_and(|old| old.access != next.access)
+        {
+            object.away_since.get_or_insert(now);
+            self.publish_head(url);
+        }
     }
 
     /// Tells a session that another has taken `url` from it, and its askers to ask again.
