@@ -53,6 +53,41 @@ pub struct Refusal {
     /// When the same request may be sent again.
     #[serde(default = "never")]
     pub retry: Retry,
+    /// What a program can act on, where the code alone does not say it.
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reason: Option<Reason>,
+}
+
+/// Why a claim was refused with 409, or ended (protocol.md §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Another session of the same owner writes the object.
+    Held,
+    /// The claimant's copy is not what the object is: it catches up and claims again.
+    Diverged,
+    /// As [`Reason::Diverged`], and nobody is there to catch up from.
+    Alone,
+    /// Another session of the same owner took the object.
+    Superseded,
+}
+
+/// A reason of a later version is none.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Reason>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        Known(Reason),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::Known(reason) => Some(reason),
+        Wire::Other(_) => None,
+    })
 }
 
 const fn never() -> Retry {
@@ -65,7 +100,21 @@ impl Refusal {
             code,
             desc: desc.into(),
             retry,
+            reason: None,
         }
+    }
+
+    /// A refusal with this code, as another has told it.
+    pub(crate) fn told(code: u16, desc: String) -> Self {
+        let retry = if code < 500 { Retry::Never } else { Retry::Now };
+        Self::new(code, retry, desc)
+    }
+
+    /// The same refusal, with a reason that a program can act on.
+    #[must_use]
+    pub const fn because(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
     }
 
     /// 400: the message is not what protocol.md says it should be; `desc` names the field.
@@ -96,6 +145,11 @@ impl Refusal {
     /// 409: it contradicts what is.
     pub fn conflict(desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(409, Retry::Never, desc)
+    }
+
+    /// 410: it is over, and will not be again.
+    pub fn gone(desc: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(410, Retry::Never, desc)
     }
 
     /// 413: larger than a limit, which `desc` names.

@@ -56,8 +56,10 @@ pub const GRACE_MS: u64 = 30_000;
 pub const CHALLENGE_MS: u64 = 30_000;
 /// A client that heard nothing for this long sends `ping`.
 pub const SILENCE_MS: u64 = 40_000;
-/// An object gets a head when it has been quiet for this long.
+/// A Reporter sends a head with the hash when its object has been quiet for this long.
 pub const QUIET_MS: u64 = 30_000;
+/// The node sends one without, when none has come for this long.
+pub const QUIET_UNSAID_MS: u64 = 40_000;
 /// A commit carries a hash when the last one is at least this old.
 pub const HASH_EVERY_MS: u64 = 5_000;
 /// A commit carries no hash when `data` is larger, in bytes.
@@ -68,3 +70,9 @@ pub const FIRST_SECOND_MS: u64 = 1_000;
 pub const RETRY_FIRST_MS: u64 = 200;
 /// The longest wait of a back-off.
 pub const RETRY_LAST_MS: u64 = 30_000;
+/// Readers of one object that the node remembers while they are away, so that a kick finds them.
+pub const GRANTS_PER_OBJECT_MAX: usize = 65_536;
+/// A claim record is kept this long after its last holder.
+pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
+/// Commands of one runtime that are not answered.
+pub const COMMANDS_MAX: usize = 1024;

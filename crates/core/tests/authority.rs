@@ -595,10 +595,11 @@ fn an_object_that_starts_afresh_is_as_open_as_it_now_says_but_for_the_denied() {
         .as_u64()
         .filter(|new| *new > epoch)
         .unwrap();
-    // Who may no longer read hears that it is over, and nothing of what follows.
-    let head = world.frames(&reader).pop().unwrap();
-    assert_eq!(head["body"]["live"], false);
-    assert!(head["body"]["epoch"].as_u64().unwrap() < epoch);
+    // Whom the record leaves open is told to ask again, and hears nothing of what follows.
+    let told = world.frames(&reader).pop().unwrap();
+    assert_eq!(told["body"]["method"], "revoked");
+    assert_eq!(told["body"]["params"][1], json!(reader.hyperty));
+    assert_eq!(told["body"]["params"][2], 503);
     assert_eq!(world.node.gauges().routes, 0);
     world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
     let continued = json!({"base": [epoch, 1], "access": {"public": true}});

@@ -6,7 +6,7 @@
 mod world;
 
 use byline_core::limits::{
-    GRACE_MS, HYPERTIES_PER_SESSION_MAX, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX,
+    GRACE_MS, HYPERTIES_PER_SESSION_MAX, RECORD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX,
 };
 use byline_core::node::Gauges;
 use serde_json::{Value, json};
@@ -321,6 +321,10 @@ fn when_all_have_left_nothing_is_left() {
     world.drops(&reporter);
     world.passes(GRACE_MS + 1);
     assert_eq!(world.node.gauges(), Gauges::default());
-    world.passes(GRACE_MS * 10);
+    world.passes(RECORD_MS);
     assert_eq!(world.node.poll_timeout(), None, "no timer is left");
+    // A claim's record goes too, and its address is not used again.
+    let late = world.client(1);
+    let refused = world.claims(&late, KITCHEN, json!({}));
+    assert_eq!(code(&refused), 410, "{refused}");
 }

@@ -133,7 +133,7 @@ impl Run {
         let reaction = match frame {
             Frame::Commit(body) => observer.commit(body),
             Frame::Content(body) => observer.content(body),
-            Frame::Head(head) => return Ok(observer.head(head)),
+            Frame::Head(head) => return Ok(observer.head(head).recover),
         };
         prop_assert_eq!(&reaction.closed, &None);
         prop_assert!(observer.position() >= before, "never back");
@@ -167,7 +167,9 @@ impl Run {
             Step::Head => self.send(&Frame::Head(self.head())),
             Step::Ask(of) => {
                 let (observer, frames, _) = &mut self.observers[of.index(2)];
-                frames.push(Frame::Content(self.reporter.content(observer.have())));
+                frames.push(Frame::Content(
+                    self.reporter.content(observer.have(), false),
+                ));
             }
             Step::Deliver { to, frame, twice } => {
                 let to = to.index(2);
@@ -210,7 +212,7 @@ proptest! {
             let head = Frame::Head(run.head());
             if run.deliver(to, &head)? {
                 let have = run.observers[to].0.have();
-                let content = Frame::Content(run.reporter.content(have));
+                let content = Frame::Content(run.reporter.content(have, false));
                 prop_assert!(!run.deliver(to, &content)?, "one recovery is enough");
             }
             let observer = &run.observers[to].0;

@@ -26,7 +26,7 @@ fn pair() -> (ReporterStream, ObserverStream) {
     let mut reporter = ReporterStream::new(metadata, hyperty(), data).unwrap();
     reporter.claimed(EPOCH, at(0));
     let mut observer = ObserverStream::new();
-    let reaction = observer.content(&reporter.content(None));
+    let reaction = observer.content(&reporter.content(None, false));
     assert_eq!(reaction.changed.len(), 1);
     (reporter, observer)
 }
@@ -96,7 +96,7 @@ fn a_gap_is_recovered_and_what_came_before_is_kept() {
 fn a_recovery_closes_the_gap_in_one_step() {
     let (mut reporter, mut observer) = pair();
     let commits = commits(&mut reporter, 1..=5);
-    let answer = reporter.content(observer.have());
+    let answer = reporter.content(observer.have(), false);
     observer.commit(&commits[2]);
     observer.commit(&commits[3]);
     let reaction = observer.content(&answer);
@@ -112,7 +112,7 @@ fn a_recovery_closes_the_gap_in_one_step() {
 
 fn commits_after(reporter: &mut ReporterStream, observer: &mut ObserverStream) -> Option<Position> {
     let first = commits(reporter, 6..=6);
-    let answer = reporter.content(observer.have());
+    let answer = reporter.content(observer.have(), false);
     let rest = commits(reporter, 7..=8);
     observer.commit(&rest[0]);
     observer.commit(&rest[1]);
@@ -131,7 +131,7 @@ fn commits_after(reporter: &mut ReporterStream, observer: &mut ObserverStream) -
 fn what_came_before_the_first_snapshot_is_one_step_with_it() {
     let (mut reporter, _) = pair();
     commits(&mut reporter, 1..=6);
-    let answer = reporter.content(None);
+    let answer = reporter.content(None, false);
     let mut observer = ObserverStream::new();
     for body in commits(&mut reporter, 7..=8) {
         assert!(observer.commit(&body).recover);
@@ -151,7 +151,11 @@ fn a_gap_is_bounded() {
     }
     let reaction = observer.commit(&commits[0]);
     assert_eq!(reaction.changed.len(), 1 + GAP_COMMITS_MAX);
-    assert!(!observer.content(&reporter.content(observer.have())).recover);
+    assert!(
+        !observer
+            .content(&reporter.content(observer.have(), false))
+            .recover
+    );
     assert_eq!(observer.data(), Some(reporter.data()));
 }
 
@@ -171,14 +175,14 @@ fn a_wrong_hash_shows_nothing_and_a_snapshot_mends_it() {
     let reaction = observer.commit(&bodies[0]);
     assert!(reaction.recover && reaction.changed.is_empty());
     observer.commit(&bodies[1]);
-    let reaction = observer.content(&reporter.content(None));
+    let reaction = observer.content(&reporter.content(None, false));
     assert!(!reaction.recover);
     assert_eq!(reaction.changed[0].origin, Origin::Snapshot);
     assert_eq!(observer.data(), Some(reporter.data()));
     let more = commits(&mut reporter, 4..=4);
     assert_eq!(observer.commit(&more[0]).changed.len(), 1);
     // A snapshot that is not what its hash says ends it, and does not loop.
-    let wrong = reporter.content(None).replace("\"n\":4", "\"n\":5");
+    let wrong = reporter.content(None, false).replace("\"n\":4", "\"n\":5");
     let closed = ObserverStream::new().content(&wrong).closed.unwrap();
     assert!(closed.desc.starts_with("diverged"));
 }
@@ -208,25 +212,27 @@ fn a_commit_that_does_not_fit_or_cannot_be_read_is_a_divergence() {
 fn heads_say_what_is_missing() {
     let (mut reporter, mut observer) = pair();
     commits(&mut reporter, 1..=2);
-    assert!(!observer.head(&head(EPOCH, at(0), None)), "equal");
-    assert!(observer.head(&head(EPOCH, at(2), None)), "ahead");
-    observer.content(&reporter.content(observer.have()));
-    assert!(!observer.head(&head(EPOCH, at(1), None)), "late");
+    assert!(!observer.head(&head(EPOCH, at(0), None)).recover, "equal");
+    assert!(observer.head(&head(EPOCH, at(2), None)).recover, "ahead");
+    observer.content(&reporter.content(observer.have(), false));
+    assert!(!observer.head(&head(EPOCH, at(1), None)).recover, "late");
     assert!(
-        !observer.head(&head(EPOCH - 1, Position::new(EPOCH - 1, 9), None)),
+        !observer
+            .head(&head(EPOCH - 1, Position::new(EPOCH - 1, 9), None))
+            .recover,
         "superseded"
     );
     assert!(
-        observer.head(&head(EPOCH + 1, at(1), None)),
+        observer.head(&head(EPOCH + 1, at(1), None)).recover,
         "a claim that lacks what was seen"
     );
     assert!(
-        !observer.head(&head(EPOCH + 1, at(2), None)),
+        !observer.head(&head(EPOCH + 1, at(2), None)).recover,
         "one that goes on from here"
     );
     let wrong = Some(Hash::of(&json!({})));
     assert!(
-        observer.head(&head(EPOCH + 1, at(2), wrong)),
+        observer.head(&head(EPOCH + 1, at(2), wrong)).recover,
         "another hash"
     );
     assert_eq!(observer.have(), None);
@@ -241,7 +247,7 @@ fn a_newer_claim_continues_by_its_base_and_an_older_one_is_refused() {
     let forked = commits(&mut fork, 1..=2);
     reporter.claimed(EPOCH + 1, at(1));
     // The node has said who writes now; what the other still sends fits, and is not taken.
-    assert!(!observer.head(&head(EPOCH + 1, at(1), None)));
+    assert!(!observer.head(&head(EPOCH + 1, at(1), None)).recover);
     assert!(observer.commit(&forked[1]).changed.is_empty());
     assert_eq!(observer.counters().refused, 1);
     let second = commits(&mut reporter, 2..=2);
@@ -250,7 +256,7 @@ fn a_newer_claim_continues_by_its_base_and_an_older_one_is_refused() {
     assert_eq!(observer.position(), Some(Position::new(EPOCH + 1, 2)));
     // The superseded Reporter's next commit changes nothing, whichever way it comes.
     assert!(observer.commit(&forked[1]).changed.is_empty());
-    let reaction = observer.content(&fork.content(None));
+    let reaction = observer.content(&fork.content(None, false));
     assert!(
         reaction.changed.is_empty() && reaction.recover,
         "a snapshot of an older claim"
@@ -269,7 +275,7 @@ fn a_copy_that_a_forgetful_node_leaves_behind_is_rewound_and_says_so() {
     commits(&mut device, 1..=1);
     device.claiming();
     device.claimed(EPOCH + 1, at(1));
-    let reaction = observer.content(&device.content(observer.have()));
+    let reaction = observer.content(&device.content(observer.have(), false));
     assert_eq!(reaction.changed[0].origin, Origin::Rewound);
     assert_eq!(observer.counters().rewinds, 1);
     assert_eq!(observer.data(), Some(device.data()));
@@ -333,7 +339,7 @@ fn who_is_far_behind_an_object_that_stayed_small_gets_the_whole() {
     let (mut reporter, _) = pair();
     commits(&mut reporter, 1..=1_000);
     let is_whole = |reporter: &mut ReporterStream, have| {
-        let body: Value = serde_json::from_str(&reporter.content(Some(have))).unwrap();
+        let body: Value = serde_json::from_str(&reporter.content(Some(have), false)).unwrap();
         assert_eq!(body["commits"].is_array(), body["value"].is_null());
         body["value"].is_object()
     };

@@ -165,6 +165,7 @@ fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
         position,
         origin: Origin::Snapshot,
         edits,
+        kept: None,
     })
 }
 

@@ -125,6 +125,8 @@ impl Inner {
                     let _ = waiting.send(result);
                 }
             }
+            // No handle commands or asks for these yet.
+            Output::Done(..) | Output::Rejected(..) => {}
             Output::Delivered(call) => {
                 if let Some(waiting) = self.deliveries.remove(&call) {
                     let _ = waiting.send(());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
+use crate::limits::{ACCESS_ENTRIES_MAX, GRANTS_PER_OBJECT_MAX};
 use crate::message::body::{self, Access, ClaimRequest};
 use crate::runtime::Backoff;
 use crate::stream::Position;
@@ -40,7 +41,11 @@ pub(crate) struct Claim {
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,
+    /// The copy is not what the object is: it is fetched before the claim is sent again.
+    pub(crate) behind: bool,
     pub(crate) backoff: Backoff,
+    /// The readers let in, as the node stated their identities: whom a kick by hyperty denies.
+    pub(crate) readers: BTreeMap<Address, Identity>,
 }
 
 impl Claim {
@@ -63,7 +68,7 @@ impl Claim {
                 access: self.access.clone(),
                 base,
                 snapshot: self.snapshot && position.is_some(),
-                take: self.take && position.is_none(),
+                take: self.take,
             }),
         }
     }
@@ -79,7 +84,7 @@ impl SyncManager {
     /// The hyperty that reports `url`, when `hyperty` of `identity` may read it. The node has decided
     /// before; this side of the border decides again, from the access that the claim came back with.
     pub(crate) fn admit(
-        &self,
+        &mut self,
         url: &str,
         hyperty: &str,
         identity: Option<&Identity>,
@@ -87,7 +92,7 @@ impl SyncManager {
     ) -> Result<Address, Refusal> {
         let claim = self
             .claims
-            .get(url)
+            .get_mut(url)
             .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
         if claim.progress != Progress::Held {
             return Err(Refusal::away(
@@ -100,11 +105,44 @@ impl SyncManager {
             .decides(hyperty, identity)
             .unwrap_or(identity == Some(own));
         if decided {
+            if claim.readers.len() < GRANTS_PER_OBJECT_MAX
+                && let (Ok(hyperty), Some(identity)) = (Address::parse(hyperty), identity)
+            {
+                claim.readers.insert(hyperty, identity.clone());
+            }
             Ok(claim.reporter.clone())
         } else {
             Err(Refusal::forbidden(format!(
                 "`{url}` is not open to you: ask its Reporter"
             )))
         }
+    }
+
+    /// Denies a reader of `url` from now on, and says who that is: the identity behind a hyperty that
+    /// was let in, else what was said.
+    pub(crate) fn deny(&mut self, url: &Address, reader: &str) -> String {
+        let denied = self.identity_behind(url, reader);
+        if let Some(claim) = self.claims.get_mut(url)
+            && !claim.access.deny.contains(&denied)
+            && claim.access.deny.len() < ACCESS_ENTRIES_MAX
+        {
+            claim.access.deny.push(denied.clone());
+        }
+        denied
+    }
+
+    /// Takes back that a reader of `url` was denied, and says who that is.
+    pub(crate) fn allow(&mut self, url: &Address, reader: &str) -> String {
+        let denied = self.identity_behind(url, reader);
+        if let Some(claim) = self.claims.get_mut(url) {
+            claim.access.deny.retain(|one| *one != denied);
+        }
+        denied
+    }
+
+    fn identity_behind(&self, url: &Address, reader: &str) -> String {
+        let claim = self.claims.get(url);
+        let known = claim.and_then(|claim| claim.readers.get(reader));
+        known.map_or(reader, Identity::as_str).to_owned()
     }
 }

@@ -190,6 +190,8 @@ pub struct Content<'a> {
     pub commits: Option<Vec<&'a RawValue>>,
     /// The hash of `data` at `position`.
     pub hash: Option<Hash>,
+    /// The last position up to the reader's that is part of the object, when its own is not.
+    pub kept: Option<Position>,
 }
 
 /// What every answer has.
@@ -199,13 +201,40 @@ pub struct Code {
     pub code: u16,
 }
 
-/// `execute` (§2): a command with parameters.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Execute<P> {
-    /// Which command.
-    pub method: String,
-    /// Its parameters.
-    pub params: P,
+/// `execute` to or from `…/sm` (§2): what an owner commands about an object, and what the node tells
+/// a runtime about one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", rename_all = "lowercase")]
+pub enum Command {
+    /// The owner puts out a reader, a hyperty or an identity, who is told this code and reason (§6).
+    Kick(
+        Address,
+        String,
+        #[serde(default = "forbidden")] u16,
+        #[serde(default)] String,
+    ),
+    /// The owner takes back that a hyperty or an identity was put out (§6).
+    Allow(Address, String),
+    /// The owner says anew who may read (§5); the node tells the holder what another owner said.
+    Access(Address, Access),
+    /// The node tells a holder that another session took the object, under this epoch (§8).
+    Superseded(Address, u64),
+    /// The node tells a reader that its hyperty's route has ended, with which code and why; after a
+    /// 5xx it may ask again (§6).
+    Revoked(Address, Address, u16, String),
+}
+
+const fn forbidden() -> u16 {
+    403
+}
+
+/// 200 to `kick`, `allow` and `access` (§6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded {
+    /// 200.
+    pub code: u16,
+    /// Who may read from now on, as the node has it on record.
+    pub access: Access,
 }
 
 /// 200 with nothing to say.

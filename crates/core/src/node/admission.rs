@@ -2,20 +2,23 @@
 //! Nothing here changes anything.
 
 use super::Node;
+use super::commands::{check_access, deleted};
+use super::object::Record;
 use super::request::{Ask, Request, Wanted, stamp};
 use super::session::SessionId;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
-use crate::limits::{ACCESS_ENTRIES_MAX, ADDRESS_BYTES_MAX};
-use crate::message::body::{Claim, ClaimRequest, Subscribe};
+use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
-use crate::stream::{CommitHeader, Position};
+use crate::stream::{CommitHeader, Head, Position};
 
 /// Who gets a frame that may in.
 #[derive(Debug)]
 pub(super) enum Passage {
     /// A commit, now at this position: every reader of the object.
     Publish(Address, Position),
+    /// The Reporter's own head: every reader of the object.
+    Head(Address),
     /// An answer: who asked.
     Answer(Ask),
     /// A request: whoever is at its address.
@@ -35,6 +38,8 @@ pub(super) enum Service {
     Ping,
     Close,
     Claim(Box<Claim>),
+    Command(Address, Box<Command>),
+    Delete(Address),
     Unsubscribe(Address, Address),
 }
 
@@ -88,13 +93,14 @@ impl Node {
                 let url = Address::object(url).map_err(|error| malformed("to", &error))?;
                 Ok(Passage::Serve(Service::Unsubscribe(url, hyperty)))
             }
-            (Target::Service(service), Type::Subscribe)
-                if service
-                    .strip_prefix("msg-node.")
-                    .and_then(|rest| rest.strip_suffix("/sm"))
-                    == Some(&self.domain) =>
-            {
+            (Target::Object(url, Resource::Changes), Type::Delete) => {
+                self.admit_delete(session, url, header)
+            }
+            (Target::Service(service), Type::Subscribe) if self.is_sm(service) => {
                 self.admit_claim(session, header)
+            }
+            (Target::Service(service), Type::Execute) if self.is_sm(service) => {
+                self.admit_command(session, header)
             }
             (Target::Peer(_), _) => self.admit_message(session, header),
             _ => Err(Refusal::unknown(format!(
@@ -105,6 +111,11 @@ impl Node {
         }
     }
 
+    fn is_sm(&self, service: &str) -> bool {
+        let domain = service.strip_prefix("msg-node.");
+        domain.and_then(|rest| rest.strip_suffix("/sm")) == Some(&self.domain)
+    }
+
     /// A commit: only the holder's, only the next one (§4, §8).
     fn admit_commit(
         &self,
@@ -112,10 +123,11 @@ impl Node {
         url: &str,
         header: &Header<'_>,
     ) -> Result<Passage, Refusal> {
-        let held = self
-            .objects
-            .get(url)
-            .and_then(|object| Some((object, object.record.as_ref()?)));
+        let object = self.objects.get(url);
+        if let Some(object) = object.filter(|object| object.deleted) {
+            return Err(deleted(&object.url));
+        }
+        let held = object.and_then(|object| Some((object, object.record.as_ref()?)));
         let Some((object, record)) = held.filter(|(object, _)| object.holder == Some(session))
         else {
             return Err(Refusal::forbidden(format!(
@@ -125,7 +137,13 @@ impl Node {
         if header.from != url {
             return Err(not_yours("from", &header.from));
         }
-        let commit = CommitHeader::peek(header.body)?;
+        let commit = match CommitHeader::peek(header.body) {
+            Ok(commit) => commit,
+            Err(refusal) => {
+                let head = header.decode::<Head>().map_err(|_| refusal)?;
+                return Self::admit_head(&object.url, record, &head);
+            }
+        };
         let Position { epoch, version } = record.position;
         let next = commit.position.version == version + 1;
         // Up to its base a claim brings what was written under the claims before it.
@@ -142,6 +160,19 @@ impl Node {
         }
     }
 
+    /// The Reporter says where its quiet object stands, and with which hash (§4): as it is here, or
+    /// not at all.
+    fn admit_head(url: &Address, record: &Record, head: &Head) -> Result<Passage, Refusal> {
+        let stands = (record.epoch, record.position, &record.reporter);
+        if head.live && (head.epoch, head.position, &head.reporter) == stands {
+            return Ok(Passage::Head(url.clone()));
+        }
+        Err(Refusal::conflict(format!(
+            "a head says where the object stands: at {}, under epoch {}",
+            record.position, record.epoch
+        )))
+    }
+
     /// `subscribe` and `read`: decided by the claim record, then by the Reporter (§6).
     fn admit_reader(
         &self,
@@ -155,10 +186,11 @@ impl Node {
             return Err(self.other_domain(&url));
         }
         let identity = self.sessions[&session].identity.clone();
-        let record = self
-            .objects
-            .get(&url)
-            .and_then(|object| object.record.as_ref());
+        let object = self.objects.get(&url);
+        if object.is_some_and(|object| object.deleted) {
+            return Err(deleted(&url));
+        }
+        let record = object.and_then(|object| object.record.as_ref());
         match record {
             Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
                 return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
@@ -210,19 +242,62 @@ impl Node {
                 return Err(not_yours(&format!("body.{field}"), address.as_str()));
             }
         }
-        let access = &claim.access;
-        let entries = || access.authorise.iter().chain(&access.deny);
-        if entries().count() > ACCESS_ENTRIES_MAX
-            || entries().any(|entry| entry.len() > ADDRESS_BYTES_MAX)
-        {
-            return Err(Refusal::too_large(format!(
-                "field `body.claim.access` has at most {ACCESS_ENTRIES_MAX} entries of {ADDRESS_BYTES_MAX} bytes"
-            )));
-        }
+        check_access(&claim.access)?;
         if url.domain() == self.domain {
             Ok(Passage::Serve(Service::Claim(Box::new(claim))))
         } else {
             Err(self.other_domain(&url))
+        }
+    }
+
+    /// What is said about an object that may be said by its owners alone (§5, §6).
+    fn admit_command(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
+        let command: Command = header.decode()?;
+        let (Command::Kick(url, ..)
+        | Command::Allow(url, ..)
+        | Command::Access(url, ..)
+        | Command::Superseded(url, ..)
+        | Command::Revoked(url, ..)) = &command;
+        let object = self.objects.get(url);
+        if object.is_some_and(|object| object.deleted) {
+            return Err(deleted(url));
+        }
+        let record = object.and_then(|object| object.record.as_ref());
+        let identity = self.sessions[&session].identity.as_ref();
+        let owner = |id| record.is_some_and(|record| record.owners.contains(id));
+        if !identity.is_some_and(owner) {
+            return Err(Refusal::forbidden(format!(
+                "only an owner of `{url}` commands about it"
+            )));
+        }
+        match &command {
+            Command::Kick(_, reader, code, _) if !(400..500).contains(code) || reader.is_empty() => {
+                Err(Refusal::malformed(
+                    "field `body.params`: write [object, hyperty or identity, a code from 400 to 499, reason]",
+                ))
+            }
+            Command::Access(_, access) => check_access(access).map(|()| url.clone()),
+            _ => Ok(url.clone()),
+        }
+        .map(|url| Passage::Serve(Service::Command(url, Box::new(command))))
+    }
+
+    /// An object's end: its holder's to say.
+    fn admit_delete(
+        &self,
+        session: SessionId,
+        url: &str,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let object = self.objects.get(url);
+        match object.filter(|object| object.holder == Some(session)) {
+            Some(object) if *header.from == object.url.resource("subscription") => {
+                Ok(Passage::Serve(Service::Delete(object.url.clone())))
+            }
+            Some(_) => Err(not_yours("from", &header.from)),
+            None => Err(Refusal::forbidden(format!(
+                "only who holds `{url}` may delete it: claim it first"
+            ))),
         }
     }
 

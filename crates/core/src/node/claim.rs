@@ -1,14 +1,15 @@
 //! Claims (protocol.md §5, §8): who may write an object, from which position on, under which epoch.
 
+use super::commands::deleted;
+use super::grants::Grants;
 use super::object::Record;
 use super::session::SessionId;
-use super::{Node, Output, Timer};
+use super::{Node, Timer};
 use crate::address::Address;
-use crate::error::{Refusal, Retry};
+use crate::error::{Reason, Refusal, Retry};
 use crate::identity::{Identity, decode_bytes, looks_minted};
-use crate::limits::{FIRST_SECOND_MS, OBJECTS_PER_SESSION_MAX, QUIET_MS};
-use crate::message::body::{Access, Claim, Claimed, Execute};
-use crate::message::{Type, encode};
+use crate::limits::{FIRST_SECOND_MS, OBJECTS_PER_SESSION_MAX, QUIET_UNSAID_MS};
+use crate::message::body::{Access, Claim, Claimed, Command};
 use crate::stream::Position;
 use crate::time::Time;
 
@@ -26,6 +27,9 @@ impl Node {
         let url = &claim.url;
         let claimant = self.claimant(session, claim)?;
         let object = self.objects.get(url);
+        if object.is_some_and(|object| object.deleted) {
+            return Err(deleted(url));
+        }
         let record = object.and_then(|object| object.record.as_ref());
         let holder = object.and_then(|object| object.holder);
         if record.is_none() && now.ms_since(self.started) < FIRST_SECOND_MS {
@@ -38,9 +42,10 @@ impl Node {
             )));
         }
         if holder.is_some_and(|holder| holder != session) && !claim.take {
-            return Err(Refusal::conflict(format!(
+            let desc = format!(
                 "held: another session of yours writes `{url}`; end it, or take the object"
-            )));
+            );
+            return Err(Refusal::conflict(desc).because(Reason::Held));
         }
         let position = record.map(|record| record.position);
         if let Some(record) = record
@@ -53,12 +58,20 @@ impl Node {
         let clock = now.unix_ms();
         let base = match base(claim, record, clock) {
             Ok(base) => base,
-            Err(refusal) => {
-                if holder == Some(session) && refusal.code == 409 {
+            Err(refusal) if refusal.reason == Some(Reason::Diverged) => {
+                let other = holder.filter(|holder| *holder != session);
+                if holder == Some(session) {
                     self.release(session, url, now);
                 }
-                return Err(refusal);
+                let present = other.and_then(|id| self.sessions.get(&id)?.connection);
+                return Err(if present.is_some() {
+                    refusal
+                } else {
+                    // This node keeps no content: without a Reporter there is nobody to learn from.
+                    refusal.because(Reason::Alone)
+                });
             }
+            Err(refusal) => return Err(refusal),
         };
         let known = record.map_or(clock, |record| record.epoch);
         let epoch = 1 + known.max(base.map_or(0, |base| base.epoch));
@@ -75,6 +88,7 @@ impl Node {
             base: base.unwrap_or(start),
             access: access(claim, record, base.is_none()),
             reporter: claim.reporter.clone(),
+            grants: Grants::default(),
         };
         self.hold(session, url, next, holder, now)
     }
@@ -118,6 +132,7 @@ impl Node {
             object.holder = None;
             object.away_since.get_or_insert(now);
         }
+        self.expires_later(url, now);
         self.publish_head(url);
         self.refuse_waiting(url);
     }
@@ -126,7 +141,7 @@ impl Node {
         &mut self,
         session: SessionId,
         url: &Address,
-        record: Record,
+        mut record: Record,
         before: Option<SessionId>,
         now: Time,
     ) -> Result<Claimed, Refusal> {
@@ -135,39 +150,31 @@ impl Node {
         if let Some(loser) = before.filter(|before| *before != session) {
             self.superseded(loser, url, record.epoch);
         }
-        self.close_to_some(url, &record, now);
         let Some(object) = self.object_at(url) else {
             return Err(Refusal::away(
                 Retry::Seconds(30),
                 "this node keeps no more objects",
             ));
         };
+        if let Some(old) = object.record.take() {
+            record.grants = old.grants;
+        }
         object.record = Some(record);
         object.holder = Some(session);
         object.away_since = None;
         object.last_commit = now;
+        let expires = object.expires.take();
         if !std::mem::replace(&mut object.quiet_armed, true) {
             self.timers
-                .insert((now.plus_ms(QUIET_MS), Timer::Quiet(url.clone())));
+                .insert((now.plus_ms(QUIET_UNSAID_MS), Timer::Quiet(url.clone())));
+        }
+        if let Some(at) = expires {
+            self.timers.remove(&(at, Timer::Expired(url.clone())));
         }
         if let Some(holder) = self.sessions.get_mut(&session) {
             holder.held.insert(url.clone());
         }
         Ok(claimed)
-    }
-
-    /// Who may read changes: whoever may no longer hears that what it read is over, and nothing of
-    /// what follows.
-    fn close_to_some(&mut self, url: &Address, next: &Record, now: Time) {
-        if let Some(object) = self.objects.get_mut(url)
-            && object
-                .record
-                .as_ref()
-                .is_some_and(|old| old.access != next.access)
-        {
-            object.away_since.get_or_insert(now);
-            self.publish_head(url);
-        }
     }
 
     /// Tells a session that another has taken `url` from it, and its askers to ask again.
@@ -177,23 +184,15 @@ impl Node {
             return;
         };
         session.held.remove(url);
-        let Some(connection) = session.connection else {
-            return;
-        };
-        let to = session.runtime.resource("sm");
-        let method = "superseded".to_owned();
-        let body = Execute {
-            method,
-            params: (url.clone(), epoch),
-        };
-        let from = Address::subscription_manager(&self.domain);
-        let text = encode("null", Type::Execute, from.as_str(), &to, &body);
-        self.outbox.push_back(Output::Send(connection, text));
+        self.command_runtime(loser, &Command::Superseded(url.clone(), epoch));
     }
 
-    /// What follows the 200: readers hear of it, and who waited is served.
+    /// What follows the 200: who may not read goes, readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
-        self.end_ungranted_routes(url);
+        self.enforce(
+            url,
+            &Refusal::forbidden(format!("`{url}` is denied to you")),
+        );
         self.publish_head(url);
         self.forward_waiting(url, now);
     }
@@ -262,4 +261,5 @@ fn diverged(base: Option<Position>, position: Position) -> Refusal {
     Refusal::conflict(format!(
         "diverged: the last commit here is {position}, yours is {yours}; catch up, or discard"
     ))
+    .because(Reason::Diverged)
 }

@@ -6,6 +6,8 @@
 
 mod admission;
 mod claim;
+mod commands;
+mod grants;
 mod object;
 mod ownership;
 mod request;
@@ -20,7 +22,7 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
-use crate::limits::QUIET_MS;
+use crate::limits::QUIET_UNSAID_MS;
 use crate::message::{Header, Type, encode};
 use crate::stream::Position;
 use crate::time::Time;
@@ -95,6 +97,7 @@ enum Timer {
     Grace(SessionId),
     Quiet(Address),
     Unanswered(Ask),
+    Expired(Address),
 }
 
 /// The state of one Message Node.
@@ -222,6 +225,10 @@ impl Node {
                 self.publish(object.as_str(), position, text, now);
                 Ok(())
             }
+            (Passage::Head(object), _) => {
+                self.pass_head(object.as_str(), text);
+                Ok(())
+            }
             (Passage::Answer(ask), _) => {
                 self.answer(&ask, &header, text, now);
                 Ok(())
@@ -276,6 +283,17 @@ impl Node {
                 self.after_claim(&claim.url, now);
                 Ok(())
             }
+            Service::Command(url, command) => {
+                let commanded = self.command(session, &url, &command)?;
+                self.send(connection, header.id, &header.to, &header.from, &commanded);
+                Ok(())
+            }
+            Service::Delete(url) => {
+                self.delete(&url);
+                let ok = crate::message::body::OK;
+                self.send(connection, header.id, &header.to, &header.from, &ok);
+                Ok(())
+            }
             Service::Unsubscribe(object, hyperty) => {
                 self.withdraw(session, &object, &hyperty);
                 self.unsubscribe(session, &object, &hyperty);
@@ -294,11 +312,28 @@ impl Node {
         object.moved_to(position, now);
         if !object.quiet_armed {
             object.quiet_armed = true;
-            self.timers
-                .insert((now.plus_ms(QUIET_MS), Timer::Quiet(object.url.clone())));
+            self.timers.insert((
+                now.plus_ms(QUIET_UNSAID_MS),
+                Timer::Quiet(object.url.clone()),
+            ));
         }
-        let to = object.routes.connections();
         self.counters.commits += 1;
+        self.deliver(url, text);
+    }
+
+    /// The Reporter's own head: it knows the hash.
+    fn pass_head(&mut self, url: &str, text: &Arc<str>) {
+        if let Some(object) = self.objects.get_mut(url) {
+            object.quiet_said = object.record.as_ref().map(|record| record.position);
+        }
+        self.deliver(url, text);
+    }
+
+    fn deliver(&mut self, url: &str, text: &Arc<str>) {
+        let Some(object) = self.objects.get(url) else {
+            return;
+        };
+        let to = object.routes.connections();
         self.counters.deliveries += to.len() as u64;
         if !to.is_empty() {
             self.outbox
@@ -312,15 +347,12 @@ impl Node {
             return;
         };
         let Some(head) = object.head() else { return };
-        let to = object.routes.connections();
-        if to.is_empty() {
+        if object.routes.connections().is_empty() {
             return;
         }
-        self.counters.deliveries += to.len() as u64;
         let changes = url.resource("changes");
         let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-        self.outbox
-            .push_back(Output::Publish(Arc::clone(to), text.into()));
+        self.deliver(url.as_str(), &text.into());
     }
 
     fn timeout(&mut self, now: Time) {
@@ -331,6 +363,7 @@ impl Node {
                 Some((_, Timer::Grace(session))) => self.grace_over(session, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
+                Some((_, Timer::Expired(url))) => self.expired(&url, now),
                 None => break,
             }
         }
@@ -340,11 +373,14 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
-        let due = object.last_commit.plus_ms(QUIET_MS);
+        let due = object.last_commit.plus_ms(QUIET_UNSAID_MS);
         if due > now {
             self.timers.insert((due, Timer::Quiet(url.clone())));
-        } else {
-            object.quiet_armed = false;
+            return;
+        }
+        object.quiet_armed = false;
+        let position = object.record.as_ref().map(|record| record.position);
+        if object.quiet_said != position {
             self.publish_head(url);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::grants::Grants;
 use super::request::Request;
 use super::session::SessionId;
 use super::{ConnectionId, Node};
@@ -19,6 +20,10 @@ use crate::time::Time;
 pub(super) struct Object {
     pub(super) url: Address,
     pub(super) record: Option<Record>,
+    /// It is over, and its address is not used again.
+    pub(super) deleted: bool,
+    /// When the record goes, as nobody holds the object.
+    pub(super) expires: Option<Time>,
     /// The session that may write, live or in its grace time.
     pub(super) holder: Option<SessionId>,
     /// Since when the holder is not connected.
@@ -31,6 +36,8 @@ pub(super) struct Object {
     pub(super) last_commit: Time,
     /// Whether a quiet head is due some time.
     pub(super) quiet_armed: bool,
+    /// The position that the Reporter last said a quiet head of.
+    pub(super) quiet_said: Option<Position>,
 }
 
 /// What the node remembers of a claim when its holder is gone.
@@ -45,20 +52,13 @@ pub(super) struct Record {
     pub(super) base: Position,
     pub(super) access: Access,
     pub(super) reporter: Address,
+    pub(super) grants: Grants,
 }
 
 impl Record {
     /// Whether anything was written under the claim: version 0 is the initial data, no commit.
     pub(super) const fn has_commit_of_its_epoch(&self) -> bool {
         self.position.epoch == self.epoch && self.position.version > 0
-    }
-
-    /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter.
-    pub(super) fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
-        let owner = identity.is_some_and(|identity| self.owners.contains(identity));
-        self.access
-            .decides(hyperty, identity)
-            .or(owner.then_some(true))
     }
 
     /// Whether `reporter` itself started the object, and there is no commit of it.
@@ -72,6 +72,8 @@ impl Object {
         Self {
             url,
             record: None,
+            deleted: false,
+            expires: None,
             holder: None,
             away_since: None,
             routes: Routes::default(),
@@ -79,6 +81,7 @@ impl Object {
             asked: 0,
             last_commit: Time::default(),
             quiet_armed: false,
+            quiet_said: None,
         }
     }
 
@@ -154,13 +157,10 @@ impl Routes {
         self.hyperties.remove(&session);
     }
 
-    /// The reading hyperties that `keep` does not let go on, with their sessions.
-    fn without(&self, keep: impl Fn(SessionId, &Address) -> bool) -> Vec<(SessionId, Address)> {
+    /// The reading hyperties, with their sessions.
+    pub(super) fn readers(&self) -> impl Iterator<Item = (SessionId, &Address)> {
         let all = self.hyperties.iter();
         all.flat_map(|(session, hyperties)| hyperties.iter().map(|hyperty| (*session, hyperty)))
-            .filter(|(session, hyperty)| !keep(*session, hyperty))
-            .map(|(session, hyperty)| (session, hyperty.clone()))
-            .collect()
     }
 }
 
@@ -189,14 +189,16 @@ impl Node {
         };
         let gone = || Refusal::away(Retry::Now, "its claim has ended: ask again");
         let object = self.objects.get_mut(&url).ok_or_else(gone)?;
-        let record = object.record.as_ref().ok_or_else(gone)?;
-        if record.decides(hyperty.as_str(), reader.identity.as_ref()) == Some(false) {
+        let record = object.record.as_mut().ok_or_else(gone)?;
+        let identity = reader.identity.as_ref();
+        if record.decides(hyperty.as_str(), identity) == Some(false) {
             return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
         }
         if !reader.observed.contains(&url) && reader.observed.len() >= OBJECTS_PER_SESSION_MAX {
             let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
             return Err(Refusal::too_many(desc));
         }
+        record.grant(hyperty.clone(), identity);
         reader.observed.insert(url);
         object.routes.start(session, hyperty, reader.connection);
         Ok(())
@@ -207,6 +209,9 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
+        if let Some(record) = &mut object.record {
+            record.grants.end(hyperty);
+        }
         if object.routes.end(session, hyperty)
             && let Some(reader) = self.sessions.get_mut(&session)
         {
@@ -218,32 +223,12 @@ impl Node {
         self.forget_if_empty(Some(url));
     }
 
-    /// A record changed hands: whoever it does not let read goes (§5: a claim makes every ungranted
-    /// route pending).
-    pub(super) fn end_ungranted_routes(&mut self, url: &Address) {
-        let Some(object) = self.objects.get(url) else {
-            return;
-        };
-        let Some(record) = &object.record else { return };
-        let ungranted = object.routes.without(|session, hyperty| {
-            let identity = self
-                .sessions
-                .get(&session)
-                .and_then(|reader| reader.identity.as_ref());
-            record.decides(hyperty.as_str(), identity) == Some(true)
-        });
-        for (session, hyperty) in ungranted {
-            self.unsubscribe(session, url, &hyperty);
-        }
-    }
-
-    /// Forgets an object that is neither claimed nor waited for.
+    /// Forgets an object that is neither claimed, waited for, nor deleted.
     pub(super) fn forget_if_empty(&mut self, url: Option<&Address>) {
         let Some(url) = url else { return };
-        let empty = self
-            .objects
-            .get(url)
-            .is_some_and(|object| object.record.is_none() && object.waiting.is_empty());
+        let empty = self.objects.get(url).is_some_and(|object| {
+            object.record.is_none() && object.waiting.is_empty() && !object.deleted
+        });
         if empty {
             self.objects.remove(url);
         }

@@ -267,25 +267,51 @@ impl Node {
         let about = |(_, object): &(&Ask, &Option<Address>)| object.as_ref() == Some(url);
         let asks = asker.asked.iter().filter(about);
         for ask in asks.map(|(ask, _)| ask.clone()).collect::<Vec<_>>() {
-            let is_it = |request: &Request| {
-                request.ask == ask
-                    && matches!(&request.wanted, Wanted::Route { hyperty: one, .. } if one == hyperty)
-            };
-            let pending = self.pending.get(&ask).map(|pending| &pending.request);
-            let request = if pending.is_some_and(is_it) {
-                self.take_pending(&ask).map(|pending| pending.request)
-            } else {
-                let waiting = self.objects.get_mut(url).and_then(|object| {
-                    let index = object.waiting.iter().position(is_it)?;
-                    object.waiting.remove(index)
-                });
-                waiting.inspect(|request| self.waits_no_more(request))
-            };
-            if let Some(request) = request {
+            let is_it = self.request(url, &ask).is_some_and(|request| {
+                matches!(&request.wanted, Wanted::Route { hyperty: one, .. } if one == hyperty)
+            });
+            if is_it && let Some(request) = self.take_request(url, &ask) {
                 let desc = "unsubscribed before it was answered";
                 self.refuse(request, &Refusal::conflict(desc));
             }
         }
+    }
+
+    /// What is asked about `url` and not answered: of its holder, or of whoever comes.
+    pub(super) fn asked_about(&self, url: &Address) -> Vec<Ask> {
+        let Some(object) = self.objects.get(url) else {
+            return vec![];
+        };
+        let holder = object.holder.and_then(|holder| self.sessions.get(&holder));
+        let answering = holder.into_iter().flat_map(|holder| &holder.answering);
+        let about = |ask: &&Ask| {
+            let pending = self.pending.get(*ask);
+            pending.is_some_and(|pending| pending.request.object.as_ref() == Some(url))
+        };
+        let waiting = object.waiting.iter().map(|request| &request.ask);
+        answering.filter(about).chain(waiting).cloned().collect()
+    }
+
+    /// An unanswered request about `url`, forwarded or waiting.
+    pub(super) fn request(&self, url: &Address, ask: &Ask) -> Option<&Request> {
+        let waiting = || {
+            let waiting = &self.objects.get(url)?.waiting;
+            waiting.iter().find(|request| request.ask == *ask)
+        };
+        let pending = self.pending.get(ask).map(|pending| &pending.request);
+        pending.or_else(waiting)
+    }
+
+    /// Takes an unanswered request about `url` from where it is, to be answered here.
+    pub(super) fn take_request(&mut self, url: &Address, ask: &Ask) -> Option<Request> {
+        if let Some(pending) = self.take_pending(ask) {
+            return Some(pending.request);
+        }
+        let waiting = &mut self.objects.get_mut(url)?.waiting;
+        let index = waiting.iter().position(|request| request.ask == *ask)?;
+        let request = waiting.remove(index)?;
+        self.waits_no_more(&request);
+        Some(request)
     }
 
     /// Who was asked is there and does not answer: the request is given up, so that whoever never

@@ -352,6 +352,7 @@ impl Node {
             if let Some(object) = self.objects.get_mut(url) {
                 object.holder = None;
             }
+            self.expires_later(url, now);
             self.refuse_waiting(url);
         }
     }

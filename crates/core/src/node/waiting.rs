@@ -67,21 +67,7 @@ impl Node {
         };
         for request in std::mem::take(&mut object.waiting) {
             self.waits_no_more(&request);
-            let denied = self.objects.get(url).and_then(|object| {
-                let Wanted::Route { hyperty, .. } = &request.wanted else {
-                    return None;
-                };
-                let identity = self.sessions.get(&request.asker)?.identity.as_ref();
-                object.record.as_ref()?.decides(hyperty.as_str(), identity)
-            });
-            if denied == Some(false) {
-                self.refuse(
-                    request,
-                    &Refusal::forbidden(format!("`{url}` is denied to you")),
-                );
-            } else {
-                self.forward(request, now);
-            }
+            self.forward(request, now);
         }
     }
 

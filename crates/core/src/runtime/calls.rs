@@ -9,7 +9,7 @@ use super::{Backoff, Output, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
-use crate::limits::REQUEST_MS;
+use crate::limits::{QUIET_MS, REQUEST_MS};
 use crate::manager::{Claim, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
@@ -70,6 +70,15 @@ pub enum CallError {
     /// This runtime reports the object already.
     #[error("`{0}` is reported by this runtime already: use the Reporter that it has")]
     Reported(Address),
+    /// This hyperty reports no such object, or no longer.
+    #[error("`{0}` is not reported by this hyperty: only its Reporter commands about it")]
+    NotReported(Address),
+    /// More commands than may wait.
+    #[error(
+        "{} commands are not answered: wait for one",
+        crate::limits::COMMANDS_MAX
+    )]
+    Commands,
     /// This hyperty observes the object already.
     #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
     Observed(Address),
@@ -133,7 +142,9 @@ impl Runtime {
             take: create.take,
             progress: Progress::Due,
             snapshot: false,
+            behind: false,
             backoff: Backoff::default(),
+            readers: std::collections::BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
@@ -157,7 +168,7 @@ impl Runtime {
         changes: Vec<Change>,
         now: Time,
     ) -> Result<bool, WriteError> {
-        self.writing(seat, |stream| stream.write(changes, now))
+        self.writing(seat, now, |stream| stream.write(changes, now))
     }
 
     /// Makes `next` an object's state as [`ReporterStream::replace`] does.
@@ -165,12 +176,13 @@ impl Runtime {
     /// # Errors
     /// [`WriteError`]; nothing has changed then.
     pub fn replace(&mut self, seat: &Seat, next: Value, now: Time) -> Result<bool, WriteError> {
-        self.writing(seat, |stream| stream.replace(next, now))
+        self.writing(seat, now, |stream| stream.replace(next, now))
     }
 
     fn writing(
         &mut self,
         seat: &Seat,
+        now: Time,
         write: impl FnOnce(&mut ReporterStream) -> Result<bool, WriteError>,
     ) -> Result<bool, WriteError> {
         let syncher = self.synchers.get_mut(&seat.hyperty);
@@ -181,9 +193,19 @@ impl Runtime {
         if let State::Closed(refusal) = &reporter.state {
             return Err(WriteError::Closed(refusal.to_string()));
         }
+        if reporter.deleting {
+            return Err(WriteError::Closed("its object is being deleted".to_owned()));
+        }
         let changed = write(&mut reporter.stream)?;
-        if changed && reporter.state == State::Live {
-            self.dirty.insert(seat.object.clone());
+        if changed {
+            reporter.written = now;
+            if !std::mem::replace(&mut reporter.quiet_armed, true) {
+                let at = now.plus_ms(QUIET_MS);
+                self.timers.insert((at, Timer::Quiet(seat.object.clone())));
+            }
+            if reporter.state == State::Live {
+                self.dirty.insert(seat.object.clone());
+            }
         }
         Ok(changed)
     }

@@ -4,6 +4,7 @@
 
 mod backoff;
 mod calls;
+mod commands;
 mod objects;
 mod observing;
 mod reporting;
@@ -21,12 +22,14 @@ use crate::identity::{Identity, Key};
 use crate::limits::REQUEST_MS;
 use crate::manager::SyncManager;
 use crate::message::{Header, Type, encode};
+use crate::object::Change;
 use crate::stream::{Changed, Position};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
 pub(crate) use backoff::Backoff;
 pub use calls::{CallError, Create, Snapshot};
+use commands::Commanding;
 use requests::{Purpose, Requests};
 use session::Session;
 
@@ -67,8 +70,13 @@ pub enum Output {
     Observer(Seat, State),
     /// An Observer's copy made a step.
     Changed(Seat, Changed),
+    /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
+    /// and were seen by nobody. The Reporter goes on from the object as it is.
+    Rejected(Seat, Vec<Vec<Change>>),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
+    /// What was commanded by that call is done, or was refused.
+    Done(u64, Result<(), Refusal>),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
@@ -81,6 +89,7 @@ enum Timer {
     Silence,
     Request(u64),
     Claim(Address),
+    Quiet(Address),
     Recovery(Seat),
     Read(u64),
 }
@@ -106,6 +115,8 @@ pub struct Runtime {
     reads: BTreeMap<u64, (Address, Address, Time)>,
     /// Calls of [`Runtime::deliver`] that are not answered, and whether the node was asked.
     deliveries: BTreeMap<u64, bool>,
+    /// Commands that are not answered, by their calls.
+    commands: BTreeMap<u64, Commanding>,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
     calls: u64,
@@ -135,6 +146,7 @@ impl Runtime {
             served: None,
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            commands: BTreeMap::new(),
             let_go: BTreeSet::new(),
             calls: 0,
             timers: BTreeSet::new(),
@@ -221,9 +233,15 @@ impl Runtime {
                 self.update(url, header.body, now);
                 Ok(())
             }
+            (Target::Object(url, Resource::Changes), Type::Delete)
+                if *header.from == *format!("{url}/subscription") =>
+            {
+                self.deleted(url, now);
+                Ok(())
+            }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
-            (Target::Peer(_), Type::Execute) => self.execute(&header),
+            (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
                 header.to
@@ -269,8 +287,14 @@ impl Runtime {
                     self.outbox.push_back(Output::Delivered(call));
                 }
             }
+            Purpose::Command(call) if code == 200 => self.commanded(call, header.body),
+            Purpose::Command(call) => self.command_refused(call, refusal()),
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
-            Purpose::Claim(url) => self.claim_refused(&url, refusal(), now),
+            Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
+            // Who writes it may have gone: then the claim is asked for again.
+            Purpose::Claim(url) | Purpose::CatchUp(url) => {
+                self.claim_refused(&url, refusal(), now);
+            }
             Purpose::Subscribe(seat) if code == 200 => self.content(&seat, id, header.body, now),
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
             Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
@@ -288,6 +312,7 @@ impl Runtime {
                 Some((_, Timer::Silence)) => self.silence(now),
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
+                Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 None => break,
@@ -307,10 +332,14 @@ impl Runtime {
         let refusal = Refusal::timed_out(format!("no answer within {} s", REQUEST_MS / 1000));
         match purpose {
             // The node itself does not answer: the connection is dead.
-            Purpose::Open | Purpose::Alive | Purpose::Delivered(_) | Purpose::Unsubscribe(_) => {
+            Purpose::Open
+            | Purpose::Alive
+            | Purpose::Delivered(_)
+            | Purpose::Command(_)
+            | Purpose::Unsubscribe(_) => {
                 self.outbox.push_back(Output::Disconnect);
             }
-            Purpose::Claim(url) => self.claim_refused(&url, refusal, now),
+            Purpose::Claim(url) | Purpose::CatchUp(url) => self.claim_refused(&url, refusal, now),
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Read(call) => self.read_failed(call, refusal),
         }

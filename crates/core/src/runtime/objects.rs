@@ -68,6 +68,7 @@ impl Runtime {
                     });
                     if reaches {
                         self.reporter_state(&url, State::Live);
+                        self.send_commands(&url, now);
                         self.dirty.insert(url);
                     } else {
                         self.reclaim(&url, true);
@@ -123,6 +124,7 @@ impl Runtime {
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.requests.forget();
         self.crowded.clear();
+        self.cut_commands();
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
         for asked in self.deliveries.values_mut() {

@@ -23,9 +23,7 @@ impl Runtime {
         let Some(observer) = self.observer_mut(seat) else {
             return;
         };
-        let have = observer.stream.have().map(|position| Digest {
-            data: Some(position),
-        });
+        let have = observer.stream.have().map(Digest::from);
         let body = Subscribe {
             source: Some(seat.hyperty.clone()),
             have,

@@ -2,12 +2,14 @@
 //! to readers (protocol.md §4–§8).
 
 use super::requests::Purpose;
-use super::{Output, Runtime, Timer};
+use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
-use crate::error::Refusal;
+use crate::error::{Reason, Refusal};
+use crate::limits::QUIET_MS;
 use crate::manager::Progress;
-use crate::message::body::{Claimed, Execute, Subscribe};
-use crate::message::{Header, Type, decode};
+use crate::message::body::{Claimed, Subscribe};
+use crate::message::{Header, Type, decode, encode};
+use crate::stream::Digest;
 use crate::syncher::{Due, Outgoing, Reporter, State};
 use crate::time::Time;
 
@@ -17,6 +19,9 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get(url) else {
             return;
         };
+        if claim.behind {
+            return self.send_catch_up(url, now);
+        }
         let (body, from) = (claim.body(url, position), claim.reporter.clone());
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.stream.claiming();
@@ -51,7 +56,9 @@ impl Runtime {
                 return true;
             }
         };
-        let any = !outgoing.is_empty();
+        if outgoing.is_empty() {
+            return self.send_delete(url, now);
+        }
         for one in outgoing {
             match one {
                 Outgoing::Commit(frame) => self.outbox.push_back(Output::Send(frame)),
@@ -62,7 +69,26 @@ impl Runtime {
                 }
             }
         }
-        any
+        true
+    }
+
+    /// An object may have been quiet for long enough: its readers hear where it stands, and with which
+    /// hash (§4).
+    pub(super) fn quiet(&mut self, url: &Address, now: Time) {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return;
+        };
+        let due = reporter.written.plus_ms(QUIET_MS);
+        reporter.quiet_armed = due > now;
+        if reporter.quiet_armed {
+            self.timers.insert((due, Timer::Quiet(url.clone())));
+        } else if reporter.state == State::Live
+            && let Some(head) = reporter.stream.head()
+        {
+            let changes = url.resource("changes");
+            let text = encode("null", Type::Update, url.as_str(), &changes, &head);
+            self.outbox.push_back(Output::Send(text));
+        }
     }
 
     /// The claim was answered 200.
@@ -75,6 +101,7 @@ impl Runtime {
             return;
         };
         claim.progress = Progress::Held;
+        claim.take = false;
         claim.access = claimed.access;
         claim.backoff.reset();
         let snapshot = std::mem::take(&mut claim.snapshot);
@@ -87,6 +114,7 @@ impl Runtime {
         };
         reporter.stream.claimed(claimed.epoch, node);
         self.reporter_state(url, State::Live);
+        self.send_commands(url, now);
         self.dirty.insert(url.clone());
     }
 
@@ -96,13 +124,57 @@ impl Runtime {
         };
         // Whether an unanswered claim was done is not known: it takes nothing a second time (§8).
         claim.take &= refusal.code != 408;
-        if matches!(refusal.code, 408 | 429 | 500..) {
+        claim.behind = refusal.reason == Some(Reason::Diverged);
+        if claim.behind || matches!(refusal.code, 408 | 429 | 500..) {
             let wait_ms = claim.backoff.next_ms(refusal.retry, &mut self.entropy);
             let at = now.plus_ms(wait_ms);
             claim.progress = Progress::Later(at);
             self.timers.insert((at, Timer::Claim(url.clone())));
         } else {
             self.lose(url, refusal);
+        }
+    }
+
+    /// Asks what the object is, of the session that writes it (§8).
+    fn send_catch_up(&mut self, url: &Address, now: Time) {
+        let Some(claim) = self.manager.claims.get(url) else {
+            return;
+        };
+        let from = claim.reporter.clone();
+        let body = Subscribe {
+            source: Some(from.clone()),
+            have: self.position(url).map(Digest::from),
+            ..Subscribe::default()
+        };
+        let purpose = Purpose::CatchUp(url.clone());
+        let id = self.request(Type::Read, from.as_str(), url.as_str(), &body, purpose, now);
+        if let Some(claim) = self.manager.claims.get_mut(url) {
+            claim.progress = Progress::Asked(id);
+        }
+    }
+
+    /// What the object is: this Reporter goes on from there, and hands back what it had beside it.
+    pub(super) fn caught_up(&mut self, url: &Address, body: &str, now: Time) {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return;
+        };
+        match reporter.stream.catch_up(body) {
+            Ok(rejected) => {
+                let Some(claim) = self.manager.claims.get_mut(url) else {
+                    return;
+                };
+                claim.behind = false;
+                claim.progress = Progress::Due;
+                let seat = Seat {
+                    hyperty: claim.reporter.clone(),
+                    object: url.clone(),
+                };
+                if !rejected.is_empty() {
+                    self.outbox.push_back(Output::Rejected(seat, rejected));
+                }
+                self.send_due(now);
+            }
+            Err(refusal) => self.lose(url, refusal),
         }
     }
 
@@ -145,10 +217,11 @@ impl Runtime {
 
     /// The object is no longer this runtime's to write.
     pub(super) fn lose(&mut self, url: &Address, refusal: Refusal) {
-        self.reporter_state(url, State::Closed(refusal));
+        self.reporter_state(url, State::Closed(refusal.clone()));
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
+        self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
     }
@@ -164,33 +237,13 @@ impl Runtime {
             id: header.id.to_owned(),
             asked: header.to.to_string(),
             have: body.have.and_then(|digest| digest.data),
+            whole: header.kind == Type::Read,
         };
         let url = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
         let syncher = self.synchers.get_mut(&hyperty);
         if let Some(reporter) = syncher.and_then(|syncher| syncher.reporters.get_mut(&url)) {
             reporter.admit(due)?;
             self.dirty.insert(url);
-        }
-        Ok(())
-    }
-
-    /// A command: that another session has taken an object is the only one there is.
-    pub(super) fn execute(&mut self, header: &Header<'_>) -> Result<(), Refusal> {
-        let node = Address::subscription_manager(&self.domain);
-        let command: Execute<(Address, u64)> = header.decode()?;
-        if *header.from != *node.as_str() || command.method != "superseded" {
-            return Err(Refusal::not_built("no such command"));
-        }
-        let (url, epoch) = command.params;
-        // With a claim of its own in flight, the answer to that will say who has the object.
-        if self
-            .manager
-            .claims
-            .get(&url)
-            .is_some_and(|claim| claim.progress == Progress::Held)
-        {
-            let desc = format!("superseded: another session took `{url}` (epoch {epoch})");
-            self.lose(&url, Refusal::conflict(desc));
         }
         Ok(())
     }

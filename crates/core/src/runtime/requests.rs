@@ -18,10 +18,14 @@ pub(super) enum Purpose {
     Delivered(u64),
     /// A claim of this object.
     Claim(Address),
+    /// What this object is, before it is claimed again.
+    CatchUp(Address),
     /// A hyperty's `subscribe` to an object.
     Subscribe(Seat),
     /// A `read`, by the number its caller knows it by.
     Read(u64),
+    /// A command, by the number its caller knows it by.
+    Command(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }

@@ -15,8 +15,8 @@ pub enum Origin {
     CatchUp,
     /// One commit, as it was made.
     Live,
-    /// The whole object, at a lower position than the copy had: the node had lost its record, and
-    /// commits that were seen here are gone.
+    /// The whole object, without commits that were seen here: the node had lost its record, and a
+    /// Reporter came back that did not have them. [`Changed::kept`] says which.
     Rewound,
 }
 
@@ -40,6 +40,9 @@ pub struct Changed {
     pub origin: Origin,
     /// What changed, in order; applied to the data before, it gives the data after.
     pub edits: Vec<Edit>,
+    /// Of a [`Origin::Rewound`], the last position of before that is still part of the object, as far
+    /// as that is known: the commits that the copy had after it are gone.
+    pub kept: Option<Position>,
 }
 
 impl Changed {
@@ -86,6 +89,8 @@ pub struct ObserverCounters {
     pub refused: u64,
     /// Commits that did not fit the copy, or led to another hash.
     pub divergences: u64,
-    /// Snapshots at a lower position than the copy's.
+    /// Snapshots taken.
+    pub snapshots: u64,
+    /// Snapshots without commits that the copy had.
     pub rewinds: u64,
 }

@@ -75,6 +75,12 @@ pub struct Digest {
     pub data: Option<Position>,
 }
 
+impl From<Position> for Digest {
+    fn from(data: Position) -> Self {
+        Self { data: Some(data) }
+    }
+}
+
 /// A statement of where a stream stands (protocol.md §4): an `update` without change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {

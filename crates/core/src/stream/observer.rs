@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::gap::{Claim, Gap};
 use super::{Changed, Commit, Edit, Head, ObserverCounters, Origin, Position, Reaction};
-use crate::error::Refusal;
+use crate::error::{Reason, Refusal};
 use crate::limits::DATA_BYTES_MAX;
 use crate::message::{body::Content, decode};
 use crate::object::{Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
@@ -20,6 +20,8 @@ pub struct ObserverStream {
     gap: Gap,
     /// The copy is known to be wrong: only a snapshot mends it.
     diverged: bool,
+    /// Where the copy was last mended so. Wrong there again, it cannot be mended.
+    mended: Option<Position>,
     counters: ObserverCounters,
     steps: u64,
 }
@@ -129,21 +131,30 @@ impl ObserverStream {
         }
     }
 
-    /// Takes a head: whether something is missing.
-    pub fn head(&mut self, head: &Head) -> bool {
+    /// Takes a head: says whether something is missing. Costs a pass over the copy when the head has a
+    /// hash.
+    pub fn head(&mut self, head: &Head) -> Reaction {
         if head.epoch < self.claim.epoch {
-            return false;
+            return Reaction::default();
         }
         self.claim.heard(head.epoch, head.position);
-        let Some(copy) = &self.copy else { return true };
+        let Some(copy) = &self.copy else {
+            return Reaction::recover();
+        };
         if head.position == copy.position {
             let differs = head.hash.is_some_and(|hash| hash != Hash::of(&copy.data));
-            self.diverged |= differs;
-            self.counters.divergences += u64::from(differs);
-            return differs;
+            return if differs {
+                self.diverge()
+            } else {
+                Reaction::default()
+            };
         }
         // Inside one epoch a lower head is only late; otherwise whatever differs is news.
-        head.position > copy.position || head.epoch != copy.position.epoch
+        let news = head.position > copy.position || head.epoch != copy.position.epoch;
+        Reaction {
+            recover: news,
+            ..Reaction::default()
+        }
     }
 
     /// Takes the body of the 200 of a `subscribe`: a snapshot, the missing commits, or nothing new.
@@ -170,14 +181,21 @@ impl ObserverStream {
         let mut origin = Origin::CatchUp;
         match (content.value, &content.commits) {
             (Some(value), _) => match self.snapshot(value, &content) {
-                Ok(from) => origin = from.unwrap_or(origin),
+                Ok(from) => {
+                    self.counters.snapshots += u64::from(from.is_some());
+                    origin = from.unwrap_or(origin);
+                }
                 Err(refusal) => reaction.closed = Some(refusal),
             },
             (None, commits) => self.missing(commits.as_deref().unwrap_or_default(), &mut reaction),
         }
         self.close_gap(&mut reaction);
         reaction.changed.clear();
-        reaction.changed.extend(self.step(before, origin));
+        let kept = content.kept.filter(|_| origin == Origin::Rewound);
+        let step = self.step(before, origin);
+        reaction
+            .changed
+            .extend(step.map(|step| Changed { kept, ..step }));
         let behind = self.position().is_none_or(|mine| mine < content.position);
         let missing = behind || self.diverged || self.gap.first().is_some();
         reaction.recover = reaction.closed.is_none() && missing;
@@ -191,24 +209,26 @@ impl ObserverStream {
         content: &Content<'_>,
     ) -> Result<Option<Origin>, Refusal> {
         let mut origin = Origin::Snapshot;
-        if let Some(copy) = &self.copy
-            && content.position < copy.position
-        {
-            if content.epoch == copy.position.epoch {
+        if let Some(copy) = &self.copy {
+            let lower = content.position < copy.position;
+            if lower && content.epoch == copy.position.epoch {
                 return Ok(None);
             }
-            self.counters.rewinds += 1;
-            origin = Origin::Rewound;
+            if lower || content.kept.is_some() {
+                self.counters.rewinds += 1;
+                origin = Origin::Rewound;
+            }
         }
         let DataObject { metadata, data } = DataObject::parse(value.get())
             .map_err(|error| Refusal::malformed(format!("field `body.value`: {error}")))?;
         if content.hash.is_some_and(|hash| hash != Hash::of(&data)) {
             self.counters.divergences += 1;
-            return Err(Refusal::conflict(
-                "diverged: the snapshot is not what its hash says",
-            ));
+            let desc = "diverged: the snapshot is not what its hash says";
+            return Err(Refusal::conflict(desc).because(Reason::Diverged));
         }
-        self.diverged = false;
+        if std::mem::take(&mut self.diverged) {
+            self.mended = Some(content.position);
+        }
         let data_bytes = value.get().len();
         let position = content.position;
         self.copy = Some(Copy {
@@ -252,6 +272,7 @@ impl ObserverStream {
             position,
             origin,
             edits,
+            kept: None,
         })
     }
 
@@ -302,6 +323,7 @@ impl ObserverStream {
             position: commit.position,
             origin,
             edits,
+            kept: None,
         };
         Reaction {
             changed: vec![changed],
@@ -333,9 +355,19 @@ impl ObserverStream {
         }
     }
 
+    /// The copy is not what it should be: a snapshot mends it, once at the same position (§4).
     fn diverge(&mut self) -> Reaction {
         self.counters.divergences += 1;
+        let again = self.mended.is_some() && self.mended == self.position();
         self.diverged = true;
+        if again {
+            let desc =
+                "diverged: the copy is not what its Reporter says, though it took a snapshot";
+            return Reaction {
+                closed: Some(Refusal::conflict(desc).because(Reason::Diverged)),
+                ..Reaction::default()
+            };
+        }
         Reaction::recover()
     }
 }

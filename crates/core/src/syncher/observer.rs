@@ -64,9 +64,10 @@ impl Observer {
             return;
         }
         self.backoff.reset();
-        let news = self.stream.head(head);
-        if news {
-            self.need_recovery();
+        let reaction = self.stream.head(head);
+        self.react(reaction);
+        if matches!(self.state, State::Closed(_)) {
+            return;
         }
         let since = head
             .since
@@ -117,6 +118,22 @@ impl Observer {
                 Next::Rest
             }
         }
+    }
+
+    /// Its route has ended: with a 4xx for good, else it asks again.
+    pub(crate) fn revoked(&mut self, code: u16, desc: String) -> Next {
+        match self.state {
+            State::Closed(_) => {}
+            _ if code < 500 => {
+                self.state = State::Closed(Refusal::told(code, desc));
+                self.recovery = Recovery::None;
+            }
+            _ => {
+                self.need_recovery();
+                self.state = State::CatchingUp;
+            }
+        }
+        Next::Rest
     }
 
     /// Takes a 1xx to its `subscribe`: somebody will answer when there is somebody.

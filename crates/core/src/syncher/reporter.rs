@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_OBJECT_MAX;
 use crate::stream::{Forgotten, Position, ReporterStream};
+use crate::time::Time;
 
 /// A reader that was let in and is answered next.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Due {
     pub(crate) asked: String,
     /// Where the reader stands.
     pub(crate) have: Option<Position>,
+    /// It wants the whole object, wherever it stands.
+    pub(crate) whole: bool,
 }
 
 /// What is to be sent for an object, in this order.
@@ -39,6 +42,12 @@ pub(crate) struct Reporter {
     pub(crate) stream: ReporterStream,
     pub(crate) state: State,
     due: VecDeque<Due>,
+    /// When it was last written.
+    pub(crate) written: Time,
+    /// Whether a quiet head is due some time.
+    pub(crate) quiet_armed: bool,
+    /// Its end was commanded: nothing more is written.
+    pub(crate) deleting: bool,
     /// Everything of a commit's frame before its body: the same each time.
     frame_start: String,
 }
@@ -51,6 +60,9 @@ impl Reporter {
             stream,
             state: State::Claiming,
             due: VecDeque::new(),
+            written: Time::default(),
+            quiet_armed: false,
+            deleting: false,
             frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),
         }
     }
@@ -85,7 +97,7 @@ impl Reporter {
             }
         }
         for due in std::mem::take(&mut self.due) {
-            let body = self.stream.content(due.have);
+            let body = self.stream.content(due.have, due.whole);
             outgoing.push(Outgoing::Content(due, body));
         }
         Ok(outgoing)

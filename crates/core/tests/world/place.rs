@@ -22,6 +22,8 @@ pub struct Place {
     pub mirrors: BTreeMap<Seat, Mirror>,
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
+    pub done: BTreeMap<u64, Result<(), Refusal>>,
+    pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
     pub received: Vec<String>,
@@ -71,6 +73,8 @@ impl Place {
             mirrors: BTreeMap::new(),
             reads: BTreeMap::new(),
             delivered: vec![],
+            done: BTreeMap::new(),
+            rejected: vec![],
             refused: vec![],
             received: vec![],
             sent: 0,
@@ -86,11 +90,16 @@ impl Place {
                 states.push(state);
             }
             Output::Changed(seat, changed) => {
-                let past = &past[&seat.object];
+                // What a raw client reports has no known past.
+                let past = past.get(&seat.object);
                 let mirror = self.mirrors.entry(seat).or_insert_with(Mirror::new);
                 mirror.takes(changed, past);
             }
             Output::Read(call, result) => self.reads.entry(call).or_default().push(result),
+            Output::Done(call, result) => {
+                assert!(self.done.insert(call, result).is_none(), "done once");
+            }
+            Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
@@ -124,7 +133,7 @@ impl Mirror {
         }
     }
 
-    fn takes(&mut self, changed: Changed, past: &Past) {
+    fn takes(&mut self, changed: Changed, past: Option<&Past>) {
         assert_eq!(changed.number, self.number + 1, "steps are counted");
         self.number = changed.number;
         let first = self.origins.is_empty();
@@ -141,9 +150,6 @@ impl Mirror {
         }
         // Invariant 1: a state its Reporter was in, and no earlier one.
         let whole = changed.origin == Origin::Snapshot;
-        if changed.origin == Origin::Rewound || whole && past.reporters > 1 {
-            self.index = 0;
-        }
         if changed.origin != Origin::Rewound {
             assert!(
                 changed.position > self.position || whole && changed.position == self.position,
@@ -153,13 +159,18 @@ impl Mirror {
                 changed.origin
             );
         }
-        let mut later = past.states[self.index..].iter();
-        let found = later.position(|one| *one == self.data);
-        let Some(found) = found else {
-            panic!("{} is no state of its Reporter from there on", self.data);
-        };
-        self.index += found;
         self.position = changed.position;
+        if let Some(past) = past {
+            if changed.origin == Origin::Rewound || whole && past.reporters > 1 {
+                self.index = 0;
+            }
+            let mut later = past.states[self.index..].iter();
+            let found = later.position(|one| *one == self.data);
+            let Some(found) = found else {
+                panic!("{} is no state of its Reporter from there on", self.data);
+            };
+            self.index += found;
+        }
         self.origins.push(changed.origin);
     }
 }

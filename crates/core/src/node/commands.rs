@@ -1,0 +1,182 @@
+//! What an owner commands about its object (protocol.md §5, §6): who is put out, who may read, and
+//! that it is over.
+
+use super::session::SessionId;
+use super::{Node, Output, Timer};
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::limits::{ACCESS_ENTRIES_MAX, ADDRESS_BYTES_MAX, RECORD_MS};
+use crate::message::body::{Access, Command, Commanded};
+use crate::message::{Type, encode};
+use crate::time::Time;
+
+impl Node {
+    /// Does what `session`, whose right to it was judged, commands about `url`.
+    pub(super) fn command(
+        &mut self,
+        session: SessionId,
+        url: &Address,
+        command: &Command,
+    ) -> Result<Commanded, Refusal> {
+        let denied = || Refusal::forbidden(format!("`{url}` is denied to you"));
+        let told = match command {
+            Command::Kick(_, reader, code, desc) => {
+                self.deny(url, reader)?;
+                let mut told = denied();
+                told.code = *code;
+                if !desc.is_empty() {
+                    told.desc = desc.clone().into();
+                }
+                told
+            }
+            Command::Allow(_, reader) => {
+                let identity = self.identity_of(url, reader);
+                if let Some(access) = self.access_mut(url) {
+                    access
+                        .deny
+                        .retain(|one| one != reader && Some(one) != identity.as_ref());
+                }
+                denied()
+            }
+            Command::Access(_, access) => {
+                if let Some(on_record) = self.access_mut(url) {
+                    on_record.clone_from(access);
+                }
+                denied()
+            }
+            Command::Superseded(..) | Command::Revoked(..) => {
+                return Err(Refusal::forbidden("only a node says this"));
+            }
+        };
+        self.enforce(url, &told);
+        let access = self.access_mut(url).cloned().unwrap_or_default();
+        let holder = self.objects.get(url).and_then(|object| object.holder);
+        if let Some(holder) = holder.filter(|holder| *holder != session) {
+            // It decides about readers too, and must not decide by what was.
+            let told = Command::Access(url.clone(), access.clone());
+            self.command_runtime(holder, &told);
+        }
+        Ok(Commanded { code: 200, access })
+    }
+
+    fn deny(&mut self, url: &Address, reader: &str) -> Result<(), Refusal> {
+        let denied = self
+            .identity_of(url, reader)
+            .unwrap_or_else(|| reader.to_owned());
+        let object = self.objects.get_mut(url);
+        let Some(record) = object.and_then(|object| object.record.as_mut()) else {
+            return Ok(());
+        };
+        if record.owners.iter().any(|owner| owner.as_str() == denied) {
+            let desc = format!("`{reader}` is an owner of `{url}`: an owner cannot be put out");
+            return Err(Refusal::conflict(desc));
+        }
+        let access = &mut record.access;
+        if access.deny.contains(&denied) {
+            return Ok(());
+        }
+        access.deny.push(denied);
+        check_access(access).inspect_err(|_| {
+            access.deny.pop();
+        })
+    }
+
+    /// The identity, as text, behind a reader that is there or remembered.
+    fn identity_of(&self, url: &Address, reader: &str) -> Option<String> {
+        let session = self.hyperties.get(reader);
+        let present = session.and_then(|session| self.sessions.get(session)?.identity.as_ref());
+        let record = self
+            .objects
+            .get(url)
+            .and_then(|object| object.record.as_ref());
+        present
+            .or_else(|| record?.grants.identity_of(reader))
+            .map(|identity| identity.as_str().to_owned())
+    }
+
+    fn access_mut(&mut self, url: &Address) -> Option<&mut Access> {
+        let object = self.objects.get_mut(url)?;
+        object.record.as_mut().map(|record| &mut record.access)
+    }
+
+    /// Ends `url` for good: a tombstone stays, so that nobody takes the address for another object.
+    pub(super) fn delete(&mut self, url: &Address) {
+        let gone = deleted(url);
+        for ask in self.asked_about(url) {
+            if let Some(request) = self.take_request(url, &ask) {
+                self.refuse(request, &gone);
+            }
+        }
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        object.record = None;
+        object.deleted = true;
+        object.away_since = None;
+        if let Some(holder) = object
+            .holder
+            .take()
+            .and_then(|id| self.sessions.get_mut(&id))
+        {
+            holder.held.remove(url);
+        }
+        let routes = std::mem::take(&mut object.routes);
+        let (from, to) = (url.resource("subscription"), url.resource("changes"));
+        let nothing = serde_json::Map::new();
+        let last = encode("null", Type::Delete, &from, &to, &nothing);
+        for (session, _) in routes.readers() {
+            let Some(reader) = self.sessions.get_mut(&session) else {
+                continue;
+            };
+            // Once for each session, whatever the number of its hyperties.
+            if reader.observed.remove(url)
+                && let Some(connection) = reader.connection
+            {
+                self.outbox
+                    .push_back(Output::Send(connection, last.clone()));
+            }
+        }
+    }
+
+    /// Nobody holds `url` any more: its record stays for whoever comes back, but not for ever.
+    pub(super) fn expires_later(&mut self, url: &Address, now: Time) {
+        if let Some(object) = self.objects.get_mut(url)
+            && object.record.is_some()
+        {
+            let at = now.plus_ms(RECORD_MS);
+            object.expires = Some(at);
+            self.timers.insert((at, Timer::Expired(url.clone())));
+        }
+    }
+
+    pub(super) fn expired(&mut self, url: &Address, now: Time) {
+        let due = self
+            .objects
+            .get(url)
+            .and_then(|object| object.expires)
+            .is_some_and(|at| at <= now);
+        if due {
+            self.delete(url);
+        }
+    }
+}
+
+/// What everybody hears of an object that is over.
+pub(super) fn deleted(url: &Address) -> Refusal {
+    Refusal::gone(format!(
+        "`{url}` was deleted: its address is not used again"
+    ))
+}
+
+/// Whether an `access` is within its limits.
+pub(super) fn check_access(access: &Access) -> Result<(), Refusal> {
+    let entries = || access.authorise.iter().chain(&access.deny);
+    if entries().count() > ACCESS_ENTRIES_MAX
+        || entries().any(|entry| entry.len() > ADDRESS_BYTES_MAX)
+    {
+        return Err(Refusal::too_large(format!(
+            "`access` has at most {ACCESS_ENTRIES_MAX} entries of {ADDRESS_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Who may read an object, and what follows when that changes (protocol.md §5, §6).
+
+use std::collections::BTreeMap;
+
+use super::object::Record;
+use super::request::Wanted;
+use super::session::SessionId;
+use super::{Node, Output};
+use crate::address::Address;
+use crate::error::{Refusal, Retry};
+use crate::identity::Identity;
+use crate::limits::GRANTS_PER_OBJECT_MAX;
+use crate::message::body::Command;
+use crate::message::{Type, encode};
+
+/// The readers that a record remembers, present or not: a kick reaches the absent too. Anonymous
+/// readers are not among them, their grant ends with their session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Grants(BTreeMap<Address, Grant>);
+
+#[derive(Clone, Debug)]
+struct Grant {
+    identity: Identity,
+    /// The Reporter said yes where the record left it open.
+    approved: bool,
+}
+
+impl Grants {
+    /// Remembers that `hyperty` of `identity` reads. Beyond its limit it remembers nobody new: a kick
+    /// by address then denies no more than the address, unless its reader is there.
+    fn remember(&mut self, hyperty: Address, identity: Identity, approved: bool) {
+        if self.0.len() < GRANTS_PER_OBJECT_MAX || self.0.contains_key(&hyperty) {
+            self.0.insert(hyperty, Grant { identity, approved });
+        }
+    }
+
+    pub(super) fn end(&mut self, hyperty: &Address) {
+        self.0.remove(hyperty);
+    }
+
+    fn approves(&self, hyperty: &str, identity: Option<&Identity>) -> bool {
+        self.0
+            .get(hyperty)
+            .is_some_and(|grant| grant.approved && Some(&grant.identity) == identity)
+    }
+
+    pub(super) fn identity_of(&self, hyperty: &str) -> Option<&Identity> {
+        self.0.get(hyperty).map(|grant| &grant.identity)
+    }
+}
+
+impl Record {
+    /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter.
+    pub(super) fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
+        let yes = || {
+            let owner = identity.is_some_and(|identity| self.owners.contains(identity));
+            (owner || self.grants.approves(hyperty, identity)).then_some(true)
+        };
+        self.access.decides(hyperty, identity).or_else(yes)
+    }
+
+    /// `hyperty` of `identity` reads from now on: the Reporter has answered 200.
+    pub(super) fn grant(&mut self, hyperty: Address, identity: Option<&Identity>) {
+        let open = self.decides(hyperty.as_str(), identity).is_none();
+        if let Some(identity) = identity {
+            self.grants.remember(hyperty, identity.clone(), open);
+        }
+    }
+
+    /// Forgets the grants of those who may not read.
+    fn end_denied_grants(&mut self) {
+        let Self { access, grants, .. } = self;
+        grants.0.retain(|hyperty, grant| {
+            access.decides(hyperty.as_str(), Some(&grant.identity)) != Some(false)
+        });
+    }
+}
+
+impl Node {
+    /// The record of `url` says anew who may read. Whoever may no longer gets nothing more: routes
+    /// end and are told, requests under way are answered. `told` is what the denied hear; whom the
+    /// record leaves open asks again, and its Reporter decides (§5).
+    pub(super) fn enforce(&mut self, url: &Address, told: &Refusal) {
+        let object = self.objects.get_mut(url);
+        let Some(record) = object.and_then(|object| object.record.as_mut()) else {
+            return;
+        };
+        record.end_denied_grants();
+        self.refuse_denied(url, told);
+        for (session, hyperty, decided) in self.undecided_routes(url) {
+            let ask_again = || {
+                let desc = format!("who may read `{url}` was said anew: ask again");
+                Refusal::away(Retry::Now, desc)
+            };
+            let refusal = decided.map_or_else(ask_again, |_| told.clone());
+            self.unsubscribe(session, url, &hyperty);
+            self.revoked(session, url, &hyperty, &refusal);
+        }
+    }
+
+    /// The reading hyperties whom the record of `url` does not let in.
+    fn undecided_routes(&self, url: &Address) -> Vec<(SessionId, Address, Option<bool>)> {
+        let Some(object) = self.objects.get(url) else {
+            return vec![];
+        };
+        let Some(record) = &object.record else {
+            return vec![];
+        };
+        let decided = |(session, hyperty): (SessionId, &Address)| {
+            let reader = self.sessions.get(&session);
+            let identity = reader.and_then(|reader| reader.identity.as_ref());
+            (
+                session,
+                hyperty.clone(),
+                record.decides(hyperty.as_str(), identity),
+            )
+        };
+        let readers = object.routes.readers().map(decided);
+        readers
+            .filter(|(_, _, decided)| *decided != Some(true))
+            .collect()
+    }
+
+    /// Answers what is asked of `url` and neither answered nor allowed.
+    fn refuse_denied(&mut self, url: &Address, told: &Refusal) {
+        for ask in self.asked_about(url) {
+            let denied = self.request(url, &ask).is_some_and(|request| {
+                let record = self.objects.get(url).and_then(|o| o.record.as_ref());
+                let asker = self.sessions.get(&request.asker);
+                let identity = asker.and_then(|asker| asker.identity.as_ref());
+                let hyperty = match &request.wanted {
+                    Wanted::Route { hyperty, .. } => hyperty.as_str(),
+                    Wanted::Content | Wanted::Answer => request.ask.from.as_str(),
+                };
+                record.is_some_and(|record| record.decides(hyperty, identity) == Some(false))
+            });
+            if denied && let Some(request) = self.take_request(url, &ask) {
+                self.refuse(request, told);
+            }
+        }
+    }
+
+    /// Tells a reader that its route has ended. One that is away learns it when it asks again.
+    fn revoked(&mut self, session: SessionId, url: &Address, hyperty: &Address, why: &Refusal) {
+        let desc = why.desc.clone().into_owned();
+        let told = Command::Revoked(url.clone(), hyperty.clone(), why.code, desc);
+        self.command_runtime(session, &told);
+    }
+
+    /// Tells the runtime of `session` something about an object, when it is there.
+    pub(super) fn command_runtime(&mut self, session: SessionId, command: &Command) {
+        let Some(session) = self.sessions.get(&session) else {
+            return;
+        };
+        if let Some(connection) = session.connection {
+            let to = session.runtime.resource("sm");
+            let from = Address::subscription_manager(&self.domain);
+            let text = encode("null", Type::Execute, from.as_str(), &to, command);
+            self.outbox.push_back(Output::Send(connection, text));
+        }
+    }
+}

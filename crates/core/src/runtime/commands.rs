@@ -1,0 +1,270 @@
+//! What an application commands about the objects it reports (protocol.md §5, §6): who is put out,
+//! who may read, and that it is over. Said again after a cut until it is answered: each says how
+//! things are to be, so twice is as good as once.
+
+use super::requests::Purpose;
+use super::{CallError, Output, Runtime, Seat};
+use crate::address::Address;
+use crate::error::Refusal;
+use crate::limits::COMMANDS_MAX;
+use crate::manager::Progress;
+use crate::message::Type;
+use crate::message::body::{Access, Command, Commanded};
+use crate::message::{Header, decode};
+use crate::syncher::State;
+use crate::time::Time;
+
+/// A command that is not answered.
+#[derive(Clone, Debug)]
+pub(super) struct Commanding {
+    url: Address,
+    what: What,
+    asked: bool,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Command(Command),
+    Delete,
+}
+
+impl Runtime {
+    /// Puts a reader out of an object: `reader` is a hyperty, whose identity is denied from now on, or
+    /// an identity. It is told `why`. The answer comes as [`Output::Done`] with the number returned.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was done then.
+    pub fn kick(
+        &mut self,
+        seat: &Seat,
+        reader: &str,
+        why: &str,
+        now: Time,
+    ) -> Result<u64, CallError> {
+        self.reporting(seat)?;
+        let denied = self.manager.deny(&seat.object, reader);
+        let command = Command::Kick(seat.object.clone(), denied, 403, why.to_owned());
+        self.command(seat, What::Command(command), now)
+    }
+
+    /// Takes back that a reader was put out: an identity, or a hyperty that is there. It may ask again.
+    ///
+    /// # Errors
+    /// As [`Runtime::kick`].
+    pub fn allow(&mut self, seat: &Seat, reader: &str, now: Time) -> Result<u64, CallError> {
+        self.reporting(seat)?;
+        let denied = self.manager.allow(&seat.object, reader);
+        let command = Command::Allow(seat.object.clone(), denied);
+        self.command(seat, What::Command(command), now)
+    }
+
+    /// Says anew who may read an object. Whoever may no longer is told, and gets nothing more.
+    ///
+    /// # Errors
+    /// As [`Runtime::kick`].
+    pub fn access(&mut self, seat: &Seat, access: Access, now: Time) -> Result<u64, CallError> {
+        self.reporting(seat)?;
+        if let Some(claim) = self.manager.claims.get_mut(&seat.object) {
+            claim.access.clone_from(&access);
+        }
+        let command = Command::Access(seat.object.clone(), access);
+        self.command(seat, What::Command(command), now)
+    }
+
+    /// Deletes an object, for good: when everything written so far is at the node its readers are
+    /// told, and the address is not used again. The Reporter writes no more from now on.
+    ///
+    /// # Errors
+    /// As [`Runtime::kick`].
+    pub fn delete(&mut self, seat: &Seat, now: Time) -> Result<u64, CallError> {
+        self.reporting(seat)?;
+        if let Some(reporter) = self.reporter_mut(&seat.object) {
+            reporter.deleting = true;
+        }
+        let call = self.command(seat, What::Delete, now)?;
+        self.dirty.insert(seat.object.clone());
+        Ok(call)
+    }
+
+    fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
+        let claim = self.manager.claims.get(&seat.object);
+        if claim.is_none_or(|claim| claim.reporter != seat.hyperty) {
+            return Err(CallError::NotReported(seat.object.clone()));
+        }
+        if self.commands.len() >= COMMANDS_MAX {
+            return Err(CallError::Commands);
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, seat: &Seat, what: What, now: Time) -> Result<u64, CallError> {
+        self.calls += 1;
+        let commanding = Commanding {
+            url: seat.object.clone(),
+            what,
+            asked: false,
+        };
+        self.commands.insert(self.calls, commanding);
+        self.send_commands(&seat.object, now);
+        Ok(self.calls)
+    }
+
+    /// Sends what was commanded about `url` and not sent, when it is this runtime's to say. They go
+    /// before any answer to a reader: a reader put out is not let in by an answer on its heels.
+    pub(super) fn send_commands(&mut self, url: &Address, now: Time) {
+        if !self.session.is_live() || !self.holds(url) {
+            return;
+        }
+        let due = |(_, one): &(&u64, &Commanding)| one.url == *url && !one.asked;
+        let due: Vec<u64> = self
+            .commands
+            .iter()
+            .filter(due)
+            .map(|(call, _)| *call)
+            .collect();
+        for call in due {
+            let Some(one) = self.commands.get(&call) else {
+                continue;
+            };
+            if let What::Command(command) = one.what.clone() {
+                let from = self.url().as_str().to_owned();
+                let to = Address::subscription_manager(&self.domain);
+                self.asked(call);
+                let purpose = Purpose::Command(call);
+                self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
+            }
+        }
+    }
+
+    /// Deletes `url` at the node, when that was commanded and everything written is there. Says
+    /// whether it did.
+    pub(super) fn send_delete(&mut self, url: &Address, now: Time) -> bool {
+        let due = |(_, one): &(&u64, &Commanding)| {
+            one.url == *url && !one.asked && matches!(one.what, What::Delete)
+        };
+        let Some(call) = self.commands.iter().find(due).map(|(call, _)| *call) else {
+            return false;
+        };
+        self.asked(call);
+        let (from, to) = (url.resource("subscription"), url.resource("changes"));
+        let nothing = serde_json::Map::new();
+        let purpose = Purpose::Command(call);
+        self.request(Type::Delete, &from, &to, &nothing, purpose, now);
+        true
+    }
+
+    fn asked(&mut self, call: u64) {
+        if let Some(one) = self.commands.get_mut(&call) {
+            one.asked = true;
+        }
+    }
+
+    fn holds(&self, url: &Address) -> bool {
+        let claim = self.manager.claims.get(url);
+        claim.is_some_and(|claim| claim.progress == Progress::Held)
+    }
+
+    pub(super) fn commanded(&mut self, call: u64, body: &str) {
+        let Some(one) = self.commands.remove(&call) else {
+            return;
+        };
+        match one.what {
+            What::Delete => {
+                self.outbox.push_back(Output::Done(call, Ok(())));
+                let desc = format!("`{}` was deleted by this Reporter", one.url);
+                self.lose(&one.url, Refusal::gone(desc));
+            }
+            What::Command(_) => {
+                let result = decode::<Commanded>(body).map(|commanded| {
+                    if let Some(claim) = self.manager.claims.get_mut(&one.url) {
+                        claim.access = commanded.access;
+                    }
+                });
+                self.outbox.push_back(Output::Done(call, result));
+            }
+        }
+    }
+
+    pub(super) fn command_refused(&mut self, call: u64, refusal: Refusal) {
+        let Some(one) = self.commands.remove(&call) else {
+            return;
+        };
+        let delete = matches!(one.what, What::Delete);
+        if delete && let Some(reporter) = self.reporter_mut(&one.url) {
+            reporter.deleting = false;
+        }
+        // It was deleted, and the answer was lost.
+        let done = delete && refusal.code == 410;
+        let result = if done { Ok(()) } else { Err(refusal) };
+        self.outbox.push_back(Output::Done(call, result));
+    }
+
+    /// The connection is gone: what was not answered is said again.
+    pub(super) fn cut_commands(&mut self) {
+        for one in self.commands.values_mut() {
+            one.asked = false;
+        }
+    }
+
+    /// The object is no longer this runtime's: nothing more is commanded about it.
+    pub(super) fn fail_commands(&mut self, url: &Address, refusal: &Refusal) {
+        let about = |(_, one): &(&u64, &Commanding)| one.url == *url;
+        let calls: Vec<u64> = self
+            .commands
+            .iter()
+            .filter(about)
+            .map(|(call, _)| *call)
+            .collect();
+        for call in calls {
+            self.command_refused(call, refusal.clone());
+        }
+    }
+
+    /// What the node tells about an object: another session has taken it, another owner says who may
+    /// read it, or a route has ended.
+    pub(super) fn told(&mut self, header: &Header<'_>, now: Time) -> Result<(), Refusal> {
+        let command: Command = header.decode()?;
+        if *header.from != *Address::subscription_manager(&self.domain).as_str() {
+            return Err(Refusal::forbidden("only this runtime's node says this"));
+        }
+        match command {
+            // With a claim of its own in flight, the answer to that will say who has the object.
+            Command::Superseded(url, epoch) if self.holds(&url) => {
+                let desc = format!("superseded: another session took `{url}` (epoch {epoch})");
+                let reason = crate::error::Reason::Superseded;
+                self.lose(&url, Refusal::conflict(desc).because(reason));
+            }
+            Command::Access(url, access) if self.holds(&url) => {
+                if let Some(claim) = self.manager.claims.get_mut(&url) {
+                    claim.access = access;
+                }
+            }
+            Command::Revoked(object, hyperty, code, desc) => {
+                let seat = Seat { hyperty, object };
+                self.observe(&seat, now, |observer| {
+                    (vec![], observer.revoked(code, desc))
+                });
+            }
+            Command::Superseded(..) | Command::Access(..) => {}
+            Command::Kick(..) | Command::Allow(..) => {
+                return Err(Refusal::forbidden(
+                    "only an owner says this, and to its node",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The node says that `url` is deleted: the last frame of its route.
+    pub(super) fn deleted(&mut self, url: &str, now: Time) {
+        let Ok(url) = Address::parse(url) else { return };
+        for seat in self.seats_of(&url) {
+            let gone = Refusal::gone(format!("`{url}` was deleted by its Reporter"));
+            self.observe(&seat, now, |observer| {
+                observer.state = State::Closed(gone);
+                observer.recovery = crate::syncher::Recovery::None;
+                (vec![], crate::syncher::Next::Rest)
+            });
+        }
+    }
+}

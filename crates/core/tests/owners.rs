@@ -1,0 +1,517 @@
+//! What an owner may do to its object and its readers: put out, let in, say who may read, delete,
+//! take from another device, go on from what another device wrote.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use byline_core::State;
+use byline_core::error::Reason;
+use byline_core::limits::{GRACE_MS, QUIET_MS};
+use byline_core::message::body::Access;
+use byline_core::object::{Change, Path};
+use byline_core::runtime::Seat;
+use byline_core::stream::{Origin, Position};
+use serde_json::{Value, json};
+use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
+use world::{InFlight, Who, World, count};
+
+/// A Reporter, a reader, and their seats on the room.
+fn room() -> (World, Who, Who, Seat, Seat) {
+    let mut world = World::new();
+    let (owner, guest) = (world.runtime(), world.runtime());
+    let reporter = world.creates(owner, "room", count(0));
+    let observer = world.subscribes(guest, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+    (world, owner, guest, reporter, observer)
+}
+
+fn private() -> Access {
+    Access::default()
+}
+
+fn kicks(world: &mut World, reporter: &Seat, reader: &str) -> u64 {
+    let (who, now) = (world.who(reporter), world.now);
+    let call = world
+        .machine(who)
+        .kick(reporter, reader, "no shouting", now);
+    call.unwrap()
+}
+
+fn closed(world: &World, seat: &Seat) -> Option<(u16, String)> {
+    match world.states(seat).last() {
+        Some(State::Closed(refusal)) => Some((refusal.code, refusal.desc.to_string())),
+        _ => None,
+    }
+}
+
+// Putting out and letting in.
+
+#[test]
+fn a_kicked_reader_is_told_why_and_gets_nothing_more_under_any_address() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    let call = kicks(&mut world, &reporter, observer.hyperty.as_str());
+    world.settles();
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &observer), Some((403, "no shouting".into())));
+    let received = world.place(guest).received.len();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    assert_eq!(world.place(guest).received.len(), received, "not a frame");
+    // The identity is denied, not the address alone.
+    let again = world.subscribes_as(guest, "another", "room");
+    world.settles();
+    assert_eq!(closed(&world, &again).unwrap().0, 403);
+    world.assert_all_answered();
+}
+
+#[test]
+fn a_reader_that_is_away_when_kicked_learns_it_when_it_returns() {
+    let (mut world, _, guest, reporter, observer) = room();
+    for (away_ms, who_denies) in [(1_000, "in its grace time"), (GRACE_MS * 2, "after it")] {
+        world.cut(guest, InFlight::Lost);
+        world.passes(away_ms);
+        kicks(&mut world, &reporter, observer.hyperty.as_str());
+        world.settles();
+        world.heals(guest);
+        world.passes(60_000);
+        assert_eq!(closed(&world, &observer).unwrap().0, 403, "{who_denies}");
+        let (owner, now) = (world.who(&reporter), world.now);
+        let identity = world.machine(guest).identity().as_str().to_owned();
+        world
+            .machine(owner)
+            .allow(&reporter, &identity, now)
+            .unwrap();
+        world.settles();
+        world.unsubscribes(&observer);
+        world.subscribes(guest, "room");
+        world.settles();
+        world.assert_follows(&observer, &reporter);
+    }
+    world.assert_all_answered();
+}
+
+/// Trace 2.
+#[test]
+fn a_kick_on_its_way_is_before_every_answer_that_would_let_its_reader_in() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    // The Reporter is cut with the kick on its way; its reader's session ends, and it asks anew.
+    world.cut(owner, InFlight::Lost);
+    let call = kicks(&mut world, &reporter, observer.hyperty.as_str());
+    world.cut(guest, InFlight::Lost);
+    world.passes(GRACE_MS + 1_000);
+    world.heals(guest);
+    world.passes(1_000);
+    world.heals(owner);
+    world.passes(60_000);
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &observer).unwrap().0, 403);
+    assert_eq!(world.node.gauges().routes, 0);
+    world.assert_all_answered();
+}
+
+/// Trace 3.
+#[test]
+fn who_was_put_out_stays_out_when_the_node_forgets_or_another_device_claims() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    kicks(&mut world, &reporter, observer.hyperty.as_str());
+    world.settles();
+    world.node_restarts();
+    world.passes(60_000);
+    assert_eq!(world.state(&reporter), "live");
+    let again = world.subscribes_as(guest, "another", "room");
+    world.passes(1_000);
+    assert_eq!(closed(&world, &again).unwrap().0, 403, "the node forgot");
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", count(9), |create| create.take = true);
+    world.passes(10_000);
+    assert_eq!(world.state(&second), "live");
+    assert_eq!(world.place(owner).refused.len(), 0);
+    let third = world.subscribes_as(guest, "third", "room");
+    world.passes(1_000);
+    assert_eq!(
+        closed(&world, &third).unwrap().0,
+        403,
+        "another device claims"
+    );
+}
+
+/// The node says who is denied while the Reporter's answer is on its way.
+#[test]
+fn a_request_under_way_is_answered_by_the_kick() {
+    let (mut world, reporter, _, epoch) = kitchen();
+    let late = world.client(3);
+    assert_eq!(world.subscribes_raw(&late, KITCHEN), Value::Null);
+    let body = json!({"method": "kick", "params": [KITCHEN, late.hyperty, 403, "out"]});
+    let sm = world::sm();
+    let kicked = world.asks(&reporter, "execute", &reporter.hyperty, &sm, body);
+    assert_eq!(code(&kicked), 200, "{kicked}");
+    assert_eq!(kicked["body"]["access"]["deny"], json!([late.identity()]));
+    let refused = world.frames(&late).pop().unwrap();
+    assert_eq!(
+        (code(&refused), &refused["body"]["desc"]),
+        (403, &json!("out"))
+    );
+    // The Reporter answers all the same.
+    answers_readers(&mut world, &reporter, (epoch, 0));
+    assert_eq!(world.node.gauges().routes, 1, "the first reader's");
+    world.assert_all_answered();
+}
+
+#[test]
+fn nobody_but_an_owner_commands_and_within_limits() {
+    let (mut world, reporter, reader, _) = kitchen();
+    let sm = world::sm();
+    let owner = world.client(1);
+    let kick = |who: &str, code: Value| json!({"method": "kick", "params": [KITCHEN, who, code]});
+    for (client, body, expected) in [
+        (&reader, kick(&reader.hyperty, json!(403)), 403),
+        (
+            &reader,
+            json!({"method": "access", "params": [KITCHEN, {}]}),
+            403,
+        ),
+        (
+            &reader,
+            json!({"method": "kick", "params": ["ctxt://localhost/none", "x"]}),
+            403,
+        ),
+        (
+            &reporter,
+            json!({"method": "revoked", "params": [KITCHEN, reader.hyperty, 403, ""]}),
+            403,
+        ),
+        (
+            &reporter,
+            json!({"method": "superseded", "params": [KITCHEN, 7]}),
+            403,
+        ),
+        (
+            &reporter,
+            json!({"method": "paint", "params": [KITCHEN]}),
+            400,
+        ),
+        (
+            &reporter,
+            json!({"method": "kick", "params": [KITCHEN]}),
+            400,
+        ),
+        (&reporter, json!({}), 400),
+        (&reporter, kick(&reader.hyperty, json!(200)), 400),
+        (&reporter, kick("", json!(403)), 400),
+        (&reporter, kick(&reporter.hyperty, json!(403)), 409),
+        (&reporter, kick(&"x".repeat(2_000), json!(403)), 413),
+        (&owner, kick(&reader.hyperty, json!(410)), 200),
+    ] {
+        let answer = world.asks(client, "execute", &client.hyperty, &sm, body.clone());
+        assert_eq!(code(&answer), expected, "{body}: {answer}");
+    }
+    // What another owner says, the holder is told.
+    let told = world.frames(&reporter).pop().unwrap();
+    assert_eq!(told["body"]["method"], "access");
+    assert_eq!(
+        told["body"]["params"][1]["deny"],
+        json!([reader.identity()])
+    );
+    let forged = json!({"method": "revoked", "params": [KITCHEN, reader.hyperty, 403, ""]});
+    let to = format!("{}/sm", reader.runtime);
+    let sent = world.asks(&reporter, "execute", &sm, &to, forged);
+    assert_eq!(code(&sent), 403, "only the node speaks as the node");
+    world.assert_all_answered();
+}
+
+#[test]
+fn access_said_anew_closes_the_object_to_those_it_leaves_out_and_to_them_alone() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    let friend = world.runtime();
+    let stays = world.subscribes(friend, "room");
+    world.settles();
+    let mut access = private();
+    access.authorise = vec![world.machine(friend).identity().as_str().to_owned()];
+    let now = world.now;
+    let call = world.machine(owner).access(&reporter, access, now).unwrap();
+    world.passes(1_000);
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &observer).unwrap().0, 403);
+    let received = world.place(guest).received.len();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    assert_eq!(world.place(guest).received.len(), received);
+    world.assert_follows(&stays, &reporter);
+    world.assert_all_answered();
+}
+
+// The end of an object.
+
+#[test]
+fn a_deleted_object_is_over_for_everybody_after_its_last_commit_and_for_good() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    let away = world.runtime();
+    let absent = world.subscribes(away, "room");
+    world.settles();
+    world.cut(away, InFlight::Lost);
+    world.writes(&reporter, "n", 1);
+    let now = world.now;
+    let call = world.machine(owner).delete(&reporter, now).unwrap();
+    assert!(world.tries_to_write(&reporter, "n", 2).is_err());
+    world.settles();
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &reporter).unwrap().0, 410);
+    assert_eq!(closed(&world, &observer).unwrap().0, 410);
+    assert_eq!(world.data(&observer)["n"], 1, "the last commit came first");
+    world.heals(away);
+    world.passes(60_000);
+    assert_eq!(
+        closed(&world, &absent).unwrap().0,
+        410,
+        "it learns it when it returns"
+    );
+    let late = world.subscribes_as(guest, "late", "room");
+    let again = world.creates_as(owner, "room", count(5), |create| create.discard = true);
+    world.settles();
+    assert_eq!(closed(&world, &late).unwrap().0, 410);
+    assert_eq!(
+        closed(&world, &again).unwrap().0,
+        410,
+        "the address is not used again"
+    );
+    world.assert_all_answered();
+}
+
+#[test]
+fn who_deletes_while_away_says_so_after_its_next_claim() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    world.cut(owner, InFlight::Lost);
+    world.passes(GRACE_MS * 2);
+    world.writes(&reporter, "n", 7);
+    let now = world.now;
+    let call = world.machine(owner).delete(&reporter, now).unwrap();
+    world.passes(1_000);
+    assert_eq!(world.state(&observer), "stale");
+    world.heals(owner);
+    world.passes(60_000);
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &observer).unwrap().0, 410);
+    assert_eq!(world.data(&observer)["n"], 7);
+    // A request that waited is answered too.
+    let waiting = world.subscribes_as(guest, "late", "room");
+    world.settles();
+    assert_eq!(closed(&world, &waiting).unwrap().0, 410);
+}
+
+#[test]
+fn a_delete_whose_answer_was_lost_is_done() {
+    let (mut world, owner, _, reporter, _) = room();
+    let now = world.now;
+    let call = world.machine(owner).delete(&reporter, now).unwrap();
+    world.moves_once();
+    world.blinks(owner, InFlight::Lost);
+    world.passes(60_000);
+    assert_eq!(world.place(owner).done[&call], Ok(()));
+    assert_eq!(closed(&world, &reporter).unwrap().0, 410);
+}
+
+#[test]
+fn nobody_but_the_holder_deletes() {
+    let (mut world, reporter, reader, _) = kitchen();
+    let (subscription, changes) = (
+        format!("{KITCHEN}/subscription"),
+        format!("{KITCHEN}/changes"),
+    );
+    let other = world.client(1);
+    for client in [&reader, &other] {
+        for from in [&subscription, &client.hyperty] {
+            let refused = world.asks(client, "delete", from, &changes, json!({}));
+            assert_eq!(code(&refused), 403, "{refused}");
+        }
+    }
+    let refused = world.asks(&reporter, "delete", &reporter.hyperty, &changes, json!({}));
+    assert_eq!(code(&refused), 403, "{refused}");
+    let done = world.asks(&reporter, "delete", &subscription, &changes, json!({}));
+    assert_eq!(code(&done), 200);
+    assert_eq!(world.frames(&reader).pop().unwrap()["type"], "delete");
+    let gone = world.asks(&reporter, "delete", &subscription, &changes, json!({}));
+    assert_eq!(code(&gone), 403, "it is nobody's any more");
+}
+
+// Two devices of one owner.
+
+#[test]
+fn a_second_device_takes_over_from_where_the_object_is_and_gets_back_what_it_wrote_beside() {
+    let (mut world, _, _, reporter, observer) = room();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", count(50), |create| create.take = true);
+    world.writes(&second, "mine", true);
+    world.passes(10_000);
+    assert_eq!(world.state(&second), "live");
+    let refusal = match world.states(&reporter).last() {
+        Some(State::Closed(refusal)) => refusal.clone(),
+        state => panic!("{state:?}"),
+    };
+    assert_eq!(refusal.reason, Some(Reason::Superseded));
+    assert_eq!(
+        world.reporter(&second).data()["n"],
+        1,
+        "it goes on from the object"
+    );
+    let rejected = world.place(device).rejected.clone();
+    let path = Path::root().child("mine");
+    let value = json!(true);
+    assert_eq!(
+        rejected,
+        [(second.clone(), vec![vec![Change::Set { path, value }]])]
+    );
+    world.writes(&second, "n", 2);
+    world.settles();
+    world.assert_follows(&observer, &second);
+    let origins = &world.mirror(&observer).origins;
+    assert!(!origins.contains(&Origin::Rewound), "nobody lost anything");
+    world.assert_all_answered();
+}
+
+#[test]
+fn a_device_without_take_is_told_that_the_object_is_held() {
+    let (mut world, _, _, reporter, _) = room();
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", count(50), |_| {});
+    world.passes(10_000);
+    match world.states(&second).last() {
+        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Held)),
+        state => panic!("{state:?}"),
+    }
+    assert_eq!(world.state(&reporter), "live");
+}
+
+/// Trace 10.
+#[test]
+fn a_claimant_that_has_diverged_with_nobody_to_learn_from_is_told_so() {
+    let (mut world, owner, _, reporter, _) = room();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    world.cut(owner, InFlight::Lost);
+    world.passes(GRACE_MS * 2);
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", count(50), |_| {});
+    world.passes(10_000);
+    match world.states(&second).last() {
+        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Alone)),
+        state => panic!("{state:?}"),
+    }
+}
+
+/// Traces 7 and 8.
+#[test]
+fn commits_that_were_seen_and_are_gone_are_told_with_the_position_that_is_kept() {
+    for writes_after in [false, true] {
+        let (mut world, reporter, _, epoch) = kitchen();
+        let guest = world.runtime();
+        let observer = world.subscribes(guest, "kitchen");
+        world.settles();
+        answers_readers(&mut world, &reporter, (epoch, 0));
+        for version in 1..=2 {
+            world.commits(&reporter, KITCHEN, (epoch, version), Value::Null);
+        }
+        assert_eq!(
+            world.observer(&observer).position(),
+            Some(Position::new(epoch, 2))
+        );
+        // The node forgets; a device comes that lacks the last commit.
+        world.node_restarts();
+        world.passes(2_000);
+        let device = world.client(1);
+        let claimed = world.claims(&device, KITCHEN, json!({"base": [epoch, 1]}));
+        let next = claimed["body"]["epoch"].as_u64().unwrap();
+        let mut at = [epoch, 1];
+        if writes_after {
+            world.commits(&device, KITCHEN, (next, 2), json!([epoch, 1]));
+            at = [next, 2];
+        }
+        world.passes(60_000);
+        for frame in world.frames(&device) {
+            if frame["type"] == "subscribe" {
+                let body = json!({"code": 200, "epoch": next, "position": at, "kept": [epoch, 1],
+                    "value": {"url": KITCHEN, "data": {"n": 1}}});
+                let answer = json!({"id": frame["id"], "type": "response", "from": frame["to"],
+                    "to": frame["from"], "body": body});
+                world.says(&device, &answer.to_string());
+            }
+        }
+        let stream = world.observer(&observer);
+        assert_eq!(stream.position(), Some(Position::new(at[0], at[1])));
+        assert_eq!(stream.counters().rewinds, 1);
+        assert_eq!(world.state(&observer), "live");
+    }
+}
+
+/// The Reporter's side of trace 8.
+#[test]
+fn a_reporter_says_which_position_of_a_reader_is_still_part_of_the_object() {
+    let (mut world, owner, _, reporter, _) = room();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    let epoch = world.reporter(&reporter).position().unwrap().epoch;
+    let reader = world.client(7);
+    for (have, kept) in [
+        (json!([epoch, 1]), Value::Null),
+        (json!([epoch, 2]), json!([epoch, 1])),
+        (json!([epoch + 1, 1]), json!([epoch, 1])),
+        (json!([epoch - 1, 9]), Value::Null),
+    ] {
+        let body = json!({"source": reader.hyperty, "have": {"data": have}});
+        let to = "ctxt://localhost/room/subscription";
+        let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
+        assert_eq!(answer["body"]["kept"], kept, "{have}");
+    }
+    assert_eq!(world.place(owner).refused.len(), 0);
+}
+
+// Quiet objects.
+
+#[test]
+fn a_quiet_object_gets_one_head_with_its_hash() {
+    let (mut world, _, guest, reporter, observer) = room();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    let before = world.place(guest).received.len();
+    world.passes(QUIET_MS * 4);
+    let received = world.place(guest).received[before..].to_vec();
+    let heads: Vec<Value> = received
+        .iter()
+        .map(|frame| serde_json::from_str(frame).unwrap())
+        .filter(|frame: &Value| frame["type"] == "update")
+        .collect();
+    assert_eq!(heads.len(), 1, "{received:?}");
+    let hash = byline_core::object::Hash::of(&world.data(&observer));
+    assert_eq!(heads[0]["body"]["hash"], json!(hash));
+    assert_eq!(world.observer(&observer).counters().divergences, 0);
+}
+
+#[test]
+fn a_copy_that_differs_from_what_its_reporter_says_is_mended_once_and_then_given_up() {
+    let (mut world, reporter, _, epoch) = kitchen();
+    let guest = world.runtime();
+    let observer = world.subscribes(guest, "kitchen");
+    world.settles();
+    answers_readers(&mut world, &reporter, (epoch, 0));
+    let wrong = byline_core::object::Hash::of(&json!({"other": true}));
+    let head = json!({"epoch": epoch, "position": [epoch, 0], "reporter": reporter.hyperty,
+        "live": true, "hash": wrong});
+    let changes = format!("{KITCHEN}/changes");
+    world.asks(&reporter, "update", KITCHEN, &changes, head.clone());
+    answers_readers(&mut world, &reporter, (epoch, 0));
+    assert_eq!(world.state(&observer), "live", "it took a snapshot");
+    world.asks(&reporter, "update", KITCHEN, &changes, head);
+    match world.states(&observer).last() {
+        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Diverged)),
+        state => panic!("{state:?}"),
+    }
+    assert_eq!(world.observer(&observer).counters().divergences, 2);
+    // A head that says anything else than what is here passes to nobody.
+    let lie =
+        json!({"epoch": epoch, "position": [epoch, 9], "reporter": reporter.hyperty, "live": true});
+    let refused = world.asks(&reporter, "update", KITCHEN, &changes, lie);
+    assert_eq!(code(&refused), 409);
+}
