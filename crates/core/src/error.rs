@@ -137,6 +137,11 @@ impl Refusal {
         Self::new(404, Retry::Never, desc)
     }
 
+    /// 102: no refusal yet; the answer follows.
+    pub(crate) fn follows(desc: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(102, Retry::Never, desc)
+    }
+
     /// 408: nobody answered in time.
     pub fn timed_out(desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(408, Retry::Now, desc)

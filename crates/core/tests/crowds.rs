@@ -7,8 +7,10 @@ mod world;
 use byline_core::limits::{
     GRACE_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNDER_WAY_MAX, WAITING_PER_ASKER_BYTES_MAX,
 };
-use serde_json::json;
-use world::{InFlight, World, count};
+use byline_core::runtime::Seat;
+use serde_json::{Value, json};
+use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
+use world::{InFlight, World, count, sm};
 
 /// More than the node lets one asker have unanswered.
 const MANY: usize = 3 * UNANSWERED_PER_ASKER_MAX;
@@ -107,4 +109,94 @@ fn what_waits_for_one_asker_is_bounded_in_bytes() {
     world.drops(&asker);
     world.passes(2 * GRACE_MS);
     assert_eq!(world.node.gauges().objects, 0);
+}
+
+// Many in one request.
+
+#[test]
+fn a_session_that_starts_anew_asks_for_all_copies_of_a_hyperty_at_once() {
+    let mut world = World::new();
+    let (owner, guest) = (world.runtime(), world.runtime());
+    let names: Vec<String> = (0..10).map(|n| format!("many/{n}")).collect();
+    let reporters: Vec<Seat> = names
+        .iter()
+        .map(|name| world.creates(owner, name, count(0)))
+        .collect();
+    let observers: Vec<Seat> = names
+        .iter()
+        .map(|name| world.subscribes(guest, name))
+        .collect();
+    world.settles();
+    let waits = world.subscribes(guest, "nobody");
+    world.settles();
+    world.node_restarts();
+    let sent = world.place(guest).sent;
+    world.passes(60_000);
+    for (observer, reporter) in observers.iter().zip(&reporters) {
+        world.writes(reporter, "n", 1);
+        world.settles();
+        world.assert_follows(observer, reporter);
+    }
+    assert_eq!(world.state(&waits), "waiting");
+    // Two to open, one for all.
+    assert!(
+        world.place(guest).sent - sent < 8,
+        "{}",
+        world.place(guest).sent - sent
+    );
+    world.assert_all_answered();
+}
+
+#[test]
+fn each_object_of_a_batch_has_its_own_answer_and_the_batch_one() {
+    let (mut world, reporter, reader, epoch) = kitchen();
+    let (late, denied) = (world.client(3), world.client(4));
+    let private = "ctxt://localhost/private";
+    let deny = json!({"access": {"public": true, "deny": [late.identity(), denied.identity()]}});
+    world.claims(&reporter, private, deny);
+    let objects = json!({KITCHEN: null, private: null, "ctxt://localhost/none": null,
+        "ctxt://elsewhere/x": null, "hyperty://localhost/x": null});
+    let body = json!({"source": late.hyperty, "objects": objects});
+    let many = world.asks(&late, "subscribe", &late.hyperty, &sm(), body);
+    assert_eq!(code(&many), 207, "{many}");
+    let of = |url: &str| many["body"]["objects"][url]["code"].as_u64().unwrap();
+    assert_eq!(
+        [of(KITCHEN), of(private), of("ctxt://localhost/none")],
+        [102, 403, 503]
+    );
+    assert_eq!(
+        [of("ctxt://elsewhere/x"), of("hyperty://localhost/x")],
+        [404, 400]
+    );
+    answers_readers(&mut world, &reporter, (epoch, 0));
+    let answer = world.answer(&late, &json!(KITCHEN));
+    assert_eq!(
+        (code(&answer), &answer["from"]),
+        (200, &json!(format!("{KITCHEN}/subscription")))
+    );
+    assert_eq!(world.node.gauges().routes, 2);
+    // As somebody else, malformed, without an id, too many.
+    let too_many: serde_json::Map<String, Value> = (0..100)
+        .map(|n| (format!("ctxt://localhost/{n}"), Value::Null))
+        .collect();
+    for (body, expected) in [
+        (
+            json!({"source": reader.hyperty, "objects": {KITCHEN: null}}),
+            207,
+        ),
+        (json!({"objects": [KITCHEN]}), 400),
+        (json!({"objects": {"kitchen": null}}), 400),
+        (json!({"objects": too_many}), 429),
+    ] {
+        let answer = world.asks(&denied, "subscribe", &denied.hyperty, &sm(), body);
+        assert_eq!(code(&answer), expected, "{answer}");
+        if expected == 207 {
+            assert_eq!(answer["body"]["objects"][KITCHEN]["code"], 403);
+        }
+    }
+    let unnamed =
+        json!({"type": "subscribe", "from": late.hyperty, "to": sm(), "body": {"objects": {}}});
+    world.says(&late, &unnamed.to_string());
+    assert_eq!(code(&world.frames(&late).pop().unwrap()), 400);
+    world.assert_all_answered();
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::address::Address;
+use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::object::Hash;
 use crate::stream::{Digest, Head, Position};
@@ -173,6 +174,28 @@ pub struct Subscribe {
     /// Who asks, as the node states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+}
+
+/// `subscribe` to many objects at once, at the subscription manager (§6).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SubscribeMany {
+    /// The hyperty that asks, `from` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Address>,
+    /// The objects, and where the reader's copy of each stands.
+    pub objects: BTreeMap<Address, Option<Digest>>,
+    /// Wait for Reporters rather than be answered 503.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
+}
+
+/// 207 to a `subscribe` to many objects (§6).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Many {
+    /// 207.
+    pub code: u16,
+    /// What becomes of each: 102 when its answer follows, else why not.
+    pub objects: BTreeMap<Address, Refusal>,
 }
 
 /// 200 to a `subscribe` or `read` (§6), as its reader decodes it.

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Refusal;
-use crate::limits::MESSAGE_DEPTH_MAX;
+use crate::limits::{ADDRESS_BYTES_MAX, MESSAGE_DEPTH_MAX};
 use crate::object::nesting;
 
-/// Longest `id`, in bytes of JSON.
-const ID_BYTES_MAX: usize = 128;
+/// Longest `id`, in bytes of JSON: an address may be one (§6).
+const ID_BYTES_MAX: usize = ADDRESS_BYTES_MAX + 2;
 
 /// What a message asks for. Read without regard to case, written in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,7 @@ pub(super) enum Service {
     Claim(Box<Claim>),
     Command(Address, Box<Command>),
     Delete(Address),
+    Many,
     Unsubscribe(Address, Address),
 }
 
@@ -97,6 +98,9 @@ impl Node {
                 self.admit_delete(session, url, header)
             }
             (Target::Service(service), Type::Subscribe) if self.is_sm(service) => {
+                if names_objects(header.body) {
+                    return Ok(Passage::Serve(Service::Many));
+                }
                 self.admit_claim(session, header)
             }
             (Target::Service(service), Type::Execute) if self.is_sm(service) => {
@@ -174,7 +178,7 @@ impl Node {
     }
 
     /// `subscribe` and `read`: decided by the claim record, then by the Reporter (§6).
-    fn admit_reader(
+    pub(super) fn admit_reader(
         &self,
         session: SessionId,
         url: &str,
@@ -357,6 +361,15 @@ impl Node {
             "`{url}` is of domain {theirs}: this node serves {domain}"
         ))
     }
+}
+
+/// Whether a `subscribe` to the subscription manager is one to many objects.
+fn names_objects(body: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        objects: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_str::<Fields>(body).is_ok_and(|fields| fields.objects.is_some())
 }
 
 fn not_yours(field: &str, address: &str) -> Refusal {

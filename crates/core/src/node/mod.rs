@@ -8,6 +8,7 @@ mod admission;
 mod claim;
 mod commands;
 mod grants;
+mod many;
 mod object;
 mod ownership;
 mod request;
@@ -288,6 +289,7 @@ impl Node {
                 self.send(connection, header.id, &header.to, &header.from, &commanded);
                 Ok(())
             }
+            Service::Many => self.subscribe_many(session, connection, header, now),
             Service::Delete(url) => {
                 self.delete(&url);
                 let ok = crate::message::body::OK;

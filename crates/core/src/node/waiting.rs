@@ -44,8 +44,7 @@ impl Node {
             } else {
                 "nobody has claimed it yet"
             };
-            let mut waiting = Refusal::away(Retry::Never, format!("`{url}` is waited for: {why}"));
-            waiting.code = 102;
+            let waiting = Refusal::follows(format!("`{url}` is waited for: {why}"));
             self.tell(&request, &waiting);
         }
         if let Some(object) = self.objects.get_mut(&url) {

@@ -3,6 +3,7 @@
 //! performs what comes out; the application's calls are methods.
 
 mod backoff;
+mod batches;
 mod calls;
 mod commands;
 mod objects;
@@ -107,6 +108,8 @@ pub struct Runtime {
     synchers: BTreeMap<Address, Syncher>,
     /// Observers whose `subscribe` waits until fewer requests are under way.
     crowded: BTreeSet<Seat>,
+    /// The requests that went out in a batch.
+    batched: BTreeMap<Seat, u64>,
     /// Objects that may have something to send.
     dirty: BTreeSet<Address>,
     /// The object that sent last: the others come first.
@@ -142,6 +145,7 @@ impl Runtime {
             manager: SyncManager::default(),
             synchers: BTreeMap::new(),
             crowded: BTreeSet::new(),
+            batched: BTreeMap::new(),
             dirty: BTreeSet::new(),
             served: None,
             reads: BTreeMap::new(),
@@ -256,7 +260,8 @@ impl Runtime {
     }
 
     fn response(&mut self, header: &Header<'_>, now: Time) {
-        let Ok(id) = header.id.parse::<u64>() else {
+        let own = header.id.parse::<u64>().ok();
+        let Some(id) = own.or_else(|| self.batched_id(header.id, &header.to)) else {
             return self.commit_refused(header, now);
         };
         // An answer that cannot be read is one: its request must not wait for another.
@@ -295,6 +300,10 @@ impl Runtime {
             Purpose::Claim(url) | Purpose::CatchUp(url) => {
                 self.claim_refused(&url, refusal(), now);
             }
+            Purpose::Batch(hyperty) if code == 207 => {
+                self.batch_answered(&hyperty, header.body, now);
+            }
+            Purpose::Batch(hyperty) => self.batch_refused(&hyperty, &refusal(), now),
             Purpose::Subscribe(seat) if code == 200 => self.content(&seat, id, header.body, now),
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
             Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
@@ -340,6 +349,8 @@ impl Runtime {
                 self.outbox.push_back(Output::Disconnect);
             }
             Purpose::Claim(url) | Purpose::CatchUp(url) => self.claim_refused(&url, refusal, now),
+            // Its objects have deadlines of their own.
+            Purpose::Batch(_) => {}
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Read(call) => self.read_failed(call, refusal),
         }

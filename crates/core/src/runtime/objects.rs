@@ -29,9 +29,8 @@ impl Runtime {
         for url in claims.map(|(url, _)| url.clone()).collect::<Vec<_>>() {
             self.send_claim(&url, now);
         }
-        for seat in self.seats(|observer| observer.recovery == Recovery::Due) {
-            self.send_subscribe(&seat, now);
-        }
+        let due = self.seats(|observer| observer.recovery == Recovery::Due);
+        self.send_subscribes(due, now);
     }
 
     pub(super) fn send_read(&mut self, call: u64, hyperty: &Address, url: &Address, now: Time) {
@@ -124,6 +123,7 @@ impl Runtime {
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.requests.forget();
         self.crowded.clear();
+        self.batched.clear();
         self.cut_commands();
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));

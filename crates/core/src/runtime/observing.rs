@@ -92,12 +92,14 @@ impl Runtime {
     }
 
     pub(super) fn content(&mut self, seat: &Seat, id: u64, body: &str, now: Time) {
+        self.unbatch(seat, id);
         if self.awaits(seat, id) {
             self.observe(seat, now, |observer| observer.content(body));
         }
     }
 
     pub(super) fn subscribe_refused(&mut self, seat: &Seat, id: u64, refusal: Refusal, now: Time) {
+        self.unbatch(seat, id);
         if self.awaits(seat, id) {
             self.observe(seat, now, |observer| (vec![], observer.refused(refusal)));
         }

@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     CatchUp(Address),
     /// A hyperty's `subscribe` to an object.
     Subscribe(Seat),
+    /// A `subscribe` of this hyperty to many objects; each is a request of its own too.
+    Batch(Address),
     /// A `read`, by the number its caller knows it by.
     Read(u64),
     /// A command, by the number its caller knows it by.

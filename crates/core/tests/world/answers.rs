@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use byline_core::message::body::Code;
+use byline_core::address::Address;
+use byline_core::message::body::{Code, Many, SubscribeMany};
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 
@@ -20,6 +21,8 @@ struct Tally {
     /// Commits and events: answered only when refused.
     others: usize,
     answers: usize,
+    /// What is asked beside it, and refused with it.
+    many: Vec<String>,
     held: bool,
 }
 
@@ -37,8 +40,17 @@ impl Answers {
         if header.id == "null" || matches!(header.kind, Type::Response | Type::Close) {
             return;
         }
+        // A `subscribe` to many objects is a request for each, known by its URL.
+        let many = header.decode::<SubscribeMany>().ok();
+        let many = many.into_iter().flat_map(|many| many.objects.into_keys());
+        let many: Vec<String> = many.map(|url| json_text(&url)).collect();
+        for id in &many {
+            let key = (connection, id.clone(), header.from.to_string());
+            self.asked.entry(key).or_default().requests += 1;
+        }
         let key = (connection, header.id.to_owned(), header.from.to_string());
         let tally = self.asked.entry(key).or_default();
+        tally.many = many;
         if header.is_request() {
             tally.requests += 1;
         } else {
@@ -52,16 +64,38 @@ impl Answers {
         if header.kind != Type::Response || header.id == "null" {
             return;
         }
-        let key = (connection, header.id.to_owned(), header.to.to_string());
+        if let Ok(many) = header.decode::<Many>() {
+            for (url, answer) in many.objects {
+                if answer.code >= 200 {
+                    self.final_answer(connection, &json_text(&url), &header.to, frame);
+                }
+            }
+        }
         let code = header.decode::<Code>().map_or(500, |body| body.code);
+        if code >= 400 {
+            let key = (connection, header.id.to_owned(), header.to.to_string());
+            let tally = self.asked.get_mut(&key);
+            let many = tally.map(|tally| std::mem::take(&mut tally.many));
+            for id in many.unwrap_or_default() {
+                self.final_answer(connection, &id, &header.to, frame);
+            }
+        }
+        if code >= 200 {
+            return self.final_answer(connection, header.id, &header.to, frame);
+        }
+        let key = (connection, header.id.to_owned(), header.to.to_string());
+        match self.asked.get_mut(&key) {
+            Some(tally) => tally.held = true,
+            None => panic!("nobody asked for {frame}"),
+        }
+    }
+
+    fn final_answer(&mut self, connection: ConnectionId, id: &str, to: &str, frame: &str) {
+        let key = (connection, id.to_owned(), to.to_owned());
         let Some(tally) = self.asked.get_mut(&key) else {
             panic!("nobody asked for {frame}");
         };
-        if code < 200 {
-            tally.held = true;
-        } else {
-            tally.answers += 1;
-        }
+        tally.answers += 1;
         let once = tally.answers <= tally.requests + tally.others;
         assert!(once, "answered twice: {frame}");
     }
@@ -78,4 +112,8 @@ impl Answers {
             .filter(|(_, tally)| tally.answers < tally.requests && !tally.held);
         missing.map(|(key, _)| format!("{key:?}")).collect()
     }
+}
+
+fn json_text(url: &Address) -> String {
+    serde_json::Value::from(url.as_str()).to_string()
 }

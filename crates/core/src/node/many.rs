@@ -1,0 +1,79 @@
+//! Many subscriptions in one request (protocol.md §6): each becomes a request of its own, known by its
+//! object's URL.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::to_raw_value;
+
+use super::admission::Passage;
+use super::session::SessionId;
+use super::{ConnectionId, Node};
+use crate::error::Refusal;
+use crate::limits::UNANSWERED_PER_ASKER_MAX;
+use crate::message::body::{Many, Subscribe, SubscribeMany};
+use crate::message::{Header, Type};
+use crate::time::Time;
+
+impl Node {
+    /// Answers 207 with what becomes of each, and then asks for those that may be asked for.
+    pub(super) fn subscribe_many(
+        &mut self,
+        session: SessionId,
+        connection: ConnectionId,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let many: SubscribeMany = header.decode()?;
+        if header.id == "null" {
+            return Err(Refusal::malformed(
+                "field `id` must be there: a request is answered by it",
+            ));
+        }
+        if many.objects.len() > UNANSWERED_PER_ASKER_MAX {
+            return Err(Refusal::too_many(format!(
+                "field `body.objects` has at most {UNANSWERED_PER_ASKER_MAX} objects"
+            )));
+        }
+        let mut answers = BTreeMap::new();
+        let mut requests = Vec::new();
+        for (url, have) in many.objects {
+            let body = Subscribe {
+                source: many.source.clone(),
+                have,
+                hold: many.hold,
+                identity: None,
+            };
+            let encoded = |text: &str| serde_json::Value::from(text).to_string();
+            let (id, body) = (encoded(url.as_str()), to_raw_value(&body));
+            let each = Header {
+                id: &id,
+                kind: Type::Subscribe,
+                from: header.from.clone(),
+                to: url.resource("subscription").into(),
+                body: body.as_ref().map_or("{}", |body| body.get()),
+            };
+            let answer = match self.admit_reader(session, url.as_str(), &each) {
+                Ok(Passage::Forward(request)) => {
+                    requests.push(request);
+                    Refusal::follows("its answer follows, with its URL as the id")
+                }
+                Ok(_) => continue,
+                Err(refusal) => refusal,
+            };
+            answers.insert(url, answer);
+        }
+        let body = Many {
+            code: 207,
+            objects: answers,
+        };
+        self.send(connection, header.id, &header.to, &header.from, &body);
+        for request in requests {
+            let copy = request.clone();
+            if let Err(refusal) = self.ask(*request, now) {
+                self.count(&refusal);
+                self.tell(&copy, &refusal);
+            }
+        }
+        Ok(())
+    }
+}
