@@ -2,7 +2,7 @@
 //! Nothing here changes anything.
 
 use super::Node;
-use super::commands::{check_access, deleted};
+use super::commands::{check_access, deleted, denied};
 use super::object::Record;
 use super::request::{Ask, Request, Wanted, stamp};
 use super::session::SessionId;
@@ -197,7 +197,7 @@ impl Node {
         let record = object.and_then(|object| object.record.as_ref());
         match record {
             Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
-                return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
+                return Err(denied(&url));
             }
             None if header.kind == Type::Read => {
                 return Err(Refusal::unknown(format!("nobody has claimed `{url}`")));

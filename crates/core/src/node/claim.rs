@@ -1,6 +1,6 @@
 //! Claims (protocol.md §5, §8): who may write an object, from which position on, under which epoch.
 
-use super::commands::deleted;
+use super::commands::{deleted, denied};
 use super::grants::Grants;
 use super::object::Record;
 use super::session::SessionId;
@@ -156,7 +156,9 @@ impl Node {
                 "this node keeps no more objects",
             ));
         };
+        let mut access_changes = true;
         if let Some(old) = object.record.take() {
+            access_changes = old.access != record.access;
             record.grants = old.grants;
         }
         object.record = Some(record);
@@ -174,6 +176,9 @@ impl Node {
         if let Some(holder) = self.sessions.get_mut(&session) {
             holder.held.insert(url.clone());
         }
+        if access_changes {
+            self.enforce(url, &denied(url));
+        }
         Ok(claimed)
     }
 
@@ -187,12 +192,8 @@ impl Node {
         self.command_runtime(loser, &Command::Superseded(url.clone(), epoch));
     }
 
-    /// What follows the 200: who may not read goes, readers hear of it, and who waited is served.
+    /// What follows the 200: readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
-        self.enforce(
-            url,
-            &Refusal::forbidden(format!("`{url}` is denied to you")),
-        );
         self.publish_head(url);
         self.forward_waiting(url, now);
     }

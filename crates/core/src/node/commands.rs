@@ -18,11 +18,10 @@ impl Node {
         url: &Address,
         command: &Command,
     ) -> Result<Commanded, Refusal> {
-        let denied = || Refusal::forbidden(format!("`{url}` is denied to you"));
         let told = match command {
             Command::Kick(_, reader, code, desc) => {
                 self.deny(url, reader)?;
-                let mut told = denied();
+                let mut told = denied(url);
                 told.code = *code;
                 if !desc.is_empty() {
                     told.desc = desc.clone().into();
@@ -36,13 +35,13 @@ impl Node {
                         .deny
                         .retain(|one| one != reader && Some(one) != identity.as_ref());
                 }
-                denied()
+                denied(url)
             }
             Command::Access(_, access) => {
                 if let Some(on_record) = self.access_mut(url) {
                     on_record.clone_from(access);
                 }
-                denied()
+                denied(url)
             }
             Command::Superseded(..) | Command::Revoked(..) => {
                 return Err(Refusal::forbidden("only a node says this"));
@@ -159,6 +158,11 @@ impl Node {
             self.delete(url);
         }
     }
+}
+
+/// What somebody hears whom the record denies.
+pub(super) fn denied(url: &Address) -> Refusal {
+    Refusal::forbidden(format!("`{url}` is denied to you"))
 }
 
 /// What everybody hears of an object that is over.

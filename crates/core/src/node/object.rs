@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::commands::denied;
 use super::grants::Grants;
 use super::request::Request;
 use super::session::SessionId;
@@ -192,7 +193,7 @@ impl Node {
         let record = object.record.as_mut().ok_or_else(gone)?;
         let identity = reader.identity.as_ref();
         if record.decides(hyperty.as_str(), identity) == Some(false) {
-            return Err(Refusal::forbidden(format!("`{url}` is denied to you")));
+            return Err(denied(&url));
         }
         if !reader.observed.contains(&url) && reader.observed.len() >= OBJECTS_PER_SESSION_MAX {
             let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
