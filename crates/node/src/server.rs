@@ -160,7 +160,15 @@ impl Server {
         })
     }
 
-    async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// Serves as [`Server::serve`] does, within a runtime that is there already: tokio's
+    /// `LocalRuntime`, with its clock and its IO enabled. Whoever owns the runtime owns the clock, too.
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    ///
+    /// # Panics
+    /// Elsewhere than in a runtime whose tasks stay on one thread.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let hub = Rc::new(Hub::new(&self.config.domain, seed));

@@ -3,14 +3,15 @@
 mod support;
 
 use byline_core::limits::FRAME_BYTES_MAX;
-use byline_node::Running;
 use serde_json::json;
-use support::{BINARY, CLOSE, Client, FIN, PING, PONG, TEXT, await_metric, masked, metrics, node};
+use support::{
+    BINARY, CLOSE, Client, FIN, Node, PING, PONG, TEXT, await_metric, masked, metrics, node,
+};
 
 const PING_MESSAGE: &str =
     r#"{"id":9,"type":"ping","from":"hyperty-runtime://localhost/x","to":"mn:/session"}"#;
 
-fn opened(node: &Running, name: &str) -> Client {
+fn opened(node: &Node, name: &str) -> Client {
     let mut client = Client::connect(node);
     client.open(&format!("hyperty-runtime://localhost/{name}"));
     client

@@ -3,7 +3,6 @@
 mod support;
 
 use std::io::Write;
-use std::time::Duration;
 
 use byline_node::Server;
 use support::{
@@ -12,7 +11,7 @@ use support::{
 
 #[test]
 fn a_node_that_stops_says_so_to_everybody_and_returns() {
-    let node = node();
+    let mut node = node();
     let mut reporter = Reporter::claim(&node);
     let mut readers: Vec<_> = (0..50)
         .map(|n| reporter.admit(&node, &format!("o{n}")))
@@ -22,14 +21,8 @@ fn a_node_that_stops_says_so_to_everybody_and_returns() {
     let commit = reporter.commit("the last one");
     reporter.client.send_text(&commit);
     // The request comes back when the commit before it has been handled.
-    let answer = reporter.client.ask(
-        "ping",
-        "hyperty-runtime://localhost/r",
-        "mn:/session",
-        &serde_json::json!({}),
-    );
-    assert_eq!(answer["body"]["code"], 200);
-    let stopping = std::thread::spawn(move || node.stop());
+    reporter.client.pings("hyperty-runtime://localhost/r");
+    node.stops();
     for reader in &mut readers {
         assert_eq!(reader.frame().payload, commit.as_bytes());
     }
@@ -48,13 +41,13 @@ fn a_node_that_stops_says_so_to_everybody_and_returns() {
         assert!(client.is_hung_up());
     }
     drop(readers);
-    stopping.join().unwrap().unwrap();
+    node.stopped().unwrap();
 }
 
 #[test]
 fn a_dropped_node_stops_too() {
-    let node = node();
-    let mut client = Client::connect(&node);
+    let node = Server::bind(config()).unwrap().spawn().unwrap();
+    let mut client = Client::upgrade(tcp(node.local_addr()), "");
     let dropping = std::thread::spawn(move || drop(node));
     assert_eq!(client.frame().close_code(), 1012);
     drop(client);
@@ -63,15 +56,18 @@ fn a_dropped_node_stops_too() {
 
 #[test]
 fn who_answers_no_ping_is_lost_and_who_answers_stays() {
-    let mut config = config();
-    config.ping_every = Duration::from_secs(1);
-    let node = Server::bind(config).unwrap().spawn().unwrap();
+    let node = node();
+    let every = config().ping_every;
     let mut silent = Client::connect(&node);
     let mut answering = Client::connect(&node);
+    answering.open("hyperty-runtime://localhost/x");
     for _ in 0..4 {
+        node.passes(every);
         let ping = answering.frame();
         assert_eq!(ping.first, FIN | PING);
         answering.send_raw(&masked(FIN | PONG, &ping.payload));
+        // The node has read the pong when it has read what follows it.
+        answering.pings("hyperty-runtime://localhost/x");
     }
     assert_eq!(silent.frame().first, FIN | PING);
     assert_eq!(silent.frame().first, FIN | PING);

@@ -8,8 +8,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use byline_core::identity::Key;
-use byline_node::{Config, Running, Server};
 use serde_json::{Value, json};
+
+pub(crate) mod clock;
+pub(crate) mod machine;
+
+#[allow(unused_imports, reason = "every test file uses another part")]
+pub(crate) use clock::{Node, config, node, node_with};
 
 /// Whatever takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,15 +26,6 @@ pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 /// The bit of the last frame of a message.
 pub(crate) const FIN: u8 = 0x80;
-
-/// A node for `localhost` on a free port.
-pub(crate) fn node() -> Running {
-    Server::bind(config()).unwrap().spawn().unwrap()
-}
-
-pub(crate) fn config() -> Config {
-    Config::new("127.0.0.1:0".parse().unwrap(), "localhost")
-}
 
 /// Sends `request` and returns everything that comes until the node hangs up.
 pub(crate) fn http(node: SocketAddr, request: &str) -> String {
@@ -48,23 +44,25 @@ pub(crate) fn tcp(node: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The value of a metric without labels.
-pub(crate) fn metric(node: &Running, name: &str) -> u64 {
+/// The value of a metric, `name` being all of the line before it; 0 when there is none yet.
+pub(crate) fn metric(node: &Node, name: &str) -> u64 {
     let page = metrics(node);
+    let family = name.split(['{', ' ']).next().unwrap_or(name);
+    assert!(
+        page.contains(family.trim_end_matches("_total")),
+        "no {name} in {page}"
+    );
     let line = page.lines().find_map(|line| line.strip_prefix(name));
-    let Some(value) = line else {
-        panic!("no {name} in {page}");
-    };
-    value.trim().parse().unwrap()
+    line.map_or(0, |value| value.trim().parse().unwrap())
 }
 
-pub(crate) fn metrics(node: &Running) -> String {
+pub(crate) fn metrics(node: &Node) -> String {
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     http(node.local_addr(), request)
 }
 
 /// Asks again until the node says that `name` is `value`.
-pub(crate) fn await_metric(node: &Running, name: &str, value: u64) {
+pub(crate) fn await_metric(node: &Node, name: &str, value: u64) {
     let mut last = 0;
     for _ in 0..2_000 {
         last = metric(node, name);
@@ -100,7 +98,7 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnect
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Client {
-    pub(crate) fn connect(node: &Running) -> Self {
+    pub(crate) fn connect(node: &Node) -> Self {
         Self::upgrade(tcp(node.local_addr()), "")
     }
 
@@ -195,6 +193,12 @@ impl Client {
         assert_eq!(answer["body"]["code"], 200, "{answer}");
     }
 
+    /// Asks whether the session lives: it does, and everything sent before was handled.
+    pub(crate) fn pings(&mut self, runtime: &str) {
+        let answer = self.ask("ping", runtime, "mn:/session", &json!({}));
+        assert_eq!(answer["body"]["code"], 200, "{answer}");
+    }
+
     /// Whether the node hangs up without another frame.
     pub(crate) fn is_hung_up(&mut self) -> bool {
         self.try_frame().is_none()
@@ -212,7 +216,7 @@ pub(crate) struct Reporter {
 pub(crate) const OBJECT: &str = "ctxt://localhost/test";
 
 impl Reporter {
-    pub(crate) fn claim(node: &Running) -> Self {
+    pub(crate) fn claim(node: &Node) -> Self {
         let mut client = Client::connect(node);
         client.open_with("hyperty-runtime://localhost/r", &Key::from_bytes(&[7; 32]));
         let hyperty = "hyperty://localhost/r";
@@ -222,25 +226,17 @@ impl Reporter {
             "claim": {"url": OBJECT, "reporter": hyperty, "access": {"public": true, "anonymous": true}},
         });
         let manager = "domain://msg-node.localhost/sm";
-        for _ in 0..200 {
-            let answer = client.ask("subscribe", hyperty, manager, &body)["body"].take();
-            if answer["code"] == 200 {
-                let epoch = answer["epoch"].as_u64().unwrap();
-                return Self {
-                    client,
-                    epoch,
-                    version: 0,
-                };
-            }
-            // A node takes no claim in its first second: nothing but time changes that.
-            assert_eq!(answer["code"], 503, "{answer}");
-            std::thread::sleep(Duration::from_millis(20));
+        let answer = client.ask("subscribe", hyperty, manager, &body);
+        assert_eq!(answer["body"]["code"], 200, "{answer}");
+        Self {
+            client,
+            epoch: answer["body"]["epoch"].as_u64().unwrap(),
+            version: 0,
         }
-        panic!("the claim was never taken");
     }
 
     /// A new reader, subscribed.
-    pub(crate) fn admit(&mut self, node: &Running, name: &str) -> Client {
+    pub(crate) fn admit(&mut self, node: &Node, name: &str) -> Client {
         let mut reader = Client::connect(node);
         reader.open(&format!("hyperty-runtime://localhost/{name}"));
         self.subscribe(&mut reader, name);
