@@ -22,7 +22,8 @@ pub const GAP_COMMITS_MAX: usize = 64;
 /// Most bytes of encoded commits an Observer keeps while one before them is missing.
 pub const GAP_BYTES_MAX: usize = 256 << 10;
 
-/// Bytes that may wait for one connection. Over it the connection is closed with 4008.
+/// Bytes that may wait for one connection. Over it routes are parked; where that does not help, the
+/// connection is closed with 4008 (§7).
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Requests for one object that the node may hold unanswered.
 pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;

@@ -19,7 +19,7 @@ use crate::reader::Reader;
 
 /// A connection that closes has this long to take what waits for it and to hang up.
 pub(crate) const CLOSING: Duration = Duration::from_secs(5);
-/// With more than this waiting for it, a connection is not read.
+/// With more than this in answers and requests waiting for it, a connection is not read.
 const BACKED_UP_BYTES: usize = 1 << 20;
 
 /// How far a connection is.
@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     pub(crate) blocked: bool,
     /// It is not read because too much waits for it.
     pub(crate) backed_up: bool,
+    /// Routes on it were parked and wait to be woken.
+    pub(crate) parked: bool,
     /// Pings since something was last heard.
     pub(crate) silent_pings: u8,
     /// Dropping it tells the peer that nothing more will come.
@@ -60,6 +62,7 @@ impl Connection {
             dirty: false,
             blocked: false,
             backed_up: false,
+            parked: false,
             silent_pings: 0,
             socket: Some(socket),
             waker: None,
@@ -75,7 +78,7 @@ impl Connection {
 
     /// Decides whether it is read, by what waits for it; wide apart, so that it does not flutter.
     pub(crate) fn weigh(&mut self) {
-        let bytes = self.outgoing.bytes();
+        let bytes = self.outgoing.kept();
         if bytes > BACKED_UP_BYTES {
             self.backed_up = true;
         } else if self.backed_up && bytes < BACKED_UP_BYTES / 4 {

@@ -89,7 +89,7 @@ impl Hub {
             while state.is_open(id) {
                 let incoming = reader.next(&mut wire);
                 if let Some(answers) = wire.answers() {
-                    state.push(id, answers, now);
+                    state.push(id, answers, None, now);
                 }
                 match incoming {
                     Incoming::Text(text) => {
@@ -167,7 +167,7 @@ impl Hub {
                     state.remove(id, now);
                 } else {
                     connection.silent_pings += 1;
-                    state.push(id, frame::PING, now);
+                    state.push(id, frame::PING, None, now);
                 }
             }
         });

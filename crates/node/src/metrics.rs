@@ -69,7 +69,7 @@ impl Collector for Snapshot {
 type Row<T> = (&'static str, &'static str, T);
 
 impl Snapshot {
-    const fn gauge_rows(&self) -> [Row<usize>; 6] {
+    const fn gauge_rows(&self) -> [Row<usize>; 7] {
         let held = &self.gauges;
         [
             ("connections", "Connections", held.connections),
@@ -85,8 +85,13 @@ impl Snapshot {
             ),
             (
                 "routes",
-                "Routes of readers that are connected",
+                "Routes of readers that are connected, parked ones too",
                 held.routes,
+            ),
+            (
+                "parked_routes",
+                "Routes of readers that do not keep up: woken when they do",
+                held.parked,
             ),
             (
                 "unanswered_requests",
@@ -101,7 +106,7 @@ impl Snapshot {
         ]
     }
 
-    const fn counter_rows(&self) -> [Row<u64>; 10] {
+    const fn counter_rows(&self) -> [Row<u64>; 12] {
         let (core, traffic) = (&self.counters, &self.traffic);
         [
             ("messages_received", "Messages received", core.frames),
@@ -121,6 +126,8 @@ impl Snapshot {
                 "Answers that nobody waited for",
                 core.answers_dropped,
             ),
+            ("parkings", "Routes parked", core.parkings),
+            ("wakes", "Parked routes woken", core.wakes),
             (
                 "received_bytes",
                 "Bytes read from WebSockets",

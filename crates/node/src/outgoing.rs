@@ -1,8 +1,10 @@
 //! The frames that wait for one socket, and the few writes they leave with.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 
+use byline_core::node::ObjectId;
 use bytes::{Buf, Bytes};
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -21,11 +23,21 @@ pub(crate) struct Written {
     pub(crate) blocked: bool,
 }
 
+/// A frame that waits.
+#[derive(Debug)]
+struct Frame {
+    bytes: Bytes,
+    /// Whose stream it is of: it may be dropped. Without, it never is.
+    of: Option<ObjectId>,
+}
+
 /// Frames in the order they go out. An empty one owns next to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Frame>,
     bytes: usize,
+    /// Those of them that are never dropped.
+    kept: usize,
     /// A part of the first frame is out: the rest must follow before anything else.
     begun: bool,
 }
@@ -36,15 +48,60 @@ impl Outgoing {
         self.bytes
     }
 
-    pub(crate) fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+    /// Bytes that wait and are never dropped: answers, requests, and what else is no stream's.
+    pub(crate) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    pub(crate) fn push(&mut self, bytes: Bytes, of: Option<ObjectId>) {
+        self.bytes += bytes.len();
+        if of.is_none() {
+            self.kept += bytes.len();
+        }
+        self.frames.push_back(Frame { bytes, of });
     }
 
     /// Drops what waits, but not the rest of a frame that the peer has begun to read.
     pub(crate) fn abandon(&mut self) {
         self.frames.truncate(usize::from(self.begun));
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
+        self.weigh();
+    }
+
+    /// Drops the stream frames of the object with most bytes, then of the next, until no more than
+    /// `bytes` wait; says whose. Costs a pass over the frames.
+    pub(crate) fn shed(&mut self, bytes: usize) -> BTreeSet<ObjectId> {
+        let begun = usize::from(self.begun);
+        let mut weights: BTreeMap<ObjectId, usize> = BTreeMap::new();
+        for frame in self.frames.iter().skip(begun) {
+            if let Some(object) = frame.of {
+                *weights.entry(object).or_default() += frame.bytes.len();
+            }
+        }
+        let mut heaviest: Vec<_> = weights.into_iter().collect();
+        heaviest.sort_by_key(|(_, weight)| Reverse(*weight));
+        let mut left = self.bytes;
+        let mut dropped = BTreeSet::new();
+        for (object, weight) in heaviest {
+            if left <= bytes {
+                break;
+            }
+            left -= weight;
+            dropped.insert(object);
+        }
+        let mut index = 0;
+        self.frames.retain(|frame| {
+            index += 1;
+            index <= begun || frame.of.is_none_or(|object| !dropped.contains(&object))
+        });
+        self.weigh();
+        dropped
+    }
+
+    fn weigh(&mut self) {
+        let bytes =
+            |frames: &mut dyn Iterator<Item = &Frame>| frames.map(|frame| frame.bytes.len()).sum();
+        self.bytes = bytes(&mut self.frames.iter());
+        self.kept = bytes(&mut self.frames.iter().filter(|frame| frame.of.is_none()));
     }
 
     /// Writes until nothing is left or the socket blocks.
@@ -73,12 +130,12 @@ impl Outgoing {
 
     fn write_once(&self, socket: &OwnedWriteHalf) -> io::Result<usize> {
         if self.frames.len() == 1 {
-            return socket.try_write(&self.frames[0]);
+            return socket.try_write(&self.frames[0].bytes);
         }
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
         let count = self.frames.len().min(FRAMES_PER_WRITE);
         for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(frame);
+            *slice = IoSlice::new(&frame.bytes);
         }
         socket.try_write_vectored(&slices[..count])
     }
@@ -88,12 +145,16 @@ impl Outgoing {
         self.bytes -= bytes;
         let mut frames = 0;
         while let Some(first) = self.frames.front_mut() {
-            if bytes < first.len() {
-                first.advance(bytes);
-                self.begun |= bytes > 0;
+            let out = bytes.min(first.bytes.len());
+            if first.of.is_none() {
+                self.kept -= out;
+            }
+            if out < first.bytes.len() {
+                first.bytes.advance(out);
+                self.begun |= out > 0;
                 break;
             }
-            bytes -= first.len();
+            bytes -= out;
             self.frames.pop_front();
             self.begun = false;
             frames += 1;
@@ -106,19 +167,61 @@ impl Outgoing {
 mod tests {
     use super::*;
 
+    fn object(number: u64) -> ObjectId {
+        ObjectId(number.try_into().unwrap())
+    }
+
+    /// What waits, as text.
+    fn waiting(outgoing: &Outgoing) -> Vec<&str> {
+        let frames = outgoing.frames.iter();
+        frames
+            .map(|frame| std::str::from_utf8(&frame.bytes).unwrap())
+            .collect()
+    }
+
     #[test]
     fn what_was_written_in_part_is_never_abandoned() {
         let mut outgoing = Outgoing::default();
         for frame in ["first", "second", "third"] {
-            outgoing.push(frame.into());
+            outgoing.push(frame.into(), None);
         }
         assert_eq!((outgoing.advance(8), outgoing.bytes()), (1, 8));
         outgoing.abandon();
-        assert_eq!(outgoing.frames, ["ond"]);
+        assert_eq!(waiting(&outgoing), ["ond"]);
         assert_eq!(outgoing.bytes(), 3);
         assert_eq!((outgoing.advance(3), outgoing.bytes()), (1, 0));
-        outgoing.push("fourth".into());
+        outgoing.push("fourth".into(), None);
         outgoing.abandon();
         assert!(outgoing.frames.is_empty());
+    }
+
+    #[test]
+    fn the_heaviest_object_is_dropped_first_and_no_more_than_needed() {
+        let mut outgoing = Outgoing::default();
+        for (frame, of) in [("a", 1), ("bbbb", 2), ("ccc", 3), ("AA", 1), ("BBBB", 2)] {
+            outgoing.push(frame.into(), Some(object(of)));
+        }
+        assert_eq!(outgoing.shed(14), BTreeSet::new());
+        assert_eq!(outgoing.shed(13), [object(2)].into());
+        assert_eq!(waiting(&outgoing), ["a", "ccc", "AA"]);
+        assert_eq!((outgoing.bytes(), outgoing.kept()), (6, 0));
+        assert_eq!(outgoing.shed(0), [object(1), object(3)].into());
+        assert_eq!(outgoing.bytes(), 0);
+    }
+
+    #[test]
+    fn answers_and_what_the_peer_has_begun_to_read_are_never_dropped() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push("first".into(), Some(object(1)));
+        outgoing.push("answer".into(), None);
+        outgoing.push("second".into(), Some(object(1)));
+        assert_eq!(outgoing.advance(2), 0);
+        assert_eq!(outgoing.shed(0), [object(1)].into());
+        assert_eq!(waiting(&outgoing), ["rst", "answer"]);
+        assert_eq!((outgoing.bytes(), outgoing.kept()), (9, 6));
+        assert_eq!(outgoing.advance(5), 1);
+        assert_eq!((outgoing.bytes(), outgoing.kept()), (4, 4));
+        assert_eq!(outgoing.advance(4), 1);
+        assert_eq!((outgoing.bytes(), outgoing.kept()), (0, 0));
     }
 }

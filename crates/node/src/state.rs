@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use byline_core::limits::QUEUE_BYTES_MAX;
-use byline_core::node::{ConnectionId, Input, Node, Output};
+use byline_core::node::{ConnectionId, Input, Node, ObjectId, Output};
 use byline_core::time::Time;
 use bytes::Bytes;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
@@ -14,6 +14,11 @@ use crate::connection::{Connection, Phase};
 use crate::frame;
 use crate::metrics::Traffic;
 
+/// When a queue is over its limit, this much may stay: less than the limit by enough that the pass over
+/// the queue is rare.
+const SHED_BYTES: usize = QUEUE_BYTES_MAX / 2;
+/// When a socket has taken all but this, parked routes are woken.
+const WAKE_BYTES: usize = QUEUE_BYTES_MAX / 4;
 /// What RFC 6455 §7.1.5 calls the end of a connection without a close frame.
 const NO_CLOSE: u16 = 1006;
 
@@ -34,11 +39,11 @@ impl State {
     pub(crate) fn perform(&mut self, now: Time) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Send(to, text) => self.push(to, frame::text(&text), now),
-                Output::Publish(to, text) => {
+                Output::Send(to, text) => self.push(to, frame::text(&text), None, now),
+                Output::Publish(of, to, text) => {
                     let frame = frame::text(&text);
                     for to in to.iter() {
-                        self.push(*to, frame.clone(), now);
+                        self.push(*to, frame.clone(), Some(of), now);
                     }
                 }
                 Output::Close(id, code, reason) => self.close(id, code, reason, now),
@@ -46,8 +51,9 @@ impl State {
         }
     }
 
-    /// Queues a frame: the way of every delivery.
-    pub(crate) fn push(&mut self, id: ConnectionId, frame: Bytes, now: Time) {
+    /// Queues a frame: the way of every delivery. One that is `of` an object's stream may be dropped
+    /// when too much waits.
+    pub(crate) fn push(&mut self, id: ConnectionId, frame: Bytes, of: Option<ObjectId>, now: Time) {
         let Some(connection) = self.connections.get_mut(key_of(id)) else {
             return;
         };
@@ -55,15 +61,34 @@ impl State {
             return;
         }
         self.traffic.queued += frame.len();
-        connection.outgoing.push(frame);
+        connection.outgoing.push(frame, of);
         connection.weigh();
         if connection.outgoing.bytes() > QUEUE_BYTES_MAX {
-            self.traffic.queued -= connection.outgoing.bytes();
-            connection.outgoing.abandon();
-            self.traffic.queued += connection.outgoing.bytes();
-            self.close(id, 4008, "slow", now);
+            self.make_room(id, now);
         } else {
             self.mark(id);
+        }
+    }
+
+    /// Too much waits for a connection: drops what its reader can recover, or closes it (§7).
+    fn make_room(&mut self, id: ConnectionId, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        self.traffic.queued -= connection.outgoing.bytes();
+        let dropped = connection.outgoing.shed(SHED_BYTES);
+        let enough = connection.outgoing.bytes() <= QUEUE_BYTES_MAX;
+        if enough {
+            connection.parked = true;
+        } else {
+            connection.outgoing.abandon();
+        }
+        self.traffic.queued += connection.outgoing.bytes();
+        if enough {
+            self.mark(id);
+            self.node.handle(Input::Parked(id, dropped), now);
+        } else {
+            self.close(id, 4008, "slow", now);
         }
     }
 
@@ -89,7 +114,7 @@ impl State {
     fn push_last(&mut self, id: ConnectionId, frame: Bytes) {
         if let Some(connection) = self.connections.get_mut(key_of(id)) {
             self.traffic.queued += frame.len();
-            connection.outgoing.push(frame);
+            connection.outgoing.push(frame, None);
         }
     }
 
@@ -133,6 +158,10 @@ impl State {
         } else if connection.phase == Phase::Closing {
             connection.phase = Phase::Lingering;
             connection.socket = None;
+        }
+        if connection.parked && connection.outgoing.bytes() < WAKE_BYTES {
+            connection.parked = false;
+            self.node.handle(Input::Drained(id), now);
         }
     }
 

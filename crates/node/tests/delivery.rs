@@ -4,9 +4,8 @@ mod support;
 
 use std::io::Write;
 
-use byline_core::limits::QUEUE_BYTES_MAX;
 use serde_json::json;
-use support::{Client, FIN, Reporter, TEXT, await_metric, masked, metric, metrics, node};
+use support::{Client, FIN, Reporter, TEXT, await_metric, masked, metric, node};
 
 #[test]
 fn every_reader_gets_the_reporters_own_bytes_in_order() {
@@ -36,50 +35,6 @@ fn every_reader_gets_the_reporters_own_bytes_in_order() {
     // What came together left together: a frame each would be 6,000 writes.
     let writes = metric(&node, "byline_writes_total ") - writes;
     assert!(writes < 3_000, "{writes} writes");
-}
-
-#[test]
-fn a_reader_that_does_not_read_is_closed_and_the_others_miss_nothing() {
-    let node = node();
-    let mut reporter = Reporter::claim(&node);
-    let mut slow = reporter.admit(&node, "slow");
-    let mut vanishing = Some(reporter.admit(&node, "vanishing"));
-    let mut readers: Vec<_> = (0..10)
-        .map(|n| reporter.admit(&node, &format!("o{n}")))
-        .collect();
-    let value = "x".repeat(512 << 10);
-    // Twice the limit is more than the limit and what the kernel keeps for one connection.
-    let rounds = 4 * QUEUE_BYTES_MAX / value.len();
-    for round in 0..rounds {
-        if round == rounds / 5 {
-            assert!(metric(&node, "byline_queued_bytes ") > 0);
-            vanishing = None;
-        }
-        let commit = reporter.commit(&format!("{round} {value}"));
-        reporter.client.send_text(&commit);
-        for reader in &mut readers {
-            assert_eq!(reader.frame().payload, commit.as_bytes(), "{round}");
-        }
-    }
-    assert!(vanishing.is_none());
-    let page = metrics(&node);
-    let closed = "byline_connections_closed_total{code=\"4008\"} 1";
-    assert!(page.contains(closed), "{page}");
-    await_metric(&node, "byline_routes ", 10);
-    // It reads at last: whole frames in order, then the reason, unless it came too late for it.
-    let mut seen = 0;
-    loop {
-        match slow.try_frame() {
-            Some(frame) if frame.first == FIN | TEXT => seen += 1,
-            Some(frame) => {
-                assert_eq!(frame.close_code(), 4008);
-                break;
-            }
-            None => break,
-        }
-    }
-    assert!((1..rounds).contains(&seen), "{seen} of {rounds}");
-    await_metric(&node, "byline_queued_bytes ", 0);
 }
 
 #[test]

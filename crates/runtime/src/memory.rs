@@ -11,8 +11,8 @@ use crate::builder::StartError;
 use crate::clock::Clock;
 use crate::key::random;
 
-/// Frames that may wait on their way in and out of one connection. A runtime that reads slower than
-/// that is disconnected, connects again and recovers.
+/// Frames that may wait on their way in and out of one connection. This node parks no route: a runtime
+/// that reads slower than that is disconnected, connects again and recovers.
 const QUEUE_FRAMES: usize = 1024;
 
 /// A Message Node inside this process. Clones are the same node; it ends with the last of them and
@@ -123,7 +123,7 @@ impl Inside {
         while let Some(output) = state.node.poll_output() {
             match output {
                 Output::Send(connection, frame) => state.send(connection, frame),
-                Output::Publish(to, frame) => {
+                Output::Publish(_, to, frame) => {
                     for connection in to.iter() {
                         state.send(*connection, frame.to_string());
                     }

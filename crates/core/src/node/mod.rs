@@ -11,11 +11,13 @@ mod grants;
 mod many;
 mod object;
 mod ownership;
+mod parking;
 mod request;
 mod session;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -28,13 +30,17 @@ use crate::message::{Header, Type, encode};
 use crate::stream::Position;
 use crate::time::Time;
 use admission::{Passage, Service};
-use object::Object;
+use object::{Object, Routes};
 use request::{Ask, Pending};
 use session::{Connection, Session, SessionId};
 
 /// A connection, as its driver numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+/// An object, as the node numbers them: what a driver knows a queued stream frame by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub NonZeroU64);
 
 /// What a driver tells the node.
 #[derive(Clone, Debug)]
@@ -45,6 +51,11 @@ pub enum Input {
     Received(ConnectionId, Arc<str>),
     /// A connection is gone, for whatever reason.
     Lost(ConnectionId),
+    /// Too much waited for a connection, and its driver dropped what these objects had published
+    /// there: their routes on it are parked until [`Input::Drained`] (§7).
+    Parked(ConnectionId, BTreeSet<ObjectId>),
+    /// A connection of which routes were parked takes frames again.
+    Drained(ConnectionId),
     /// The time of [`Node::poll_timeout`] has come.
     Timeout,
 }
@@ -54,8 +65,9 @@ pub enum Input {
 pub enum Output {
     /// Send one frame to one connection.
     Send(ConnectionId, String),
-    /// Send the same frame to all of these connections.
-    Publish(Arc<Vec<ConnectionId>>, Arc<str>),
+    /// Send the same frame of an object's stream to all of these connections. Where too much waits, it
+    /// may be dropped: [`Input::Parked`].
+    Publish(ObjectId, Arc<Vec<ConnectionId>>, Arc<str>),
     /// Send what waits and close with this code, for this reason.
     Close(ConnectionId, u16, &'static str),
 }
@@ -75,6 +87,10 @@ pub struct Counters {
     pub refused: BTreeMap<u16, u64>,
     /// Answers that nobody waited for.
     pub answers_dropped: u64,
+    /// Routes parked.
+    pub parkings: u64,
+    /// Routes woken.
+    pub wakes: u64,
 }
 
 /// What the node holds now, for its operator.
@@ -87,8 +103,10 @@ pub struct Gauges {
     /// Objects that a session holds, or that are waited for. Records of claims that have ended are
     /// kept and not counted here.
     pub objects: usize,
-    /// Routes of readers that are connected.
+    /// Routes of readers that are connected, parked ones too.
     pub routes: usize,
+    /// Routes that are parked.
+    pub parked: usize,
     /// Requests without a final answer.
     pub unanswered: usize,
 }
@@ -113,6 +131,7 @@ pub struct Node {
     runtimes: BTreeMap<Address, SessionId>,
     hyperties: BTreeMap<Address, SessionId>,
     objects: BTreeMap<Address, Object>,
+    objects_made: u64,
     pending: BTreeMap<Ask, Pending>,
     timers: BTreeSet<(Time, Timer)>,
     outbox: VecDeque<Output>,
@@ -133,6 +152,7 @@ impl Node {
             runtimes: BTreeMap::new(),
             hyperties: BTreeMap::new(),
             objects: BTreeMap::new(),
+            objects_made: 0,
             pending: BTreeMap::new(),
             timers: BTreeSet::new(),
             outbox: VecDeque::new(),
@@ -154,6 +174,8 @@ impl Node {
             }
             Input::Received(connection, text) => self.received(connection, &text, now),
             Input::Lost(connection) => self.lost(connection, now),
+            Input::Parked(connection, objects) => self.park(connection, &objects),
+            Input::Drained(connection) => self.wake(connection),
             Input::Timeout => self.timeout(now),
         }
     }
@@ -179,6 +201,7 @@ impl Node {
     /// What is held now. Costs a pass over the objects.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
+        let routes = || self.objects.values().map(|object| &object.routes);
         Gauges {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
@@ -187,11 +210,8 @@ impl Node {
                 .values()
                 .filter(|object| object.holder.is_some() || !object.waiting.is_empty())
                 .count(),
-            routes: self
-                .objects
-                .values()
-                .map(|object| object.routes.connections().len())
-                .sum(),
+            routes: routes().map(Routes::connected).sum(),
+            parked: routes().map(Routes::parked).sum(),
             unanswered: self
                 .sessions
                 .values()
@@ -339,7 +359,7 @@ impl Node {
         self.counters.deliveries += to.len() as u64;
         if !to.is_empty() {
             self.outbox
-                .push_back(Output::Publish(Arc::clone(to), Arc::clone(text)));
+                .push_back(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
         }
     }
 
@@ -348,13 +368,12 @@ impl Node {
         let Some(object) = self.objects.get(url) else {
             return;
         };
-        let Some(head) = object.head() else { return };
         if object.routes.connections().is_empty() {
             return;
         }
-        let changes = url.resource("changes");
-        let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-        self.deliver(url.as_str(), &text.into());
+        if let Some(text) = object.head_frame() {
+            self.deliver(url.as_str(), &text);
+        }
     }
 
     fn timeout(&mut self, now: Time) {

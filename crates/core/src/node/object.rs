@@ -1,24 +1,27 @@
 //! One object as the node knows it: its claim record, its readers' routes, and who waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commands::denied;
 use super::grants::Grants;
 use super::request::Request;
 use super::session::SessionId;
-use super::{ConnectionId, Node};
+use super::{ConnectionId, Node, ObjectId};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::{OBJECTS_MAX, OBJECTS_PER_SESSION_MAX};
 use crate::message::body::Access;
+use crate::message::{Type, encode};
 use crate::stream::{Head, Position};
 use crate::time::Time;
 
 /// An object that is claimed, or waited for.
 #[derive(Debug)]
 pub(super) struct Object {
+    pub(super) id: ObjectId,
     pub(super) url: Address,
     pub(super) record: Option<Record>,
     /// It is over, and its address is not used again.
@@ -69,8 +72,9 @@ impl Record {
 }
 
 impl Object {
-    fn new(url: Address) -> Self {
+    fn new(id: ObjectId, url: Address) -> Self {
         Self {
+            id,
             url,
             record: None,
             deleted: false,
@@ -111,6 +115,13 @@ impl Object {
             hash: None,
         })
     }
+
+    /// The message that says so to readers.
+    pub(super) fn head_frame(&self) -> Option<Arc<str>> {
+        let changes = self.url.resource("changes");
+        let head = self.head()?;
+        Some(encode("null", Type::Update, self.url.as_str(), &changes, &head).into())
+    }
 }
 
 /// Who reads an object. A route belongs to a session and lives while one of its hyperties reads.
@@ -119,11 +130,22 @@ pub(super) struct Routes {
     hyperties: BTreeMap<SessionId, BTreeSet<Address>>,
     /// The routes' connections, shared with the frame that is on its way to them.
     connections: Arc<Vec<ConnectionId>>,
+    /// Those of routes that are parked (§7): in one of the two or in none.
+    parked: BTreeSet<ConnectionId>,
 }
 
 impl Routes {
     pub(super) const fn connections(&self) -> &Arc<Vec<ConnectionId>> {
         &self.connections
+    }
+
+    /// How many can be reached, parked ones too.
+    pub(super) fn connected(&self) -> usize {
+        self.connections.len() + self.parked.len()
+    }
+
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
     }
 
     fn start(&mut self, session: SessionId, hyperty: Address, connection: Option<ConnectionId>) {
@@ -140,9 +162,29 @@ impl Routes {
 
     /// The connection gets nothing any more, the route stays.
     pub(super) fn disconnect(&mut self, connection: ConnectionId) {
-        if let Some(index) = self.connections.iter().position(|one| *one == connection) {
+        if !self.parked.remove(&connection)
+            && let Some(index) = self.connections.iter().position(|one| *one == connection)
+        {
             Arc::make_mut(&mut self.connections).swap_remove(index);
         }
+    }
+
+    /// The connection gets nothing before it is woken. Whether it got anything.
+    pub(super) fn park(&mut self, connection: ConnectionId) -> bool {
+        let index = self.connections.iter().position(|one| *one == connection);
+        index.is_some_and(|index| {
+            Arc::make_mut(&mut self.connections).swap_remove(index);
+            self.parked.insert(connection)
+        })
+    }
+
+    /// The connection gets what follows, when it was parked. Whether it was.
+    pub(super) fn wake(&mut self, connection: ConnectionId) -> bool {
+        let parked = self.parked.remove(&connection);
+        if parked {
+            self.connect(connection);
+        }
+        parked
     }
 
     /// Ends the reading of one hyperty; says whether the session's route ended with it.
@@ -171,11 +213,11 @@ impl Node {
         if !self.objects.contains_key(url) && self.objects.len() >= OBJECTS_MAX {
             return None;
         }
-        Some(
-            self.objects
-                .entry(url.clone())
-                .or_insert_with(|| Object::new(url.clone())),
-        )
+        Some(self.objects.entry(url.clone()).or_insert_with(|| {
+            let id = ObjectId(NonZeroU64::MIN.saturating_add(self.objects_made));
+            self.objects_made += 1;
+            Object::new(id, url.clone())
+        }))
     }
 
     /// Starts the route of `hyperty`, deciding once more: what was granted may be denied by now.

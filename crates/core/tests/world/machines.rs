@@ -2,6 +2,7 @@
 
 use byline_core::node::{self, ConnectionId};
 use byline_core::runtime;
+use serde_json::Value;
 
 use super::{Who, World, place};
 
@@ -58,7 +59,10 @@ impl World {
     pub(super) fn perform(&mut self, output: node::Output) {
         match output {
             node::Output::Send(connection, frame) => self.sends(connection, &frame),
-            node::Output::Publish(connections, frame) => {
+            node::Output::Publish(object, connections, frame) => {
+                let message: Value = serde_json::from_str(&frame).unwrap();
+                let url = message["from"].as_str().unwrap().to_owned();
+                self.published.insert(url, object);
                 for connection in connections.iter() {
                     self.sends(*connection, &frame);
                 }

@@ -17,6 +17,7 @@ pub mod kitchen;
 mod machines;
 mod place;
 mod raw;
+mod slow;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,7 +25,7 @@ use byline_core::State;
 use byline_core::address::Address;
 use byline_core::identity::Key;
 use byline_core::message::body::Access;
-use byline_core::node::{self, ConnectionId, Node};
+use byline_core::node::{self, ConnectionId, Node, ObjectId};
 use byline_core::object::{Change, Hash, Path};
 use byline_core::runtime::{self, Create, Runtime, Seat};
 use byline_core::stream::{ObserverStream, ReporterStream, WriteError};
@@ -59,6 +60,8 @@ pub struct World {
     pub inboxes: BTreeMap<ConnectionId, Vec<String>>,
     pub closed: BTreeMap<ConnectionId, u16>,
     answers: Answers,
+    /// The number of each object that published something.
+    pub published: BTreeMap<String, ObjectId>,
     /// Every state each object's Reporters were in, in order.
     past: BTreeMap<Address, Past>,
 }
@@ -92,6 +95,7 @@ impl World {
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             answers: Answers::default(),
+            published: BTreeMap::new(),
             past: BTreeMap::new(),
         }
     }
@@ -331,6 +335,7 @@ impl World {
                 self.hands_to_node(connection, &frame);
             }
             let link = self.places[who].link.as_mut();
+            let link = link.filter(|link| !link.stalled);
             if let Some(frame) = link.and_then(|link| link.down.pop_front()) {
                 moved = true;
                 self.hands_to_runtime(who, &frame);

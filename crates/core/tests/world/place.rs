@@ -39,6 +39,8 @@ pub struct Link {
     pub down: Frames,
     /// What is sent vanishes.
     pub dead: bool,
+    /// What comes down waits.
+    pub stalled: bool,
 }
 
 /// A document built from nothing but an Observer's events.
@@ -58,6 +60,7 @@ impl Link {
             up: Frames::new(),
             down: Frames::new(),
             dead: false,
+            stalled: false,
         }
     }
 }

@@ -1,0 +1,47 @@
+//! Slow readers (protocol.md §7): a route whose reader does not keep up is parked, and woken with a
+//! head when it does. What is dropped, and when, its driver decides: it has the queues.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{ConnectionId, Node, ObjectId, Output};
+use crate::address::Address;
+
+impl Node {
+    /// Parks the routes of `objects` on `connection`: what they had published there is lost.
+    pub(super) fn park(&mut self, connection: ConnectionId, objects: &BTreeSet<ObjectId>) {
+        for url in self.observed_on(connection) {
+            let Some(object) = self.objects.get_mut(&url) else {
+                continue;
+            };
+            if objects.contains(&object.id) && object.routes.park(connection) {
+                self.counters.parkings += 1;
+            }
+        }
+    }
+
+    /// Wakes what is parked on `connection`: from the head its reader sees what it lacks, and asks.
+    pub(super) fn wake(&mut self, connection: ConnectionId) {
+        for url in self.observed_on(connection) {
+            let Some(object) = self.objects.get_mut(&url) else {
+                continue;
+            };
+            if object.routes.wake(connection)
+                && let Some(head) = object.head_frame()
+            {
+                self.counters.wakes += 1;
+                self.counters.deliveries += 1;
+                let to = Arc::new(vec![connection]);
+                self.outbox.push_back(Output::Publish(object.id, to, head));
+            }
+        }
+    }
+
+    fn observed_on(&self, connection: ConnectionId) -> Vec<Address> {
+        let known = self.connections.get(&connection);
+        let session = known.and_then(|known| self.sessions.get(&known.session?));
+        session.map_or_else(Vec::new, |session| {
+            session.observed.iter().cloned().collect()
+        })
+    }
+}
