@@ -67,6 +67,22 @@ fn a_kicked_reader_is_told_why_and_gets_nothing_more_under_any_address() {
 }
 
 #[test]
+fn what_was_on_its_way_to_a_kicked_reader_is_taken_back() {
+    let (mut world, _, guest, reporter, observer) = room();
+    world.stalls(guest);
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    let received = world.place(guest).received.len();
+    kicks(&mut world, &reporter, observer.hyperty.as_str());
+    world.settles();
+    world.drains(guest);
+    let received = &world.place(guest).received[received..];
+    assert_eq!(received.len(), 1, "{received:?}");
+    assert!(received[0].contains("revoked"));
+    assert_eq!(world.data(&observer)["n"], 0);
+}
+
+#[test]
 fn a_reader_that_is_away_when_kicked_learns_it_when_it_returns() {
     let (mut world, _, guest, reporter, observer) = room();
     for (away_ms, who_denies) in [(1_000, "in its grace time"), (GRACE_MS * 2, "after it")] {

@@ -88,13 +88,24 @@ impl Outgoing {
             left -= weight;
             dropped.insert(object);
         }
+        self.keep(|object| !dropped.contains(&object));
+        dropped
+    }
+
+    /// Drops the stream frames of `object`.
+    pub(crate) fn withdraw(&mut self, object: ObjectId) {
+        self.keep(|one| one != object);
+    }
+
+    /// Drops the stream frames of other objects, but for what the peer has begun to read.
+    fn keep(&mut self, keep: impl Fn(ObjectId) -> bool) {
+        let begun = usize::from(self.begun);
         let mut index = 0;
         self.frames.retain(|frame| {
             index += 1;
-            index <= begun || frame.of.is_none_or(|object| !dropped.contains(&object))
+            index <= begun || frame.of.is_none_or(&keep)
         });
         self.weigh();
-        dropped
     }
 
     fn weigh(&mut self) {
@@ -205,6 +216,11 @@ mod tests {
         assert_eq!(outgoing.shed(13), [object(2)].into());
         assert_eq!(waiting(&outgoing), ["a", "ccc", "AA"]);
         assert_eq!((outgoing.bytes(), outgoing.kept()), (6, 0));
+        outgoing.withdraw(object(2));
+        assert_eq!(outgoing.bytes(), 6);
+        outgoing.withdraw(object(3));
+        assert_eq!(waiting(&outgoing), ["a", "AA"]);
+        outgoing.push("ccc".into(), Some(object(3)));
         assert_eq!(outgoing.shed(0), [object(1), object(3)].into());
         assert_eq!(outgoing.bytes(), 0);
     }

@@ -46,6 +46,7 @@ impl State {
                         self.push(*to, frame.clone(), Some(of), now);
                     }
                 }
+                Output::Withdraw(id, of) => self.withdraw(id, of),
                 Output::Close(id, code, reason) => self.close(id, code, reason, now),
             }
         }
@@ -67,6 +68,15 @@ impl State {
             self.make_room(id, now);
         } else {
             self.mark(id);
+        }
+    }
+
+    fn withdraw(&mut self, id: ConnectionId, of: ObjectId) {
+        if let Some(connection) = self.connections.get_mut(key_of(id)) {
+            self.traffic.queued -= connection.outgoing.bytes();
+            connection.outgoing.withdraw(of);
+            self.traffic.queued += connection.outgoing.bytes();
+            connection.weigh();
         }
     }
 

@@ -128,6 +128,8 @@ impl Inside {
                         state.send(*connection, frame.to_string());
                     }
                 }
+                // What is in a channel is as good as received.
+                Output::Withdraw(..) => {}
                 Output::Close(connection, _, _) => {
                     state.connections.remove(&connection);
                 }

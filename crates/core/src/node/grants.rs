@@ -94,7 +94,21 @@ impl Node {
             };
             let refusal = decided.map_or_else(ask_again, |_| told.clone());
             self.unsubscribe(session, url, &hyperty);
+            self.withdraw_queued(session, url);
             self.revoked(session, url, &hyperty, &refusal);
+        }
+    }
+
+    /// What was published of `url` and is still queued for `session` is not for it, unless another of
+    /// its hyperties reads.
+    fn withdraw_queued(&mut self, session: SessionId, url: &Address) {
+        if let Some(reader) = self.sessions.get(&session)
+            && !reader.observed.contains(url)
+            && let Some(connection) = reader.connection
+            && let Some(object) = self.objects.get(url)
+        {
+            self.outbox
+                .push_back(Output::Withdraw(connection, object.id));
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Output {
     /// Send the same frame of an object's stream to all of these connections. Where too much waits, it
     /// may be dropped: [`Input::Parked`].
     Publish(ObjectId, Arc<Vec<ConnectionId>>, Arc<str>),
+    /// Drop what is queued for a connection of an object's stream: its reader may no longer read it.
+    Withdraw(ConnectionId, ObjectId),
     /// Send what waits and close with this code, for this reason.
     Close(ConnectionId, u16, &'static str),
 }

@@ -67,6 +67,7 @@ impl World {
                     self.sends(*connection, &frame);
                 }
             }
+            node::Output::Withdraw(connection, object) => self.withdraws(connection, object),
             node::Output::Close(connection, code, _) => {
                 self.closed.insert(connection, code);
                 self.answers.lost(connection);
