@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::object::Hash;
-use crate::stream::{Digest, Head, Position};
+use crate::stream::{Digest, Head, Position, count};
 
 /// `open` and `re-open` (§3).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -150,6 +150,7 @@ pub struct Claimed {
     /// 200.
     pub code: u16,
     /// The claim's epoch.
+    #[serde(deserialize_with = "count")]
     pub epoch: u64,
     /// The position of the last commit that the node has.
     pub position: Position,
@@ -202,6 +203,7 @@ pub struct Many {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Content<'a> {
     /// The claim's epoch.
+    #[serde(deserialize_with = "count")]
     pub epoch: u64,
     /// The position of the last commit in it.
     pub position: Position,

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::Position;
+use super::{Position, count};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::message::decode;
@@ -46,9 +47,12 @@ struct Encoded<'a> {
 
 #[derive(Deserialize)]
 struct Decoded<'a> {
+    #[serde(deserialize_with = "count")]
     epoch: u64,
+    #[serde(deserialize_with = "count")]
     version: u64,
     base: Option<Position>,
+    attribute: Option<IgnoredAny>,
     hash: Option<Hash>,
     #[serde(borrow)]
     changes: Option<Vec<ChangeFields<'a>>>,
@@ -83,7 +87,7 @@ impl Commit {
     /// A 400 that names the field.
     pub fn decode(body: &str) -> Result<Self, Refusal> {
         let raw: Decoded<'_> = decode(body)?;
-        let fields = match raw.changes {
+        let fields = match several(raw.changes, raw.attribute)? {
             Some(list) => list,
             None => vec![decode(body)?],
         };
@@ -112,9 +116,12 @@ pub struct CommitHeader {
 
 #[derive(Deserialize)]
 struct Peeked<'a> {
+    #[serde(deserialize_with = "count")]
     epoch: u64,
+    #[serde(deserialize_with = "count")]
     version: u64,
     base: Option<Position>,
+    attribute: Option<IgnoredAny>,
     #[serde(borrow)]
     changes: Option<Vec<&'a RawValue>>,
 }
@@ -130,11 +137,8 @@ impl CommitHeader {
             ChangeShape::check(json)
                 .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))
         };
-        match raw.changes {
+        match several(raw.changes, raw.attribute)? {
             None => shape(body)?,
-            Some(list) if list.is_empty() => {
-                return Err(Refusal::malformed("field `body.changes` must not be empty"));
-            }
             Some(list) => list
                 .into_iter()
                 .try_for_each(|change| shape(change.get()))?,
@@ -144,4 +148,17 @@ impl CommitHeader {
             base: raw.base,
         })
     }
+}
+
+/// The list of changes, when there is one: not empty, and in place of the fields of a single change.
+fn several<T>(
+    changes: Option<Vec<T>>,
+    attribute: Option<IgnoredAny>,
+) -> Result<Option<Vec<T>>, Refusal> {
+    let desc = match (&changes, attribute) {
+        (Some(list), _) if list.is_empty() => "field `body.changes` must not be empty",
+        (Some(_), Some(_)) => "field `body.changes` stands in place of `attribute`, not beside it",
+        _ => return Ok(changes),
+    };
+    Err(Refusal::malformed(desc))
 }

@@ -60,12 +60,27 @@ impl Serialize for Position {
 
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (epoch, version) = <(u64, u64)>::deserialize(deserializer)?;
-        if epoch > COUNT_MAX || version > COUNT_MAX {
-            return Err(D::Error::custom("epoch and version go up to 2^53 - 1"));
-        }
+        let (Count(epoch), Count(version)) = <(Count, Count)>::deserialize(deserializer)?;
         Ok(Self { epoch, version })
     }
+}
+
+/// An epoch or a version on its own, as it is read.
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        count(deserializer).map(Self)
+    }
+}
+
+/// Reads an epoch or a version.
+pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    if count > COUNT_MAX {
+        return Err(D::Error::custom("epoch and version go up to 2^53 - 1"));
+    }
+    Ok(count)
 }
 
 /// Positions of an object's streams (protocol.md, words). Children are not built yet.
@@ -85,6 +100,7 @@ impl From<Position> for Digest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The claim's epoch.
+    #[serde(deserialize_with = "count")]
     pub epoch: u64,
     /// The position of the last commit.
     pub position: Position,
