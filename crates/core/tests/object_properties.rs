@@ -2,164 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod documents;
+
 use byline_core::limits::DEPTH_MAX;
 use byline_core::object::{
     Change, ChangeFields, ChangeShape, Hash, Path, apply, diff, encoded_len, is_noop, nesting,
     normalise, parse,
 };
+use documents::{cases, change, deep, document, map_of, near, path, places, scalar, value};
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
-use serde_json::{Map, Value, json};
-
-const ODD_KEYS: [&str; 16] = [
-    "",
-    ".",
-    "/",
-    "~",
-    "~0",
-    "~1",
-    "a.b",
-    "a/b",
-    "0",
-    "00",
-    "17",
-    "__proto__",
-    "constructor",
-    "é",
-    "😀",
-    "\u{fb33}\n\"\\",
-];
-
-fn key() -> impl Strategy<Value = String> {
-    prop_oneof![
-        3 => "[a-c]",
-        2 => select(&ODD_KEYS[..]).prop_map(str::to_owned),
-        1 => any::<String>(),
-    ]
-}
-
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![2 => "[ab]{0,3}", 1 => any::<String>(), 1 => "(long enough text ){2,6}[ab]?"]
-}
-
-fn scalar() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (0..3_i64).prop_map(Value::from),
-        (-9_007_199_254_740_991..=9_007_199_254_740_991_i64).prop_map(Value::from),
-        prop::num::f64::NORMAL.prop_filter_map("no I-JSON", |x| normalise(json!(x)).ok()),
-        text().prop_map(Value::from),
-    ]
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    scalar().prop_recursive(4, 32, 6, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(key(), inner, 0..6)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-fn document() -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(key(), value(), 0..6)
-        .prop_map(|map| Value::Object(map.into_iter().collect()))
-}
-
-fn path() -> impl Strategy<Value = Path> {
-    prop::collection::vec(key(), 0..5).prop_map(|keys| keys.into_iter().collect())
-}
-
-fn element_path() -> impl Strategy<Value = Path> {
-    (path(), 0..9_usize).prop_map(|(path, index)| path.child(index.to_string()))
-}
-
-fn map_of(document: Value) -> Map<String, Value> {
-    document.as_object().unwrap().clone()
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let key_path = || (path(), key()).prop_map(|(path, key)| path.child(key));
-    let values = prop::collection::vec(value(), 0..4);
-    prop_oneof![
-        (key_path(), value()).prop_map(|(path, value)| Change::Set { path, value }),
-        key_path().prop_map(|path| Change::Remove { path }),
-        (element_path(), values).prop_map(|(path, values)| Change::Insert { path, values }),
-        (element_path(), 0..5_usize)
-            .prop_map(|(path, count)| Change::RemoveElements { path, count }),
-        (path(), text()).prop_map(|(path, text)| Change::Append { path, text }),
-        document().prop_map(|data| Change::Replace { data: map_of(data) }),
-    ]
-}
-
-/// A document and one near it: a few places of the first changed, so that differences are deep and
-/// small.
-fn near() -> impl Strategy<Value = (Value, Value)> {
-    let edits = prop::collection::vec((any::<Index>(), any::<Index>(), value()), 0..5);
-    (document(), edits).prop_map(|(before, edits)| {
-        let mut after = before.clone();
-        for (place, kind, value) in edits {
-            let places = places(&after);
-            let pointer = &places[place.index(places.len())];
-            edit(after.pointer_mut(pointer).unwrap(), &kind, value);
-        }
-        (before, after)
-    })
-}
-
-/// The JSON Pointers of all containers and texts of a value.
-fn places(value: &Value) -> Vec<String> {
-    let mut found = vec![String::new()];
-    let children: Vec<(String, &Value)> = match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, child)| (key.replace('~', "~0").replace('/', "~1"), child))
-            .collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, child)| (index.to_string(), child))
-            .collect(),
-        _ => Vec::new(),
-    };
-    for (key, child) in children {
-        if child.is_object() || child.is_array() || child.is_string() {
-            found.extend(
-                places(child)
-                    .into_iter()
-                    .map(|rest| format!("/{key}{rest}")),
-            );
-        }
-    }
-    found
-}
-
-fn edit(target: &mut Value, kind: &Index, value: Value) {
-    match target {
-        Value::String(text) => text.push_str("more"),
-        Value::Object(map) if !map.is_empty() && kind.index(3) > 0 => {
-            let key = map.keys().nth(kind.index(map.len())).cloned().unwrap();
-            if kind.index(2) == 0 {
-                map.remove(&key);
-            } else {
-                map.insert(key, value);
-            }
-        }
-        Value::Object(map) => _ = map.insert("added".into(), value),
-        Value::Array(items) if !items.is_empty() && kind.index(4) > 0 => {
-            let at = kind.index(items.len());
-            match kind.index(3) {
-                0 => _ = items.remove(at),
-                1 => items[at] = value,
-                _ => items.rotate_left(at),
-            }
-        }
-        Value::Array(items) => items.insert(kind.index(items.len() + 1), value),
-        _ => {}
-    }
-}
+use proptest::sample::Index;
+use serde_json::{Value, json};
 
 /// A document and a change that applies to it, often one that makes no difference.
 fn touching() -> impl Strategy<Value = (Value, Change)> {
@@ -248,11 +101,7 @@ fn depth(value: &Value) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 1024,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases(1024))]
 
     #[test]
     fn applying_a_diff_gives_the_other_document(before in document(), after in document()) {
@@ -263,6 +112,19 @@ proptest! {
     fn applying_a_diff_of_near_documents_gives_the_other((before, after) in near()) {
         check_diff(&before, &after)?;
         check_diff(&after, &before)?;
+    }
+
+    #[test]
+    fn applying_a_diff_of_deep_documents_gives_the_other(before in deep(), after in deep(), new in scalar()) {
+        check_diff(&before, &after)?;
+        let mut near = before.clone();
+        let places = places(&near);
+        let deepest = places.iter().max_by_key(|place| place.matches('/').count()).unwrap();
+        if let Some(Value::Array(items)) = near.pointer_mut(deepest) {
+            items.push(new);
+        }
+        check_diff(&before, &near)?;
+        check_diff(&near, &before)?;
     }
 
     #[test]

@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod documents;
+
 use std::str::FromStr;
 
 use byline_core::object::{
     Change, ChangeError, ChangeFields, ChangeShape, DataObject, Hash, Path, nesting, normalise,
     parse,
 };
+use documents::cases;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
@@ -30,11 +33,7 @@ fn double() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 1024,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases(1024))]
 
     #[test]
     fn what_is_read_as_a_change_has_passed_the_check(

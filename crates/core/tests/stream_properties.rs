@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod documents;
+
 use byline_core::address::{Address, Target};
 use byline_core::message::{Header, Type, encode};
 use byline_core::object::{Change, Hash, Metadata, Path};
@@ -10,6 +12,7 @@ use byline_core::stream::{
     answer,
 };
 use byline_core::time::Time;
+use documents::{cases, change};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
@@ -197,7 +200,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn after_any_interleaving_one_recovery_makes_copies_equal(
@@ -314,34 +317,4 @@ proptest! {
         prop_assert_eq!((peeked.position, peeked.base), (commit.position, commit.base));
         prop_assert_eq!(Commit::decode(body.get()).unwrap(), commit);
     }
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let value = || {
-        prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i32>().prop_map(Value::from),
-            any::<String>().prop_map(Value::from),
-            prop::collection::vec(any::<u16>(), 0..3).prop_map(Value::from),
-        ]
-    };
-    let path = || {
-        prop::collection::vec(prop_oneof!["[a-z]{1,3}", any::<String>()], 1..4)
-            .prop_map(|keys| keys.into_iter().collect::<Path>())
-    };
-    let element = move || (path(), 0..9_usize).prop_map(|(path, at)| path.child(at.to_string()));
-    prop_oneof![
-        (path(), value()).prop_map(|(path, value)| Change::Set { path, value }),
-        path().prop_map(|path| Change::Remove { path }),
-        (element(), prop::collection::vec(value(), 0..3))
-            .prop_map(|(path, values)| Change::Insert { path, values }),
-        (element(), 1..9_usize).prop_map(|(path, count)| Change::RemoveElements { path, count }),
-        (path(), any::<String>()).prop_map(|(path, text)| Change::Append { path, text }),
-        prop::collection::btree_map(any::<String>(), value(), 0..3).prop_map(|map| {
-            Change::Replace {
-                data: map.into_iter().collect(),
-            }
-        }),
-    ]
 }
