@@ -98,7 +98,7 @@ impl Refusal {
     fn new(code: u16, retry: Retry, desc: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
-            desc: desc.into(),
+            desc: one_line(desc.into()),
             retry,
             reason: None,
         }
@@ -175,5 +175,27 @@ impl Refusal {
     /// 503: who should answer is away.
     pub fn away(retry: Retry, desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(503, retry, desc)
+    }
+}
+
+/// What a peer wrote may stand in a sentence: it breaks no line, and commands no terminal.
+fn one_line(desc: Cow<'static, str>) -> Cow<'static, str> {
+    if !desc.contains(char::is_control) {
+        return desc;
+    }
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    desc.chars().map(visible).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_a_peer_wrote() {
+        let refusal = Refusal::unknown(format!("nobody is at `{}`", "a\n\u{1b}[2Jb"));
+        assert_eq!(refusal.desc, "nobody is at `a\u{fffd}\u{fffd}[2Jb`");
+        let refusal = Refusal::unknown("nobody is at `é😀`");
+        assert_eq!(refusal.desc, "nobody is at `é😀`");
     }
 }
