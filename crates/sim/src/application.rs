@@ -1,0 +1,285 @@
+//! What the applications of a world do, and what they are told.
+
+use std::collections::BTreeSet;
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::identity::Key;
+use byline_core::message::body::Access;
+use byline_core::runtime::{Create, Output, Seat};
+use serde_json::json;
+
+use crate::liar::LIES;
+use crate::oracle::{Author, Reader, Rule, SUM};
+use crate::place::Reporter;
+use crate::plan::{Action, Openness};
+use crate::totals::Count;
+use crate::world::{DOMAIN, World};
+use crate::writing::ballast;
+
+impl World {
+    pub(crate) fn names_objects(&mut self) {
+        for object in &self.plan.objects {
+            self.urls.push(object.id.and_then(|id| url(id).ok()));
+        }
+    }
+
+    pub(crate) fn does(&mut self, action: &Action) {
+        match action {
+            Action::Write {
+                object,
+                count,
+                bytes,
+            } => self.writes(*object, *count, *bytes),
+            Action::Subscribe {
+                who,
+                object,
+                second,
+            } => self.subscribes(*who, *object, *second),
+            Action::Unsubscribe {
+                who,
+                object,
+                second,
+            } => self.unsubscribes(*who, *object, *second),
+            Action::Read { who, object } => self.reads(*who, *object),
+            Action::Deliver { who } => {
+                let time = self.place_time(*who);
+                let call = self.places[*who].runtime.deliver(time);
+                self.places[*who].asks_for_delivery(call);
+                self.place_puts_out(*who);
+            }
+            Action::Report {
+                object,
+                device,
+                discard,
+                take,
+                deny,
+            } => self.reports(*device, *object, *discard, *take, *deny),
+            Action::Fault(fault) => self.strikes(fault),
+            Action::Lie(lie) => self.lies(lie),
+        }
+    }
+
+    pub(crate) fn reports(
+        &mut self,
+        who: usize,
+        object: usize,
+        discard: bool,
+        take: bool,
+        deny: Option<u8>,
+    ) {
+        if let Some(reporter) = self.places[who].reporters.get(&object)
+            && !matches!(reporter.state, State::Closed(_))
+        {
+            return;
+        }
+        let minted = self.plan.objects[object].id.is_none();
+        if minted && self.urls[object].is_some() {
+            return;
+        }
+        self.denied[object].extend(deny);
+        let access = self.access(object);
+        self.written += 1;
+        let ballast = ballast(object);
+        let data = json!({"n": self.written, "a": SUM, "b": 0, "log": [1, 2], "text": "",
+            "ballast": ballast});
+        let time = self.place_time(who);
+        let place = &mut self.places[who];
+        let create = Create {
+            schema: "Context".into(),
+            data,
+            name: None,
+            url: self.urls[object].clone(),
+            access,
+            discard,
+            take,
+        };
+        let seat = place
+            .runtime
+            .hyperty("reporter")
+            .and_then(|hyperty| place.runtime.create(&hyperty, create, time));
+        let Ok(seat) = seat else {
+            return self
+                .oracle
+                .breaks(Rule::Answer, || format!("cannot create: {seat:?}"));
+        };
+        let initial = place.runtime.reporter(&seat).map(|stream| stream.data());
+        self.oracle.new_author(&seat.object, &place.identity);
+        self.urls[object] = Some(seat.object.clone());
+        let author = Author::new(seat, initial.unwrap_or_default());
+        let state = State::Claiming;
+        place.reporters.insert(object, Reporter { author, state });
+        self.place_puts_out(who);
+    }
+
+    /// Whether a place reports an object that no other process could.
+    pub(crate) fn reports_minted(&self, who: usize) -> bool {
+        let minted = |object: &usize| self.plan.objects[*object].id.is_none();
+        self.places[who].reporters.keys().any(minted)
+    }
+
+    fn access(&self, object: usize) -> Access {
+        let identities = |numbers: &[u8]| -> Vec<String> {
+            let name = |number: &u8| Key::from_bytes(&[*number; 32]).public().identity();
+            numbers
+                .iter()
+                .map(|number| name(number).as_str().to_owned())
+                .collect()
+        };
+        let mut access = Access {
+            public: true,
+            deny: identities(&self.denied[object]),
+            ..Access::default()
+        };
+        match &self.plan.objects[object].openness {
+            Openness::Public => {}
+            Openness::Private(readers) => {
+                access.public = false;
+                access.authorise = identities(readers);
+            }
+            Openness::Without(denied) => access.deny.extend(identities(denied)),
+        }
+        access
+    }
+
+    pub(crate) fn subscribes(&mut self, who: usize, object: usize, second: bool) {
+        let Some(object_url) = self.url_of(object) else {
+            return;
+        };
+        let time = self.place_time(who);
+        let place = &mut self.places[who];
+        let Ok(hyperty) = place.runtime.hyperty(name(second)) else {
+            return;
+        };
+        let lied_to = object == self.plan.objects.len();
+        // It is observed already, now and then: that is an error at the call, and no more.
+        if let Ok(seat) = place.runtime.subscribe(&hyperty, object_url, time) {
+            self.totals.one(Count::Subscribed);
+            place
+                .readers
+                .insert(seat, Reader::new(object, second, lied_to));
+            self.place_puts_out(who);
+        }
+    }
+
+    pub(crate) fn unsubscribes(&mut self, who: usize, object: usize, second: bool) {
+        let place = &mut self.places[who];
+        let wanted = |reader: &Reader| reader.object == object && reader.second == second;
+        let found = place.readers.iter().find(|(_, reader)| wanted(reader));
+        let Some(seat) = found.map(|(seat, _)| seat.clone()) else {
+            return;
+        };
+        self.totals.one(Count::Unsubscribed);
+        self.counts_copy(who, &seat);
+        let time = self.place_time(who);
+        self.places[who].readers.remove(&seat);
+        self.places[who].runtime.unsubscribe(&seat, time);
+        self.place_puts_out(who);
+    }
+
+    fn reads(&mut self, who: usize, object: usize) {
+        let Some(object_url) = self.url_of(object) else {
+            return;
+        };
+        let time = self.place_time(who);
+        let place = &mut self.places[who];
+        let Ok(hyperty) = place.runtime.hyperty(name(false)) else {
+            return;
+        };
+        if let Ok(call) = place.runtime.read(&hyperty, object_url.clone(), time) {
+            place.asks_to_read(call, object_url);
+            self.place_puts_out(who);
+        }
+    }
+
+    /// The address of an object: the one after the last is the liar's.
+    pub(crate) fn url_of(&self, object: usize) -> Option<Address> {
+        match self.urls.get(object) {
+            Some(known) => known.clone(),
+            None => url(LIES).ok(),
+        }
+    }
+
+    /// What was met by the copies of a process that ends.
+    pub(crate) fn counts_readers(&mut self, who: usize) {
+        let seats: Vec<Seat> = self.places[who].readers.keys().cloned().collect();
+        for seat in seats {
+            self.counts_copy(who, &seat);
+        }
+    }
+
+    fn counts_copy(&mut self, who: usize, seat: &Seat) {
+        if let Some(copy) = self.places[who].runtime.observer(seat) {
+            let met = copy.counters();
+            self.totals.add(Count::DuplicatesIgnored, met.duplicates);
+            self.totals.add(Count::GapsKept, met.gaps);
+            self.totals.add(Count::OldEpochs, met.refused);
+            self.totals.add(Count::Divergences, met.divergences);
+        }
+    }
+
+    /// What was written has positions now, if its claim was answered.
+    pub(crate) fn numbers(&mut self, who: usize) {
+        let place = &mut self.places[who];
+        for reporter in place.reporters.values_mut() {
+            if let Some(stream) = place.runtime.reporter(&reporter.author.seat) {
+                self.oracle.numbers(&mut reporter.author, stream.position());
+            }
+        }
+    }
+
+    /// An application is told something.
+    pub(crate) fn told(&mut self, who: usize, told: Output, moved: &mut BTreeSet<Seat>) {
+        self.trace
+            .note(self.now, || format!("{who} is told {told:?}"));
+        let lies = self.url_of(self.plan.objects.len());
+        let place = &mut self.places[who];
+        match told {
+            Output::Reporter(seat, state) => {
+                let of = |one: &&mut Reporter| one.author.seat == seat;
+                if let Some(reporter) = place.reporters.values_mut().find(of) {
+                    let again = reporter.state == state;
+                    self.oracle.expects(!again, Rule::Answer, || {
+                        format!("{seat:?} told twice: {state}")
+                    });
+                    reporter.state = state;
+                }
+            }
+            Output::Observer(seat, state) => {
+                if let Some(reader) = place.readers.get_mut(&seat) {
+                    if matches!(state, State::Closed(_)) {
+                        self.totals.one(Count::ReaderClosed);
+                    }
+                    reader.state = state;
+                }
+            }
+            Output::Changed(seat, changed) => {
+                if let Some(reader) = place.readers.get_mut(&seat) {
+                    self.oracle.steps(&seat, reader, &changed, &mut self.totals);
+                    moved.insert(seat);
+                }
+            }
+            Output::Read(call, result) => {
+                if let Some(lies) = lies {
+                    place.read_ends(call, &result, &lies, &mut self.oracle, &mut self.totals);
+                }
+            }
+            Output::Delivered(call) => {
+                place.delivery_ends(call, &mut self.oracle, &mut self.totals);
+            }
+            Output::Refused(refusal) => {
+                let what = || format!("the session of {who} is refused: {refusal}");
+                self.oracle.breaks(Rule::Answer, what);
+            }
+            Output::Connect | Output::Disconnect | Output::Send(_) => {}
+        }
+    }
+}
+
+const fn name(second: bool) -> &'static str {
+    if second { "second" } else { "first" }
+}
+
+fn url(id: &str) -> Result<Address, byline_core::address::AddressError> {
+    Address::object(&format!("ctxt://{DOMAIN}/{id}"))
+}

@@ -1,0 +1,185 @@
+//! Every state that each object was in, at its position: what its Reporters wrote.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use byline_core::address::Address;
+use byline_core::runtime::Seat;
+use byline_core::stream::Position;
+use serde_json::Value;
+
+use super::{Oracle, Rule};
+use crate::world::Peer;
+
+/// One state, and the one before.
+#[derive(Debug)]
+struct Entry {
+    data: Arc<Value>,
+    /// `None` where the application started afresh.
+    before: Option<Position>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    written: BTreeMap<Position, Entry>,
+    holder: Option<Peer>,
+    /// Where the node stands.
+    published: Option<Position>,
+    /// How many processes have reported it.
+    authors: usize,
+}
+
+/// The book of each object.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    books: BTreeMap<String, Book>,
+}
+
+/// What one process writes on one object, and has no position for yet.
+#[derive(Debug)]
+pub(crate) struct Author {
+    pub(crate) seat: Seat,
+    known: Option<Position>,
+    initial: Arc<Value>,
+    pending: Vec<Arc<Value>>,
+}
+
+impl Author {
+    pub(crate) fn new(seat: Seat, initial: Arc<Value>) -> Self {
+        Self {
+            seat,
+            known: None,
+            initial,
+            pending: vec![],
+        }
+    }
+
+    pub(crate) fn wrote(&mut self, data: Arc<Value>) {
+        self.pending.push(data);
+    }
+}
+
+impl Books {
+    pub(crate) fn new_author(&mut self, object: &Address) {
+        self.book(object.as_str()).authors += 1;
+    }
+
+    /// Whether one process alone has reported the object: it remembers all it wrote.
+    pub(super) fn has_one_author(&self, object: &Address) -> bool {
+        self.books
+            .get(object.as_str())
+            .is_some_and(|book| book.authors == 1)
+    }
+
+    pub(super) fn data_at(&self, object: &Address, at: Position) -> Option<&Arc<Value>> {
+        let book = self.books.get(object.as_str())?;
+        book.written.get(&at).map(|entry| &entry.data)
+    }
+
+    /// Where the object stood when it was last written by anybody.
+    pub(crate) fn last(&self, object: &str) -> Option<Position> {
+        let book = self.books.get(object)?;
+        book.written.last_key_value().map(|(at, _)| *at)
+    }
+
+    /// Whether `later` came out of `earlier`, or of a fresh start after it.
+    pub(super) fn descends(&self, object: &Address, earlier: Position, later: Position) -> bool {
+        let Some(book) = self.books.get(object.as_str()) else {
+            return false;
+        };
+        let mut at = later;
+        while at > earlier {
+            match book.written.get(&at).map(|entry| entry.before) {
+                Some(Some(before)) => at = before,
+                Some(None) => return at.epoch > earlier.epoch,
+                None => return false,
+            }
+        }
+        at == earlier
+    }
+
+    pub(super) fn holder(&self, object: &str) -> Option<Peer> {
+        self.books.get(object)?.holder
+    }
+
+    pub(super) fn forget_holders(&mut self) {
+        for book in self.books.values_mut() {
+            book.holder = None;
+            book.published = None;
+        }
+    }
+
+    pub(super) fn claimed(&mut self, object: &Address, peer: Peer, position: Position) {
+        let book = self.book(object.as_str());
+        book.holder = Some(peer);
+        book.published = Some(position);
+    }
+
+    /// The node passes the commit at `position`; says what it should have followed, if it does not.
+    pub(super) fn publishes(&mut self, object: &str, position: Position) -> Result<(), String> {
+        let book = self.book(object);
+        let before = book.published.replace(position);
+        if matches!(book.holder, Some(Peer::Liar(_))) {
+            return Ok(());
+        }
+        match book.written.get(&position) {
+            Some(entry) if entry.before == before => Ok(()),
+            Some(entry) => Err(format!(
+                "it follows {:?}, the node is at {before:?}",
+                entry.before
+            )),
+            None => Err("nobody wrote it".to_owned()),
+        }
+    }
+
+    fn book(&mut self, object: &str) -> &mut Book {
+        if !self.books.contains_key(object) {
+            self.books.insert(object.to_owned(), Book::default());
+        }
+        self.books.entry(object.to_owned()).or_default()
+    }
+}
+
+impl Oracle {
+    /// Notes the positions that what was written has by now, where the stream stands at `position`.
+    pub(crate) fn numbers(&mut self, author: &mut Author, position: Option<Position>) {
+        let Some(position) = position.filter(|at| Some(*at) != author.known) else {
+            return;
+        };
+        let object = author.seat.object.clone();
+        let start = author.known.unwrap_or_else(|| {
+            let start = Position::new(position.epoch, 0);
+            let initial = Arc::clone(&author.initial);
+            self.enters(&object, start, initial, None);
+            start
+        });
+        let count = author.pending.len() as u64;
+        self.expects(
+            position.version == start.version + count,
+            Rule::Copy,
+            || format!("{object}: {count} commits lead from {start} to {position}"),
+        );
+        let mut before = start;
+        for (version, data) in (start.version + 1..).zip(author.pending.drain(..)) {
+            let at = Position::new(position.epoch, version);
+            self.enters(&object, at, data, Some(before));
+            before = at;
+        }
+        author.known = Some(position);
+    }
+
+    fn enters(
+        &mut self,
+        object: &Address,
+        at: Position,
+        data: Arc<Value>,
+        before: Option<Position>,
+    ) {
+        let entry = Entry { data, before };
+        let book = self.books.book(object.as_str());
+        let known = book.written.insert(at, entry);
+        self.expects(known.is_none(), Rule::Seen, || {
+            format!("{object}: {at} was written twice")
+        });
+    }
+}

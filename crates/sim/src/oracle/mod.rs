@@ -1,0 +1,262 @@
+//! What always holds (ARCHITECTURE.md, invariants 1–6 and 8), checked at every step from outside: from
+//! what applications wrote and were told, and from the frames that passed.
+
+mod access;
+mod answers;
+mod books;
+mod readers;
+
+use std::fmt;
+
+use byline_core::address::Address;
+use byline_core::message::body::{Claim, Claimed, Code};
+use byline_core::message::{Header, Type, decode};
+use byline_core::node::ConnectionId;
+use byline_core::runtime::Snapshot;
+use byline_core::stream::{CommitHeader, Position};
+
+use crate::totals::{Count, Totals};
+use crate::world::Peer;
+use access::Granted;
+use answers::{Answered, Answers};
+pub(crate) use books::Author;
+use books::Books;
+pub(crate) use readers::{Reader, SUM};
+
+/// What was broken: an invariant of ARCHITECTURE.md by its number, or the world itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// 1: a copy is some position of the original, and never goes back.
+    Copy,
+    /// 2: after faults stop, every Observer reaches the Reporter's version.
+    Reach,
+    /// 3: no write but the holder's is ever applied.
+    Holder,
+    /// 4: who may not read gets nothing.
+    Access,
+    /// 5: a commit is visible whole or not at all.
+    Whole,
+    /// 6: every request is answered exactly once, and nothing grows without a limit.
+    Answer,
+    /// 8: no commit that was seen is silently replaced.
+    Seen,
+    /// The world does not come to rest.
+    Rest,
+    /// A machine panicked.
+    Panic,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Copy => "invariant 1 (a copy is some position of the original)",
+            Self::Reach => "invariant 2 (every Observer reaches the Reporter)",
+            Self::Holder => "invariant 3 (only the holder writes)",
+            Self::Access => "invariant 4 (who may not read gets nothing)",
+            Self::Whole => "invariant 5 (a commit is visible whole)",
+            Self::Answer => "invariant 6 (answered exactly once, nothing without a limit)",
+            Self::Seen => "invariant 8 (no seen commit is silently replaced)",
+            Self::Rest => "the world comes to rest",
+            Self::Panic => "no machine panics",
+        })
+    }
+}
+
+/// Which rule was broken, and how.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The rule.
+    pub rule: Rule,
+    /// What was seen.
+    pub what: String,
+}
+
+/// All that is known of what should be.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) books: Books,
+    pub(crate) answers: Answers,
+    granted: Granted,
+    broken: Option<Broken>,
+    /// The record of the node is gone, at least once.
+    forgot: bool,
+}
+
+impl Oracle {
+    /// Notes the first rule that is broken.
+    pub(crate) fn breaks(&mut self, rule: Rule, what: impl FnOnce() -> String) {
+        if self.broken.is_none() {
+            self.broken = Some(Broken { rule, what: what() });
+        }
+    }
+
+    pub(crate) fn expects(&mut self, holds: bool, rule: Rule, what: impl FnOnce() -> String) {
+        if !holds {
+            self.breaks(rule, what);
+        }
+    }
+
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(crate) fn into_broken(self) -> Option<Broken> {
+        self.broken
+    }
+
+    pub(crate) fn node_forgot(&mut self) {
+        self.forgot = true;
+        self.granted.forget();
+        self.books.forget_holders();
+        self.answers = Answers::default();
+    }
+
+    /// A frame reached the node.
+    pub(crate) fn node_hears(&mut self, from: ConnectionId, frame: &str) {
+        self.answers.asked(from, frame);
+    }
+
+    /// The node sends one frame to one connection.
+    pub(crate) fn node_sends(
+        &mut self,
+        to: ConnectionId,
+        peer: Peer,
+        identity: Option<&str>,
+        frame: &str,
+        totals: &mut Totals,
+    ) {
+        let Ok(header) = Header::peek(frame) else {
+            return self.breaks(Rule::Answer, || {
+                format!("the node says what is no message: {frame}")
+            });
+        };
+        if header.kind == Type::Execute && header.from.ends_with("/sm") {
+            totals.one(Count::Superseded);
+        }
+        if header.kind != Type::Response {
+            return;
+        }
+        let code = header.decode::<Code>().map_or(500, |body| body.code);
+        count_answer(&header, code, totals);
+        match self.answers.answered(to, &header, code) {
+            Ok(Answered { waited: true, .. }) if code == 200 => totals.one(Count::WaitedServed),
+            Ok(Answered {
+                claim: Some(claim), ..
+            }) if code == 200 => self.claimed(peer, &claim, header.body, totals),
+            Ok(Answered { claim: Some(_), .. }) if code == 409 => {
+                let held = header.body.contains("held:");
+                totals.one(if held {
+                    Count::ClaimHeld
+                } else {
+                    Count::ClaimDiverged
+                });
+            }
+            Ok(_) => {}
+            Err(what) => self.breaks(Rule::Answer, || what),
+        }
+        // Content has a position; a plain 200 says nothing of the object.
+        if code == 200 && header.body.contains("\"position\"") {
+            self.reads(&header.from, identity, frame);
+        }
+    }
+
+    /// The node took a commit, and passes it on to whoever reads.
+    pub(crate) fn node_took_commit(&mut self, sender: Option<Peer>, frame: &str) {
+        let Ok(header) = Header::peek(frame) else {
+            return;
+        };
+        let Ok(commit) = CommitHeader::peek(header.body) else {
+            return;
+        };
+        let holder = self.books.holder(&header.from);
+        self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
+            format!("{sender:?} wrote where {holder:?} holds: {frame}")
+        });
+        let follows = self.books.publishes(&header.from, commit.position);
+        if let Err(why) = follows {
+            self.breaks(Rule::Copy, || {
+                format!("the node takes out of order, {why}: {frame}")
+            });
+        }
+    }
+
+    /// A commit or a head, or content, goes to somebody of `identity`.
+    pub(crate) fn reads(&mut self, from: &str, identity: Option<&str>, frame: &str) {
+        let may = self.granted.may_read(from, identity);
+        self.expects(may, Rule::Access, || {
+            format!("{identity:?} may not read, and gets {frame}")
+        });
+    }
+
+    pub(crate) fn may_read(&self, object: &Address, identity: Option<&str>) -> bool {
+        self.granted.may_read(object.as_str(), identity)
+    }
+
+    fn claimed(&mut self, peer: Peer, claim: &Claim, body: &str, totals: &mut Totals) {
+        totals.one(Count::Claims);
+        let based = matches!(claim.base, Some(Some(_)));
+        if based {
+            totals.one(Count::ReClaims);
+        }
+        if based && claim.snapshot {
+            totals.one(Count::ReClaimSnapshot);
+        }
+        if claim.base == Some(None) {
+            totals.one(Count::Discards);
+        }
+        let before = self.books.holder(claim.url.as_str());
+        if claim.take && before.is_some_and(|before| before != peer) {
+            totals.one(Count::Takes);
+        }
+        if matches!(peer, Peer::Liar(_)) {
+            // It lets in whom it likes.
+        } else if self.granted.claimed(&claim.url, &claim.access, !based) {
+            totals.one(Count::RouteClosed);
+        }
+        let position = decode::<Claimed>(body)
+            .map_or_else(|_| Position::default(), |claimed| claimed.position);
+        self.books.claimed(&claim.url, peer, position);
+    }
+}
+
+fn count_answer(header: &Header<'_>, code: u16, totals: &mut Totals) {
+    match code {
+        102 => totals.one(Count::Waited),
+        403 => totals.one(Count::Denied),
+        408 => totals.one(Count::TimedOut),
+        409 if header.from.ends_with("/changes") => totals.one(Count::CommitRefused),
+        429 => totals.one(Count::TooMany),
+        503 => totals.one(Count::Away),
+        200 if header.body.contains("\"fresh\":true") => totals.one(Count::FreshSessions),
+        200 if header.from == "mn:/session" && header.body.contains("runtimeToken") => {
+            totals.one(Count::ReOpened);
+        }
+        _ => {}
+    }
+}
+
+impl Oracle {
+    /// Another process begins to report an object, whose owner is `identity`.
+    pub(crate) fn new_author(&mut self, object: &Address, identity: &str) {
+        self.books.new_author(object);
+        self.granted.owned_by(object, identity);
+    }
+
+    /// Whether the node has no record of a claim.
+    pub(crate) fn is_unclaimed(&self, object: &str) -> bool {
+        !self.granted.is_known(object)
+    }
+
+    /// An application read an object once.
+    pub(crate) fn was_read(&mut self, object: &Address, snapshot: &Snapshot) {
+        let written = self.books.data_at(object, snapshot.position);
+        if written.is_none_or(|written| **written != *snapshot.data) {
+            self.breaks(Rule::Copy, || {
+                format!(
+                    "{object} was read as {} at {}",
+                    snapshot.data, snapshot.position
+                )
+            });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One runtime's machine: its process, its clock, and what its application does and was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use byline_core::State;
+use byline_core::address::Address;
+use byline_core::error::Refusal;
+use byline_core::identity::Key;
+use byline_core::node::ConnectionId;
+use byline_core::runtime::{Runtime, Seat, Snapshot};
+
+use crate::clock::Clock;
+use crate::oracle::{Author, Oracle, Reader, Rule};
+use crate::plan::PlacePlan;
+use crate::totals::{Count, Totals};
+use crate::world::DOMAIN;
+
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) runtime: Runtime,
+    /// Which of the machine's processes this is.
+    pub(crate) process: u64,
+    pub(crate) key: Key,
+    pub(crate) identity: String,
+    pub(crate) clock: Clock,
+    pub(crate) delay_ms: u64,
+    pub(crate) link: Option<ConnectionId>,
+    /// How often it tried to connect: what belongs to an earlier attempt is late.
+    pub(crate) attempt: u64,
+    /// The frame that waits for the socket. No more are taken from the machine meanwhile.
+    pub(crate) frame: Option<Arc<str>>,
+    pub(crate) offline_until: u64,
+    pub(crate) reporters: BTreeMap<usize, Reporter>,
+    pub(crate) readers: BTreeMap<Seat, Reader>,
+    reads: BTreeMap<u64, Address>,
+    deliveries: BTreeSet<u64>,
+}
+
+/// An object that the application reports.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    pub(crate) author: Author,
+    pub(crate) state: State,
+}
+
+/// What the process before reported and followed.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    pub(crate) reported: Vec<usize>,
+    pub(crate) observed: Vec<(usize, bool)>,
+}
+
+impl Place {
+    pub(crate) fn new(plan: &PlacePlan, seed: [u8; 32]) -> Self {
+        let key = Key::from_bytes(&[plan.identity; 32]);
+        let runtime = Runtime::new(DOMAIN, key.clone(), seed);
+        Self {
+            identity: runtime.identity().as_str().to_owned(),
+            runtime,
+            process: 0,
+            key,
+            clock: Clock::new(plan.ahead_ms, plan.drift_ppm),
+            delay_ms: plan.delay_ms,
+            link: None,
+            attempt: 0,
+            frame: None,
+            offline_until: 0,
+            reporters: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            deliveries: BTreeSet::new(),
+        }
+    }
+
+    /// Another process begins; it is told what this one did.
+    pub(crate) fn starts_again(&mut self, runtime: Runtime) -> Followed {
+        self.runtime = runtime;
+        self.process += 1;
+        self.attempt += 1;
+        self.link = None;
+        self.frame = None;
+        self.reads.clear();
+        self.deliveries.clear();
+        let reporters = std::mem::take(&mut self.reporters).into_iter();
+        let readers = std::mem::take(&mut self.readers).into_values();
+        Followed {
+            reported: reporters
+                .filter(|(_, one)| !matches!(one.state, State::Closed(_)))
+                .map(|(object, _)| object)
+                .collect(),
+            observed: readers.map(|one| (one.object, one.second)).collect(),
+        }
+    }
+
+    pub(crate) fn asks_to_read(&mut self, call: u64, object: Address) {
+        self.reads.insert(call, object);
+    }
+
+    pub(crate) fn asks_for_delivery(&mut self, call: u64) {
+        self.deliveries.insert(call);
+    }
+
+    pub(crate) fn read_ends(
+        &mut self,
+        call: u64,
+        result: &Result<Snapshot, Refusal>,
+        lies: &Address,
+        oracle: &mut Oracle,
+        totals: &mut Totals,
+    ) {
+        let Some(object) = self.reads.remove(&call) else {
+            return oracle.breaks(Rule::Answer, || format!("read {call} ended twice"));
+        };
+        match result {
+            Ok(snapshot) => {
+                totals.one(Count::ReadAnswered);
+                if object != *lies {
+                    oracle.was_read(&object, snapshot);
+                }
+            }
+            Err(_) => totals.one(Count::ReadRefused),
+        }
+    }
+
+    pub(crate) fn delivery_ends(&mut self, call: u64, oracle: &mut Oracle, totals: &mut Totals) {
+        totals.one(Count::Delivered);
+        let waited = self.deliveries.remove(&call);
+        oracle.expects(waited, Rule::Answer, || {
+            format!("delivery {call} is confirmed twice")
+        });
+    }
+
+    /// Calls of the application that have not ended.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.reads.len() + self.deliveries.len()
+    }
+}

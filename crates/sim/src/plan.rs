@@ -1,0 +1,304 @@
+//! The scenario of a seed: who there is, and a list of steps, each at its time. A step that makes no
+//! sense when its time comes does nothing, so that any part of a plan is a plan.
+
+use crate::fault::{self, Fault};
+use crate::liar::Lie;
+use crate::random::Random;
+use crate::scene;
+
+/// Steps of a plan, faults included.
+const STEPS: u64 = 170;
+/// Of a hundred steps, those that are faults.
+const FAULTS_PERCENT: u64 = 36;
+
+/// Of a hundred steps, those that begin a scene.
+const SCENES_PERCENT: u64 = 1;
+
+/// One runtime's machine.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacePlan {
+    /// Places with the same number have the same key.
+    pub(crate) identity: u8,
+    pub(crate) ahead_ms: u64,
+    pub(crate) drift_ppm: i64,
+    pub(crate) delay_ms: u64,
+}
+
+/// Who may read an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Openness {
+    Public,
+    /// These identities, and the owner.
+    Private(Vec<u8>),
+    /// Everybody but these identities.
+    Without(Vec<u8>),
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectPlan {
+    /// `None` has its id minted.
+    pub(crate) id: Option<&'static str>,
+    /// The places of its owner; the first creates it.
+    pub(crate) devices: Vec<usize>,
+    pub(crate) openness: Openness,
+}
+
+/// What an application does, or what is done to it.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Write {
+        object: usize,
+        count: u64,
+        bytes: usize,
+    },
+    Subscribe {
+        who: usize,
+        object: usize,
+        second: bool,
+    },
+    Unsubscribe {
+        who: usize,
+        object: usize,
+        second: bool,
+    },
+    Read {
+        who: usize,
+        object: usize,
+    },
+    Deliver {
+        who: usize,
+    },
+    /// A device reports the object, unless it does.
+    Report {
+        object: usize,
+        device: usize,
+        discard: bool,
+        take: bool,
+        /// Denies an identity more than before.
+        deny: Option<u8>,
+    },
+    Fault(Fault),
+    Lie(Lie),
+}
+
+/// An action and its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) at_ms: u64,
+    pub(crate) action: Action,
+}
+
+/// Everything that a seed decides.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) node_drift_ppm: i64,
+    pub(crate) places: Vec<PlacePlan>,
+    pub(crate) objects: Vec<ObjectPlan>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The plan of `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let places = places(&mut random);
+        let objects = objects(&mut random, &places);
+        let mut plan = Self {
+            seed,
+            node_drift_ppm: drift(&mut random),
+            places,
+            objects,
+            steps: vec![],
+        };
+        plan.begin(&mut random);
+        let mut at_ms = 3_000;
+        for _ in 0..STEPS {
+            at_ms += pause(&mut random);
+            if random.chance(SCENES_PERCENT) {
+                plan.steps.extend(scene::drawn(&mut random, &plan, at_ms));
+            }
+            let action = plan.action(&mut random);
+            plan.steps.push(Step { at_ms, action });
+        }
+        plan.steps.sort_by_key(|step| step.at_ms);
+        plan
+    }
+
+    /// The same plan with other steps.
+    #[must_use]
+    pub(crate) fn with(&self, steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            ..self.clone()
+        }
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The steps, one line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let line = |step: &Step| format!("{:>9} ms  {:?}", step.at_ms, step.action);
+        self.steps.iter().map(line).collect()
+    }
+
+    /// Every object is created and most are followed, some before they are there.
+    fn begin(&mut self, random: &mut Random) {
+        for (object, plan) in self.objects.iter().enumerate() {
+            let action = Action::Report {
+                object,
+                device: plan.devices[0],
+                discard: false,
+                take: false,
+                deny: None,
+            };
+            let at_ms = random.between(0, 3_000);
+            self.steps.push(Step { at_ms, action });
+        }
+        // The one after the last is the liar's.
+        for object in 0..=self.objects.len() {
+            for who in 0..self.places.len() {
+                if random.chance(75) {
+                    let second = random.chance(20);
+                    let at_ms = random.between(0, 4_000);
+                    let action = Action::Subscribe {
+                        who,
+                        object,
+                        second,
+                    };
+                    self.steps.push(Step { at_ms, action });
+                }
+            }
+        }
+    }
+
+    fn action(&self, random: &mut Random) -> Action {
+        if random.chance(FAULTS_PERCENT) {
+            return if random.chance(30) {
+                Action::Lie(Lie::drawn(random, self.objects.len()))
+            } else {
+                Action::Fault(fault::drawn(random, self))
+            };
+        }
+        let object = random.index(self.objects.len());
+        let any = random.index(self.objects.len() + 1);
+        let who = random.index(self.places.len());
+        match random.between(0, 99) {
+            0..72 => Action::Write {
+                object,
+                count: random.between(1, 7),
+                bytes: random.one_of(&[0, 0, 0, 0, 30, 400]),
+            },
+            72..74 => Action::Write {
+                object,
+                count: random.between(20, 45),
+                bytes: 900,
+            },
+            74..80 => Action::Subscribe {
+                who,
+                object: any,
+                second: random.chance(40),
+            },
+            80..84 => Action::Unsubscribe {
+                who,
+                object: any,
+                second: random.chance(40),
+            },
+            84..90 => Action::Read { who, object: any },
+            90..93 => Action::Deliver { who },
+            _ => self.report(random, object),
+        }
+    }
+
+    fn report(&self, random: &mut Random, object: usize) -> Action {
+        let device = random.one_of(&self.objects[object].devices);
+        let discard = random.chance(70);
+        let closes = discard && random.chance(20);
+        let identity = self.places[random.index(self.places.len())].identity;
+        Action::Report {
+            object,
+            device,
+            discard,
+            take: random.chance(80),
+            deny: closes.then_some(identity),
+        }
+    }
+}
+
+/// Two devices of one owner, and others.
+fn places(random: &mut Random) -> Vec<PlacePlan> {
+    let count = random.between(3, 6);
+    let place = |number: u64| PlacePlan {
+        identity: u8::try_from(number.max(1)).unwrap_or(u8::MAX),
+        ahead_ms: 0,
+        drift_ppm: 0,
+        delay_ms: 0,
+    };
+    let mut places: Vec<PlacePlan> = (0..count).map(place).collect();
+    for place in &mut places {
+        place.ahead_ms = random.one_of(&[0, 0, 1, 700, 40_000, 3_600_000]);
+        place.drift_ppm = drift(random);
+        place.delay_ms = random.one_of(&[0, 1, 5, 20, 80]);
+    }
+    places
+}
+
+fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
+    let last = places.len() - 1;
+    let some = |random: &mut Random| {
+        let others = places
+            .iter()
+            .map(|place| place.identity)
+            .filter(|one| *one > 1);
+        let mut some: Vec<u8> = others.collect();
+        some.retain(|_| random.chance(60));
+        some
+    };
+    let private = Openness::Private(some(random));
+    let without = Openness::Without(some(random));
+    let object = |id, devices: &[usize], openness| ObjectPlan {
+        id,
+        devices: devices.to_vec(),
+        openness,
+    };
+    let mut objects = vec![
+        object(Some("shared"), &[0, 1], Openness::Public),
+        object(Some("private"), &[1, 0], private),
+        object(None, &[last], Openness::Public),
+    ];
+    if random.chance(60) {
+        objects.push(object(Some("cellar"), &[last], without));
+    }
+    if random.chance(30) {
+        objects.push(object(Some("attic"), &[2], Openness::Public));
+    }
+    objects
+}
+
+fn drift(random: &mut Random) -> i64 {
+    random.one_of(&[-200, -20, 0, 0, 20, 200])
+}
+
+/// Mostly much happens at once; now and then everything that waits has its time.
+fn pause(random: &mut Random) -> u64 {
+    match random.between(0, 99) {
+        0..55 => random.between(0, 30),
+        55..80 => random.between(30, 600),
+        80..94 => random.between(600, 6_000),
+        94..99 => random.between(6_000, 25_000),
+        _ => random.between(25_000, 70_000),
+    }
+}

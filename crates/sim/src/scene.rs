@@ -1,0 +1,86 @@
+//! Scenes: steps in an order that chance alone brings about too seldom.
+
+use crate::fault::Fault;
+use crate::plan::{Action, Plan, Step};
+use crate::random::Random;
+
+/// Longer than the node keeps a session whose socket is lost.
+const LONG_MS: u64 = 36_000;
+
+/// The steps of one scene that begins at `at_ms`.
+pub(crate) fn drawn(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
+    match random.between(0, 2) {
+        0 | 1 => old_device_returns(random, at_ms),
+        _ => crowd_leaves(random, plan, at_ms),
+    }
+}
+
+/// A device is away while another takes its object and writes; the node forgets, and the first comes
+/// back before the other does.
+fn old_device_returns(random: &mut Random, at_ms: u64) -> Vec<Step> {
+    let (away, taker) = if random.chance(50) { (0, 1) } else { (1, 0) };
+    let object = random.index(2);
+    let write = |count: u64| Action::Write {
+        object,
+        count,
+        bytes: 0,
+    };
+    let cut = |who: usize, offline_ms: u64| {
+        Action::Fault(Fault::Cut {
+            who,
+            lost_up: 0,
+            lost_down: 0,
+            node_ms: 0,
+            place_ms: Some(0),
+            offline_ms,
+        })
+    };
+    let report = |device: usize| Action::Report {
+        object,
+        device,
+        discard: true,
+        take: true,
+        deny: None,
+    };
+    let forgets = Action::Fault(Fault::Node {
+        forgets: true,
+        down_ms: 0,
+        lost: 0,
+    });
+    let back_ms = random.between(4_000, LONG_MS);
+    let steps = [
+        (0, report(away)),
+        (500, write(3)),
+        (900, cut(away, back_ms)),
+        (1_200, report(taker)),
+        (2_000, write(random.between(1, 4))),
+        (back_ms - 500, cut(taker, 6_000)),
+        (back_ms - 400, forgets),
+        (back_ms + 2_500, write(random.between(0, 8))),
+    ];
+    let step = |(after_ms, action)| Step {
+        at_ms: at_ms + after_ms,
+        action,
+    };
+    steps.into_iter().map(step).collect()
+}
+
+/// Everybody is cut off at once, and the node's machine comes back with or without its memory.
+fn crowd_leaves(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
+    let mut steps = vec![];
+    for who in 0..plan.places.len() {
+        let fault = Fault::Cut {
+            who,
+            lost_up: random.index(4),
+            lost_down: random.index(4),
+            node_ms: random.between(0, 50),
+            place_ms: random.chance(60).then_some(0),
+            offline_ms: random.one_of(&[0, 3_000, LONG_MS]),
+        };
+        steps.push(Step {
+            at_ms: at_ms + random.between(0, 40),
+            action: Action::Fault(fault),
+        });
+    }
+    steps
+}
