@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use byline_core::State;
 use byline_core::address::Address;
-use byline_core::identity::Key;
-use byline_core::message::body::Access;
 use byline_core::runtime::{Create, Output, Seat};
 use serde_json::json;
 
 use crate::liar::LIES;
 use crate::oracle::{Author, Reader, Rule, SUM};
 use crate::place::Reporter;
-use crate::plan::{Action, Openness};
+use crate::plan::Action;
 use crate::totals::Count;
 use crate::world::{DOMAIN, World};
 use crate::writing::ballast;
@@ -55,6 +53,7 @@ impl World {
                 take,
                 deny,
             } => self.reports(*device, *object, *discard, *take, *deny),
+            Action::Command { object, command } => self.commands(*object, command),
             Action::Fault(fault) => self.strikes(fault),
             Action::Lie(lie) => self.lies(lie),
         }
@@ -78,7 +77,7 @@ impl World {
             return;
         }
         self.denied[object].extend(deny);
-        let access = self.access(object);
+        let access = self.access(&self.plan.objects[object].openness, &self.denied[object]);
         self.written += 1;
         let ballast = ballast(object);
         let data = json!({"n": self.written, "a": SUM, "b": 0, "log": [1, 2], "text": "",
@@ -116,30 +115,6 @@ impl World {
     pub(crate) fn reports_minted(&self, who: usize) -> bool {
         let minted = |object: &usize| self.plan.objects[*object].id.is_none();
         self.places[who].reporters.keys().any(minted)
-    }
-
-    fn access(&self, object: usize) -> Access {
-        let identities = |numbers: &[u8]| -> Vec<String> {
-            let name = |number: &u8| Key::from_bytes(&[*number; 32]).public().identity();
-            numbers
-                .iter()
-                .map(|number| name(number).as_str().to_owned())
-                .collect()
-        };
-        let mut access = Access {
-            public: true,
-            deny: identities(&self.denied[object]),
-            ..Access::default()
-        };
-        match &self.plan.objects[object].openness {
-            Openness::Public => {}
-            Openness::Private(readers) => {
-                access.public = false;
-                access.authorise = identities(readers);
-            }
-            Openness::Without(denied) => access.deny.extend(identities(denied)),
-        }
-        access
     }
 
     pub(crate) fn subscribes(&mut self, who: usize, object: usize, second: bool) {
@@ -223,7 +198,7 @@ impl World {
         let place = &mut self.places[who];
         for reporter in place.reporters.values_mut() {
             if let Some(stream) = place.runtime.reporter(&reporter.author.seat) {
-                self.oracle.numbers(&mut reporter.author, stream.position());
+                self.oracle.numbers(&mut reporter.author, stream);
             }
         }
     }
@@ -263,6 +238,16 @@ impl World {
                 if let Some(lies) = lies {
                     place.read_ends(call, &result, &lies, &mut self.oracle, &mut self.totals);
                 }
+            }
+            Output::Done(call, result) => {
+                if result.is_err() {
+                    self.totals.one(Count::CommandRefused);
+                }
+                place.command_ends(call, &mut self.oracle);
+            }
+            Output::Rejected(seat, commits) => {
+                self.totals.add(Count::Rejected, commits.len() as u64);
+                self.oracle.rejects(&seat, &commits);
             }
             Output::Delivered(call) => {
                 place.delivery_ends(call, &mut self.oracle, &mut self.totals);

@@ -68,7 +68,7 @@ impl World {
     /// An object whose last Reporter is closed is reported anew.
     fn leaves_nothing_unreported(&mut self) {
         for object in 0..self.plan.objects.len() {
-            if self.reporters_of(object).is_empty() {
+            if self.reporters_of(object).is_empty() && !self.is_over(object) {
                 let device = self.plan.objects[object].devices[0];
                 self.reports(device, object, true, true, None);
             }
@@ -89,8 +89,18 @@ impl World {
         }
     }
 
+    /// Whether an object was deleted, and the node remembers.
+    fn is_over(&self, object: usize) -> bool {
+        let url = self.url_of(object);
+        url.is_some_and(|url| self.oracle.is_deleted(&url))
+    }
+
     fn checks(&mut self, when: &str) {
         for object in 0..self.plan.objects.len() {
+            if self.is_over(object) {
+                self.checks_the_end_of(object, when);
+                continue;
+            }
             let live = |who: &usize| {
                 self.places[*who]
                     .reporters
@@ -122,6 +132,20 @@ impl World {
         }
     }
 
+    /// Nobody follows or writes what was deleted.
+    fn checks_the_end_of(&mut self, object: usize, when: &str) {
+        for place in &self.places {
+            let mut readers = place.readers.values();
+            let open =
+                readers.any(|one| one.object == object && !matches!(one.state, State::Closed(_)));
+            let writes = place.reporters.get(&object);
+            let writes = writes.is_some_and(|one| !matches!(one.state, State::Closed(_)));
+            self.oracle.expects(!open && !writes, Rule::Reach, || {
+                format!("{when}, somebody reads or writes object {object}, which was deleted")
+            });
+        }
+    }
+
     fn checks_reader(
         &mut self,
         (reporter, seat): (usize, &Seat),
@@ -129,10 +153,7 @@ impl World {
         when: &str,
     ) {
         let reader = &self.places[who].readers[observer];
-        if !self
-            .oracle
-            .may_read(&seat.object, Some(&self.places[who].identity))
-        {
+        if !self.oracle.may_read(observer, &self.places[who].identity) {
             let live = reader.state == State::Live;
             return self.oracle.expects(!live, Rule::Access, || {
                 format!("{when}, {observer:?} is live, and may not read")
@@ -176,7 +197,7 @@ impl World {
             for (seat, reader) in &place.readers {
                 if reader.lied_to {
                     routes[1].insert((who, reader.object));
-                } else if self.oracle.may_read(&seat.object, Some(&place.identity)) {
+                } else if self.oracle.may_read(seat, &place.identity) {
                     routes[0].insert((who, reader.object));
                 }
             }

@@ -13,6 +13,7 @@
 
 mod application;
 mod clock;
+mod commanding;
 mod ending;
 mod fault;
 mod forgery;

@@ -72,7 +72,7 @@ impl World {
         for connection in to {
             if let (Some(peer), Ok(from)) = (self.peer(*connection), &from) {
                 let identity = identity_of(&self.places, &self.liars, peer);
-                self.oracle.reads(from, identity, frame);
+                self.oracle.reads(from, "", identity, frame);
             }
             self.node_says(*connection, Arc::clone(frame), true);
         }

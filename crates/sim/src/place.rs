@@ -23,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) process: u64,
     pub(crate) key: Key,
     pub(crate) identity: String,
+    /// The number of its identity in the plan.
+    pub(crate) number: u8,
     pub(crate) clock: Clock,
     pub(crate) delay_ms: u64,
     pub(crate) link: Option<ConnectionId>,
@@ -35,6 +37,7 @@ pub(crate) struct Place {
     pub(crate) readers: BTreeMap<Seat, Reader>,
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
+    commands: BTreeSet<u64>,
 }
 
 /// An object that the application reports.
@@ -57,6 +60,7 @@ impl Place {
         let runtime = Runtime::new(DOMAIN, key.clone(), seed);
         Self {
             identity: runtime.identity().as_str().to_owned(),
+            number: plan.identity,
             runtime,
             process: 0,
             key,
@@ -70,6 +74,7 @@ impl Place {
             readers: BTreeMap::new(),
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
+            commands: BTreeSet::new(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Place {
         self.frame = None;
         self.reads.clear();
         self.deliveries.clear();
+        self.commands.clear();
         let reporters = std::mem::take(&mut self.reporters).into_iter();
         let readers = std::mem::take(&mut self.readers).into_values();
         Followed {
@@ -131,8 +137,19 @@ impl Place {
         });
     }
 
+    pub(crate) fn asks_for_command(&mut self, call: u64) {
+        self.commands.insert(call);
+    }
+
+    pub(crate) fn command_ends(&mut self, call: u64, oracle: &mut Oracle) {
+        let waited = self.commands.remove(&call);
+        oracle.expects(waited, Rule::Answer, || {
+            format!("command {call} ends twice")
+        });
+    }
+
     /// Calls of the application that have not ended.
     pub(crate) fn unfinished(&self) -> usize {
-        self.reads.len() + self.deliveries.len()
+        self.reads.len() + self.deliveries.len() + self.commands.len()
     }
 }

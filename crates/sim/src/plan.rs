@@ -14,6 +14,9 @@ const FAULTS_PERCENT: u64 = 36;
 /// Of a hundred steps, those that begin a scene.
 const SCENES_PERCENT: u64 = 1;
 
+/// The object that may be deleted.
+const BRIEF: &str = "brief";
+
 /// One runtime's machine.
 #[derive(Clone, Debug)]
 pub(crate) struct PlacePlan {
@@ -78,8 +81,28 @@ pub(crate) enum Action {
         /// Denies an identity more than before.
         deny: Option<u8>,
     },
+    Command {
+        object: usize,
+        command: Command,
+    },
     Fault(Fault),
     Lie(Lie),
+}
+
+/// What an owner commands about an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Puts out the identity of a place, or its first hyperty.
+    Kick {
+        reader: usize,
+        by_hyperty: bool,
+    },
+    Allow {
+        reader: usize,
+        by_hyperty: bool,
+    },
+    Access(Openness),
+    Delete,
 }
 
 /// An action and its time.
@@ -218,9 +241,25 @@ impl Plan {
                 second: random.chance(40),
             },
             84..90 => Action::Read { who, object: any },
-            90..93 => Action::Deliver { who },
+            90..92 => Action::Deliver { who },
+            92..96 => self.command(random, object),
             _ => self.report(random, object),
         }
+    }
+
+    fn command(&self, random: &mut Random, object: usize) -> Action {
+        let reader = random.index(self.places.len());
+        let by_hyperty = random.chance(50);
+        let brief = self.objects[object].id == Some(BRIEF);
+        let command = match random.between(0, 6) {
+            0..2 => Command::Kick { reader, by_hyperty },
+            2..4 => Command::Allow { reader, by_hyperty },
+            _ if brief => Command::Delete,
+            4 => Command::Access(self.objects[object].openness.clone()),
+            5 => Command::Access(Openness::Without(others(random, &self.places))),
+            _ => Command::Access(Openness::Private(others(random, &self.places))),
+        };
+        Action::Command { object, command }
     }
 
     fn report(&self, random: &mut Random, object: usize) -> Action {
@@ -258,17 +297,8 @@ fn places(random: &mut Random) -> Vec<PlacePlan> {
 
 fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
     let last = places.len() - 1;
-    let some = |random: &mut Random| {
-        let others = places
-            .iter()
-            .map(|place| place.identity)
-            .filter(|one| *one > 1);
-        let mut some: Vec<u8> = others.collect();
-        some.retain(|_| random.chance(60));
-        some
-    };
-    let private = Openness::Private(some(random));
-    let without = Openness::Without(some(random));
+    let private = Openness::Private(others(random, places));
+    let without = Openness::Without(others(random, places));
     let object = |id, devices: &[usize], openness| ObjectPlan {
         id,
         devices: devices.to_vec(),
@@ -285,7 +315,18 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
     if random.chance(30) {
         objects.push(object(Some("attic"), &[2], Openness::Public));
     }
+    if random.chance(40) {
+        objects.push(object(Some(BRIEF), &[last], Openness::Public));
+    }
     objects
+}
+
+/// Some identities, but not that of the two devices.
+fn others(random: &mut Random, places: &[PlacePlan]) -> Vec<u8> {
+    let others = places.iter().map(|place| place.identity);
+    let mut some: Vec<u8> = others.filter(|one| *one > 1).collect();
+    some.retain(|_| random.chance(60));
+    some
 }
 
 fn drift(random: &mut Random) -> i64 {

@@ -48,7 +48,6 @@ totals! {
     CaughtUp => "recovered by commits",
     Snapshots => "recovered by snapshot",
     Rewound => "rewound",
-    Unsaid => "UNSAID",
     DuplicatesIgnored => "duplicates ignored",
     GapsKept => "commits ahead of a gap",
     OldEpochs => "commits of old epochs refused",
@@ -65,6 +64,7 @@ totals! {
     WaitedServed => "subscribes served after waiting",
     CommitRefused => "commits refused 409",
     ClaimHeld => "claims refused as held",
+    ClaimAlone => "claims refused as alone",
     ClaimDiverged => "claims refused as diverged",
     Denied => "requests refused 403",
     TooMany => "requests refused 429",
@@ -73,7 +73,16 @@ totals! {
     Slow => "connections closed 4008",
     Replaced => "connections closed 4001",
     ReaderClosed => "readers that may not read",
-    RouteClosed => "routes closed by narrower access",
+    OtherAccess => "claims with another access",
+    Kicked => "kicked",
+    Allowed => "allowed",
+    AccessSaid => "access said anew",
+    Revoked => "routes revoked",
+    Deleted => "objects deleted",
+    Gone => "requests refused 410",
+    CommandRefused => "commands refused",
+    Rejected => "commits rejected after catching up",
+    Many => "subscribed to many at once",
 }
 
 /// How often each thing happened.

@@ -84,7 +84,7 @@ impl World {
             place.reporters.get_mut(&object),
         ) {
             reporter.author.wrote(stream.data());
-            self.oracle.numbers(&mut reporter.author, stream.position());
+            self.oracle.numbers(&mut reporter.author, stream);
         }
     }
 

@@ -1,15 +1,17 @@
-//! Who may read what, from the claims that were granted: kept apart from the node's own records.
+//! Who may read what, from the claims and commands that were granted: kept apart from the node's own
+//! records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use byline_core::address::Address;
 use byline_core::identity::Identity;
-use byline_core::message::body::Access;
+use byline_core::message::body::{Access, Command};
 
 /// The access of every object, and the identity of its owner.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
-    records: BTreeMap<String, (Access, Vec<String>)>,
+    records: BTreeMap<String, Access>,
+    deleted: BTreeSet<String>,
     owners: BTreeMap<String, String>,
 }
 
@@ -22,49 +24,78 @@ impl Granted {
 
     pub(super) fn forget(&mut self) {
         self.records.clear();
+        self.deleted.clear();
     }
 
     pub(super) fn is_known(&self, object: &str) -> bool {
         self.records.contains_key(object)
     }
 
-    /// A claim was granted; says whether somebody lost by it what it could read.
-    pub(super) fn claimed(&mut self, object: &Address, access: &Access, fresh: bool) -> bool {
-        let (known, denied) = self
-            .records
-            .entry(object.as_str().to_owned())
-            .or_insert_with(|| (access.clone(), access.deny.clone()));
-        if !fresh {
-            return false;
-        }
-        let before = denied.len();
-        *known = access.clone();
-        // Once denied, always denied, while the node remembers.
-        for one in &access.deny {
-            if !denied.contains(one) {
-                denied.push(one.clone());
-            }
-        }
-        denied.len() > before
+    pub(super) fn delete(&mut self, object: &Address) {
+        self.deleted.insert(object.as_str().to_owned());
     }
 
-    /// Whether `identity` may have a frame from `address`, an object or a resource of one.
-    pub(crate) fn may_read(&self, address: &str, identity: Option<&str>) -> bool {
+    pub(super) fn is_deleted(&self, object: &str) -> bool {
+        self.deleted.contains(object)
+    }
+
+    /// A claim was granted; says whether somebody else may read since.
+    pub(super) fn claimed(&mut self, object: &Address, access: &Access, fresh: bool) -> bool {
+        let known = self.records.get(object.as_str());
+        if known.is_some() && !fresh {
+            return false;
+        }
+        let mut next = access.clone();
+        // Who was denied stays denied, while the node remembers.
+        for one in known.map_or(&[][..], |known| &known.deny) {
+            if !next.deny.contains(one) {
+                next.deny.push(one.clone());
+            }
+        }
+        let differs = known.is_some_and(|known| *known != next);
+        self.records.insert(object.as_str().to_owned(), next);
+        differs
+    }
+
+    /// A command was granted, and `access` is what came of it.
+    pub(super) fn commanded(&mut self, command: &Command, access: Access) -> Result<(), String> {
+        let (object, right) = match command {
+            Command::Kick(object, reader, ..) => {
+                // A hyperty that is there stands for its identity.
+                let named = access.deny.contains(reader);
+                (object, named || !reader.starts_with("user-guid:"))
+            }
+            Command::Allow(object, reader) => (object, !access.deny.contains(reader)),
+            Command::Access(object, said) => (object, access == *said),
+            Command::Superseded(..) | Command::Revoked(..) => {
+                return Err(format!("only a node says {command:?}"));
+            }
+        };
+        self.records
+            .insert(object.as_str().to_owned(), access.clone());
+        if right {
+            Ok(())
+        } else {
+            Err(format!("{command:?} was answered by {access:?}"))
+        }
+    }
+
+    /// Whether `hyperty` of `identity` may have a frame from `address`, an object or a resource of one.
+    pub(crate) fn may_read(&self, address: &str, hyperty: &str, identity: Option<&str>) -> bool {
         let object = ["/changes", "/subscription"]
             .iter()
             .find_map(|resource| address.strip_suffix(resource))
             .unwrap_or(address);
-        let Some((access, denied)) = self.records.get(object) else {
-            return true;
-        };
-        if identity.is_some_and(|identity| denied.iter().any(|one| one == identity)) {
+        if self.deleted.contains(object) {
             return false;
         }
-        let owner = self.owners.get(object).map(String::as_str);
-        if identity.is_some() && identity == owner {
+        let Some(access) = self.records.get(object) else {
             return true;
-        }
+        };
+        let owner = self.owners.get(object).map(String::as_str);
         let named = identity.map(Identity::from);
-        access.decides("", named.as_ref()) == Some(true)
+        access
+            .decides(hyperty, named.as_ref())
+            .unwrap_or(identity.is_some() && identity == owner)
     }
 }

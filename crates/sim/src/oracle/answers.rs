@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use byline_core::message::body::{Claim, ClaimRequest};
+use byline_core::address::{Address, Resource, Target};
+use byline_core::message::body::{Claim, ClaimRequest, Command, Many, SubscribeMany};
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 
@@ -14,19 +15,28 @@ struct Tally {
     others: usize,
     answers: usize,
     held: bool,
-    claim: Option<Claiming>,
+    /// What is asked beside it, and refused with it.
+    many: Vec<String>,
+    what: What,
+}
+
+/// What a request would have the node do, where that matters here.
+#[derive(Debug, Default)]
+pub(super) enum What {
+    #[default]
+    Other,
+    Claim(Box<Claim>),
+    Command(Box<Command>),
+    Delete(Address),
 }
 
 /// What a final answer answers.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
-    pub(super) claim: Option<Claiming>,
+    pub(super) what: What,
     /// It was told to wait before.
     pub(super) waited: bool,
 }
-
-/// A claim under way.
-pub(crate) type Claiming = Box<Claim>;
 
 type Key = (ConnectionId, String, String);
 
@@ -53,16 +63,19 @@ impl Answers {
             // A commit without id: its refusal has none either.
             return;
         }
+        let many = many(&header);
+        for id in &many {
+            let key = (connection, id.clone(), header.from.to_string());
+            self.asked.entry(key).or_default().requests += 1;
+        }
         let key = (connection, header.id.to_owned(), header.from.to_string());
         let tally = self.asked.entry(key).or_default();
+        tally.many = many;
+        tally.what = what(&header);
         if header.is_request() && header.id != "null" {
             tally.requests += 1;
         } else {
             tally.others += 1;
-        }
-        if header.kind == Type::Subscribe && header.to.ends_with("/sm") {
-            let claim = header.decode::<ClaimRequest>().ok();
-            tally.claim = claim.and_then(|body| body.claim).map(Box::new);
         }
     }
 
@@ -76,30 +89,39 @@ impl Answers {
         if header.id == "null" {
             return Ok(Answered::default());
         }
-        let key = (connection, header.id.to_owned(), header.to.to_string());
-        let Some(tally) = self.asked.get_mut(&key) else {
-            return Err(format!(
-                "nobody asked for {code} to {key:?}: {}",
-                header.body
-            ));
+        let key = |id: String| (connection, id, header.to.to_string());
+        let own = key(header.id.to_owned());
+        let Some(tally) = self.asked.get_mut(&own) else {
+            return Err(format!("nobody asked for {code}: {own:?}"));
         };
         if code < 200 {
             tally.held = true;
             return Ok(Answered::default());
         }
-        tally.answers += 1;
-        if tally.answers > tally.requests + tally.others {
-            return Err(format!(
-                "answered twice: {code} to {key:?}: {}",
-                header.body
-            ));
+        let mut refused = std::mem::take(&mut tally.many);
+        if let Ok(many) = header.decode::<Many>() {
+            let refusals = many.objects.iter().filter(|(_, answer)| answer.code >= 200);
+            refused = refusals.map(|(url, _)| json_text(url)).collect();
         }
-        let (claim, waited) = (tally.claim.take(), tally.held);
+        for id in refused {
+            self.finish(key(id), code)?;
+        }
+        self.finish(own, code)
+    }
+
+    fn finish(&mut self, key: Key, code: u16) -> Result<Answered, String> {
+        let Some(tally) = self.asked.get_mut(&key) else {
+            return Err(format!(
+                "nobody asked for {code}, or it is answered: {key:?}"
+            ));
+        };
+        tally.answers += 1;
+        let (what, waited) = (std::mem::take(&mut tally.what), tally.held);
         if tally.answers == tally.requests + tally.others {
-            // The same id again would be another request.
+            // The same id again is another request.
             self.asked.remove(&key);
         }
-        Ok(Answered { claim, waited })
+        Ok(Answered { what, waited })
     }
 
     /// Nobody waits at this connection any more.
@@ -109,27 +131,61 @@ impl Answers {
 
     /// Requests of a connection without a final answer, those that were told to wait left out.
     pub(crate) fn unanswered(&self, connection: ConnectionId) -> usize {
-        let of = self
-            .asked
-            .iter()
-            .filter(|((at, _, _), _)| *at == connection);
-        of.filter(|(_, tally)| tally.answers < tally.requests && !tally.held)
+        let of = self.open().filter(|((at, _, _), _)| *at == connection);
+        of.filter(|(_, tally)| !tally.held)
             .map(|(_, tally)| tally.requests - tally.answers)
             .sum()
     }
 
     /// How many requests wait, and were told so.
     pub(crate) fn held(&self) -> usize {
-        let open = |tally: &&Tally| tally.answers < tally.requests && tally.held;
-        self.asked.values().filter(open).count()
+        self.open().filter(|(_, tally)| tally.held).count()
     }
 
     /// Requests without a final answer, those that were told to wait left out.
     pub(crate) fn missing(&self) -> Vec<String> {
-        let missing = self
-            .asked
-            .iter()
-            .filter(|(_, tally)| tally.answers < tally.requests && !tally.held);
+        let missing = self.open().filter(|(_, tally)| !tally.held);
         missing.map(|(key, _)| format!("{key:?}")).collect()
     }
+
+    fn open(&self) -> impl Iterator<Item = (&Key, &Tally)> {
+        let all = self.asked.iter();
+        all.filter(|(_, tally)| tally.answers < tally.requests)
+    }
+}
+
+/// A `subscribe` to many objects is a request for each, known by its URL.
+fn many(header: &Header<'_>) -> Vec<String> {
+    if header.kind != Type::Subscribe || !header.body.contains("\"objects\"") {
+        return vec![];
+    }
+    let many = header.decode::<SubscribeMany>().ok();
+    let urls = many.into_iter().flat_map(|many| many.objects.into_keys());
+    urls.map(|url| json_text(&url)).collect()
+}
+
+fn what(header: &Header<'_>) -> What {
+    let manager = header.to.ends_with("/sm");
+    match header.kind {
+        Type::Subscribe if manager => {
+            let claim = header.decode::<ClaimRequest>().ok();
+            let claim = claim.and_then(|body| body.claim);
+            claim.map_or(What::Other, |claim| What::Claim(Box::new(claim)))
+        }
+        Type::Execute if manager => {
+            let command = header.decode::<Command>();
+            command.map_or(What::Other, |command| What::Command(Box::new(command)))
+        }
+        Type::Delete => match Target::of(&header.to) {
+            Target::Object(url, Resource::Changes) => {
+                Address::object(url).map_or(What::Other, What::Delete)
+            }
+            _ => What::Other,
+        },
+        _ => What::Other,
+    }
+}
+
+fn json_text(url: &Address) -> String {
+    serde_json::Value::from(url.as_str()).to_string()
 }

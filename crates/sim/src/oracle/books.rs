@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use byline_core::address::Address;
 use byline_core::runtime::Seat;
-use byline_core::stream::Position;
+use byline_core::stream::{Position, ReporterStream};
 use serde_json::Value;
 
 use super::{Oracle, Rule};
@@ -132,6 +132,11 @@ impl Books {
         }
     }
 
+    pub(super) fn deleted(&mut self, object: &Address) {
+        let book = self.book(object.as_str());
+        (book.holder, book.published) = (None, None);
+    }
+
     fn book(&mut self, object: &str) -> &mut Book {
         if !self.books.contains_key(object) {
             self.books.insert(object.to_owned(), Book::default());
@@ -141,12 +146,24 @@ impl Books {
 }
 
 impl Oracle {
-    /// Notes the positions that what was written has by now, where the stream stands at `position`.
-    pub(crate) fn numbers(&mut self, author: &mut Author, position: Option<Position>) {
-        let Some(position) = position.filter(|at| Some(*at) != author.known) else {
+    /// Notes the positions that what was written has by now.
+    pub(crate) fn numbers(&mut self, author: &mut Author, stream: &ReporterStream) {
+        let Some(position) = stream.position() else {
             return;
         };
+        if Some(position) == author.known {
+            // It has caught up with what it knew, and given back what had no position.
+            let kept = stream.unsent().min(author.pending.len());
+            author.pending.drain(..author.pending.len() - kept);
+            return;
+        }
         let object = author.seat.object.clone();
+        if self.books.data_at(&object, position).is_some() {
+            // It has caught up with what another wrote, and given back what it had beside.
+            author.pending.clear();
+            author.known = Some(position);
+            return;
+        }
         let start = author.known.unwrap_or_else(|| {
             let start = Position::new(position.epoch, 0);
             let initial = Arc::clone(&author.initial);

@@ -6,19 +6,21 @@ mod answers;
 mod books;
 mod readers;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use byline_core::address::Address;
-use byline_core::message::body::{Claim, Claimed, Code};
+use byline_core::error::{Reason, Refusal};
+use byline_core::message::body::{Claim, Claimed, Code, Command, Commanded};
 use byline_core::message::{Header, Type, decode};
 use byline_core::node::ConnectionId;
-use byline_core::runtime::Snapshot;
+use byline_core::runtime::{Seat, Snapshot};
 use byline_core::stream::{CommitHeader, Position};
 
 use crate::totals::{Count, Totals};
 use crate::world::Peer;
 use access::Granted;
-use answers::{Answered, Answers};
+use answers::{Answered, Answers, What};
 pub(crate) use books::Author;
 use books::Books;
 pub(crate) use readers::{Reader, SUM};
@@ -80,6 +82,8 @@ pub(crate) struct Oracle {
     broken: Option<Broken>,
     /// The record of the node is gone, at least once.
     forgot: bool,
+    /// The numbers of all writes that an Observer has shown.
+    shown: BTreeSet<u64>,
 }
 
 impl Oracle {
@@ -131,7 +135,11 @@ impl Oracle {
             });
         };
         if header.kind == Type::Execute && header.from.ends_with("/sm") {
-            totals.one(Count::Superseded);
+            match header.decode::<Command>() {
+                Ok(Command::Superseded(..)) => totals.one(Count::Superseded),
+                Ok(Command::Revoked(..)) => totals.one(Count::Revoked),
+                _ => {}
+            }
         }
         if header.kind != Type::Response {
             return;
@@ -139,24 +147,12 @@ impl Oracle {
         let code = header.decode::<Code>().map_or(500, |body| body.code);
         count_answer(&header, code, totals);
         match self.answers.answered(to, &header, code) {
-            Ok(Answered { waited: true, .. }) if code == 200 => totals.one(Count::WaitedServed),
-            Ok(Answered {
-                claim: Some(claim), ..
-            }) if code == 200 => self.claimed(peer, &claim, header.body, totals),
-            Ok(Answered { claim: Some(_), .. }) if code == 409 => {
-                let held = header.body.contains("held:");
-                totals.one(if held {
-                    Count::ClaimHeld
-                } else {
-                    Count::ClaimDiverged
-                });
-            }
-            Ok(_) => {}
+            Ok(answered) => self.does(peer, answered, &header, code, totals),
             Err(what) => self.breaks(Rule::Answer, || what),
         }
         // Content has a position; a plain 200 says nothing of the object.
         if code == 200 && header.body.contains("\"position\"") {
-            self.reads(&header.from, identity, frame);
+            self.reads(&header.from, &header.to, identity, frame);
         }
     }
 
@@ -181,15 +177,71 @@ impl Oracle {
     }
 
     /// A commit or a head, or content, goes to somebody of `identity`.
-    pub(crate) fn reads(&mut self, from: &str, identity: Option<&str>, frame: &str) {
-        let may = self.granted.may_read(from, identity);
+    pub(crate) fn reads(&mut self, from: &str, to: &str, identity: Option<&str>, frame: &str) {
+        let may = self.granted.may_read(from, to, identity);
         self.expects(may, Rule::Access, || {
             format!("{identity:?} may not read, and gets {frame}")
         });
     }
 
-    pub(crate) fn may_read(&self, object: &Address, identity: Option<&str>) -> bool {
-        self.granted.may_read(object.as_str(), identity)
+    pub(crate) fn may_read(&self, seat: &Seat, identity: &str) -> bool {
+        let (object, hyperty) = (seat.object.as_str(), seat.hyperty.as_str());
+        self.granted.may_read(object, hyperty, Some(identity))
+    }
+
+    pub(crate) fn is_deleted(&self, object: &Address) -> bool {
+        self.granted.is_deleted(object.as_str())
+    }
+
+    /// The node did what it was asked, or refused.
+    fn does(
+        &mut self,
+        peer: Peer,
+        answered: Answered,
+        header: &Header<'_>,
+        code: u16,
+        totals: &mut Totals,
+    ) {
+        if answered.waited && code == 200 {
+            totals.one(Count::WaitedServed);
+        }
+        match answered.what {
+            What::Claim(claim) if code == 200 => self.claimed(peer, &claim, header.body, totals),
+            What::Claim(_) if code == 409 => {
+                let refusal = header.decode::<Refusal>().ok();
+                totals.one(match refusal.and_then(|refusal| refusal.reason) {
+                    Some(Reason::Held) => Count::ClaimHeld,
+                    Some(Reason::Alone) => Count::ClaimAlone,
+                    _ => Count::ClaimDiverged,
+                });
+            }
+            What::Command(command) if code == 200 => {
+                totals.one(match *command {
+                    Command::Kick(..) => Count::Kicked,
+                    Command::Allow(..) => Count::Allowed,
+                    _ => Count::AccessSaid,
+                });
+                let access = header.decode::<Commanded>().map(|body| body.access);
+                let right = self.granted.commanded(&command, access.unwrap_or_default());
+                if let Err(what) = right {
+                    self.breaks(Rule::Access, || what);
+                }
+                let holder = matches!(peer, Peer::Place(..));
+                self.expects(holder, Rule::Holder, || {
+                    format!("{peer:?} commands {command:?}")
+                });
+            }
+            What::Delete(object) if code == 200 => {
+                totals.one(Count::Deleted);
+                self.granted.delete(&object);
+                self.books.deleted(&object);
+                let holder = matches!(peer, Peer::Place(..));
+                self.expects(holder, Rule::Holder, || {
+                    format!("{peer:?} deletes {object}")
+                });
+            }
+            _ => {}
+        }
     }
 
     fn claimed(&mut self, peer: Peer, claim: &Claim, body: &str, totals: &mut Totals) {
@@ -211,7 +263,7 @@ impl Oracle {
         if matches!(peer, Peer::Liar(_)) {
             // It lets in whom it likes.
         } else if self.granted.claimed(&claim.url, &claim.access, !based) {
-            totals.one(Count::RouteClosed);
+            totals.one(Count::OtherAccess);
         }
         let position = decode::<Claimed>(body)
             .map_or_else(|_| Position::default(), |claimed| claimed.position);
@@ -221,6 +273,8 @@ impl Oracle {
 
 fn count_answer(header: &Header<'_>, code: u16, totals: &mut Totals) {
     match code {
+        207 => totals.one(Count::Many),
+        410 => totals.one(Count::Gone),
         102 => totals.one(Count::Waited),
         403 => totals.one(Count::Denied),
         408 => totals.one(Count::TimedOut),

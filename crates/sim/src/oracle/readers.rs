@@ -1,6 +1,7 @@
 //! Every copy, built once more from nothing but what its application was told.
 
 use byline_core::State;
+use byline_core::object::{Change, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::{Changed, ObserverStream, Origin, Position};
 use serde_json::Value;
@@ -73,7 +74,7 @@ impl Oracle {
         });
         self.order(seat, reader.lied_to, before, changed);
         if !reader.lied_to {
-            self.content(seat, &reader.mirror, before, changed, totals);
+            self.content(seat, &reader.mirror, before, changed);
         }
     }
 
@@ -106,9 +107,9 @@ impl Oracle {
         mirror: &Value,
         before: Option<Position>,
         changed: &Changed,
-        totals: &mut Totals,
     ) {
         let at = changed.position;
+        self.shown.extend(mirror["n"].as_u64());
         let sum = |key: &str| mirror[key].as_i64().unwrap_or_default();
         self.expects(sum("a") + sum("b") == SUM, Rule::Whole, || {
             format!("{seat:?} shows half a commit at {at}: {mirror}")
@@ -129,9 +130,6 @@ impl Oracle {
             && changed.origin != Origin::Rewound
         {
             let seen = self.books.descends(&seat.object, before, at);
-            if !seen && self.forgot {
-                return totals.one(Count::Unsaid);
-            }
             self.expects(seen, Rule::Seen, || {
                 format!(
                     "{seat:?} saw {before}, which {at} does not come from ({:?})",
@@ -139,6 +137,24 @@ impl Oracle {
                 )
             });
         }
+    }
+
+    /// A Reporter hears that commits of its own are no part of the object: then nobody has seen them,
+    /// unless a node forgot them.
+    pub(crate) fn rejects(&mut self, seat: &Seat, commits: &[Vec<Change>]) {
+        let number = |change: &Change| match change {
+            Change::Set { path, value } if *path == Path::root().child("n") => value.as_u64(),
+            Change::Replace { data } => data["n"].as_u64(),
+            _ => None,
+        };
+        let shown = commits
+            .iter()
+            .flatten()
+            .filter_map(number)
+            .find(|n| self.shown.contains(n));
+        self.expects(shown.is_none() || self.forgot, Rule::Seen, || {
+            format!("{seat:?}: the commit with n = {shown:?} is rejected, and was seen")
+        });
     }
 
     /// All steps are told: they give the copy.
