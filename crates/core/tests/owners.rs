@@ -83,6 +83,22 @@ fn what_was_on_its_way_to_a_kicked_reader_is_taken_back() {
 }
 
 #[test]
+fn an_owner_that_cannot_be_put_out_is_let_in_by_its_other_device_afterwards() {
+    let mut world = World::new();
+    let (owner, other) = (world.runtime(), world.runtime_of(1));
+    let reporter = world.creates(owner, "room", count(0));
+    world.settles();
+    let own = world.machine(owner).identity().as_str().to_owned();
+    let call = kicks(&mut world, &reporter, &own);
+    world.settles();
+    let refusal = world.place(owner).done[&call].clone().unwrap_err();
+    assert_eq!(refusal.code, 409);
+    let observer = world.subscribes(other, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+}
+
+#[test]
 fn a_reader_that_is_away_when_kicked_learns_it_when_it_returns() {
     let (mut world, _, guest, reporter, observer) = room();
     for (away_ms, who_denies) in [(1_000, "in its grace time"), (GRACE_MS * 2, "after it")] {

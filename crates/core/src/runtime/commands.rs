@@ -193,6 +193,10 @@ impl Runtime {
         if delete && let Some(reporter) = self.reporter_mut(&one.url) {
             reporter.deleting = false;
         }
+        if let What::Command(Command::Kick(url, denied, ..)) = &one.what {
+            // The node says that nobody was put out: this side must not go on denying.
+            self.manager.allow(url, denied);
+        }
         // It was deleted, and the answer was lost.
         let done = delete && refusal.code == 410;
         let result = if done { Ok(()) } else { Err(refusal) };
