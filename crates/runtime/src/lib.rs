@@ -31,6 +31,32 @@
 //! # }
 //! ```
 //!
+//! Here the data is any JSON; with a type of your own it is that type: [`Create::new`] takes what serde
+//! writes and [`Observer::typed`] gives what serde reads. A copy that is no such type is a [`Misfit`],
+//! which says where.
+//!
+//! ```
+//! # use byline::{Create, MemoryNode, Runtime};
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Room {
+//!     temperature: f64,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let node = MemoryNode::start("localhost")?;
+//! # let runtime = Runtime::builder().memory(&node).start()?;
+//! let create = Create::new("Context", Room { temperature: 21.0 });
+//! let reporter = runtime.syncher("sensor")?.create(create)?;
+//! reporter.update(|room| room.temperature = 21.5)?;
+//!
+//! let observer = runtime.syncher("display")?.subscribe(reporter.url().as_str())?;
+//! let mut rooms = observer.typed::<Room>().copies();
+//! assert_eq!(rooms.next().await.unwrap()?.temperature, 21.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Writing is synchronous and never waits for the network: what cannot be sent yet is sent when it
 //! can. [`Reporter::ready`] is there for who writes faster than the network reads, and
 //! [`Runtime::delivered`] for who must know that the node has it all.
@@ -45,6 +71,7 @@ mod observer;
 mod reporter;
 mod shared;
 mod syncher;
+mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
 pub use byline_core::State;
@@ -53,15 +80,16 @@ pub use byline_core::error::{Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
 pub use byline_core::object::{
-    ApplyError, Change, Hash, JsonError, Metadata, Path, PathError, parse,
+    ApplyError, Change, Hash, JsonError, Metadata, Misfit, Path, PathError, parse,
 };
 pub use byline_core::runtime::{CallError, Snapshot};
 pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
-pub use observer::{Changes, Observer};
+pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
 pub use syncher::{Create, ReadError, Syncher};
+pub use typed::Data;
 
 /// The README's example is compiled with the others.
 #[cfg(doctest)]

@@ -1,30 +1,51 @@
 //! An Observer: a copy that follows. It has no method that writes.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use byline_core::State;
 use byline_core::address::Address;
-use byline_core::object::{Change, Hash, Metadata};
+use byline_core::object::{Change, Hash, Metadata, Misfit};
 use byline_core::runtime::{Seat, Snapshot};
 use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position};
 use futures_util::Stream;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::shared::{Alive, Inner};
+use crate::typed;
 
 /// Steps that may wait for a slow follower. Beyond, it gets one that replaces everything instead.
 const QUEUE_STEPS: usize = 1024;
 
-/// A copy of one object that follows its Reporter. Clones are the same copy; it is let go with the
-/// last of them.
-#[derive(Clone, Debug)]
-pub struct Observer {
+/// A copy of one object that follows its Reporter, read as a `T` of the application, or as any JSON
+/// object when nothing is said: see [`Observer::typed`]. Clones are the same copy; it is let go with
+/// the last of them.
+pub struct Observer<T = Value> {
     held: Arc<Held>,
     state: watch::Receiver<State>,
+    typed: PhantomData<fn() -> T>,
+}
+
+// Derived, these would ask the same of `T`, of which there is none in here.
+impl<T> Clone for Observer<T> {
+    fn clone(&self) -> Self {
+        self.typed()
+    }
+}
+
+impl<T> fmt::Debug for Observer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("held", &self.held)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -50,11 +71,45 @@ impl Drop for Held {
     }
 }
 
-impl Observer {
+impl<T: DeserializeOwned> Observer<T> {
+    /// The copy as a `T`; `None` until the first snapshot. Costs a pass over the data;
+    /// [`Observer::data`] costs nothing.
+    ///
+    /// # Errors
+    /// [`Misfit`], which says where, when the copy is no `T`: its Reporter follows another schema.
+    /// It concerns this reader alone. The copy goes on following, as [`Observer::data`].
+    pub fn copy(&self) -> Result<Option<T>, Misfit> {
+        self.data().map(|data| typed::read(&data)).transpose()
+    }
+
+    /// The copy as a `T` now, when there is one, and again whenever it has changed. Who reads slower
+    /// than it changes gets the newest, and skips the others; [`Observer::changes`] skips none.
+    #[must_use]
+    pub fn copies(&self) -> Copies<T> {
+        Copies {
+            changes: self.changes(),
+            observer: self.clone(),
+        }
+    }
+}
+
+impl<T> Observer<T> {
     pub(crate) fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
         Self {
             held: Arc::new(Held { alive, seat }),
             state,
+            typed: PhantomData,
+        }
+    }
+
+    /// The same copy, read as an `U`: a type of the application that serde reads. What it does not
+    /// know of in the data is passed over.
+    #[must_use]
+    pub fn typed<U>(&self) -> Observer<U> {
+        Observer {
+            held: Arc::clone(&self.held),
+            state: self.state.clone(),
+            typed: PhantomData,
         }
     }
 
@@ -64,7 +119,7 @@ impl Observer {
         &self.held.seat.object
     }
 
-    /// The copy; `None` until the first snapshot. Cheap; holding it costs one copy of the data at the
+    /// The copy, as JSON; `None` until the first snapshot. Cheap; holding it costs one copy of the data at the
     /// next change.
     #[must_use]
     pub fn data(&self) -> Option<Arc<Value>> {
@@ -207,6 +262,47 @@ impl Stream for Changes {
     type Item = Changed;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Changed>> {
+        self.poll(cx)
+    }
+}
+
+/// What an Observer's copy becomes, made by [`Observer::copies`]. A [`Stream`].
+#[derive(Debug)]
+pub struct Copies<T> {
+    observer: Observer<T>,
+    changes: Changes,
+}
+
+impl<T: DeserializeOwned> Copies<T> {
+    /// The copy as soon as it is another than the last one given out; `None` when the object is
+    /// closed. Costs a pass over the data.
+    ///
+    /// # Errors
+    /// [`Misfit`], as [`Observer::copy`]; the next copy may fit again.
+    pub async fn next(&mut self) -> Option<Result<T, Misfit>> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<T, Misfit>>> {
+        let mut changed = false;
+        loop {
+            match self.changes.poll(cx) {
+                Poll::Ready(Some(_)) => changed = true,
+                // At the end, too, the last copy is given out first.
+                Poll::Ready(None) | Poll::Pending if changed => {
+                    return Poll::Ready(self.observer.copy().transpose());
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Copies<T> {
+    type Item = Result<T, Misfit>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)
     }
 }

@@ -1,11 +1,13 @@
 //! A Reporter: the one author of an object.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::object::{Change, Hash, Path};
+use byline_core::object::{Change, Hash, Misfit, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::{Position, WriteError};
 use serde_json::Value;
@@ -13,45 +15,86 @@ use tokio::sync::watch;
 
 use crate::Refusal;
 use crate::shared::Alive;
+use crate::typed::{self, Data};
 
-/// The author of one object. Clones write the same object. Writing is synchronous: it is checked,
-/// applied and numbered before the call returns, and sent as soon as the connection takes it.
-#[derive(Clone, Debug)]
-pub struct Reporter {
+/// The author of one object, whose data is a `T` of the application, or any JSON object when nothing
+/// is said. Clones write the same object. Writing is synchronous: it is checked, applied and numbered
+/// before the call returns, and sent as soon as the connection takes it.
+pub struct Reporter<T = Value> {
     alive: Arc<Alive>,
     seat: Seat,
     state: watch::Receiver<State>,
+    typed: PhantomData<fn() -> T>,
 }
 
-impl Reporter {
+// Derived, these would ask the same of `T`, of which there is none in here.
+impl<T> Clone for Reporter<T> {
+    fn clone(&self) -> Self {
+        Self::new(
+            Arc::clone(&self.alive),
+            self.seat.clone(),
+            self.state.clone(),
+        )
+    }
+}
+
+impl<T> fmt::Debug for Reporter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter")
+            .field("seat", &self.seat)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Data> Reporter<T> {
+    /// Lets `edit` change the data, and reports what it has changed as one commit: what `T` does not
+    /// know of stays as it is. Says whether anything was different.
+    ///
+    /// Costs a copy of the data and a comparison, and, where `T` is a type of the application, three
+    /// passes of serde over it; [`Reporter::set`] and its like cost only the change. Two clones that
+    /// update at the same time do not wait for each other: the later one writes what it has seen.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then. [`WriteError::Misfit`] when the data is no `T`,
+    /// before or after.
+    pub fn update(&self, edit: impl FnOnce(&mut T)) -> Result<bool, WriteError> {
+        let next = typed::edit(&self.data(), edit)?;
+        self.write_all(next)
+    }
+
+    /// Makes `next` the object's data, whole, and reports what is different as one commit. Costs a
+    /// pass over both, and two of serde where `T` is a type of the application.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then.
+    pub fn replace(&self, next: T) -> Result<bool, WriteError> {
+        self.write_all(typed::write(next)?)
+    }
+
+    /// The data as a `T`. Costs a pass over it; [`Reporter::data`] costs nothing.
+    ///
+    /// # Errors
+    /// [`Misfit`] when something was written that is no `T`.
+    pub fn copy(&self) -> Result<T, Misfit> {
+        typed::read(&self.data())
+    }
+}
+
+impl<T> Reporter<T> {
     pub(crate) const fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
-        Self { alive, seat, state }
+        Self {
+            alive,
+            seat,
+            state,
+            typed: PhantomData,
+        }
     }
 
     /// The object's address, to be given to whoever is to observe it.
     #[must_use]
     pub const fn url(&self) -> &Address {
         &self.seat.object
-    }
-
-    /// Lets `edit` change the data, and reports what is different afterwards as one commit. Costs a
-    /// copy of the data and a comparison; [`Reporter::set`] and its like cost only the change.
-    /// Says whether anything was different.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the object is as it was then.
-    pub fn update(&self, edit: impl FnOnce(&mut Value)) -> Result<bool, WriteError> {
-        let mut next = Value::clone(&self.data());
-        edit(&mut next);
-        self.replace(next)
-    }
-
-    /// Makes `next` the object's data, and reports what is different as one commit.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the object is as it was then.
-    pub fn replace(&self, next: Value) -> Result<bool, WriteError> {
-        self.writing(|inner, now| inner.machine.replace(&self.seat, next, now))
     }
 
     /// Sets the value at `path`: `room.temperature`, or a JSON Pointer (RFC 6901) as in
@@ -82,6 +125,10 @@ impl Reporter {
         self.writing(|inner, now| inner.machine.write(&self.seat, changes, now))
     }
 
+    fn write_all(&self, next: Value) -> Result<bool, WriteError> {
+        self.writing(|inner, now| inner.machine.replace(&self.seat, next, now))
+    }
+
     fn writing(
         &self,
         write: impl FnOnce(
@@ -98,7 +145,7 @@ impl Reporter {
         Ok(changed)
     }
 
-    /// The data as it is. Cheap; holding it costs one copy of the data at the next write.
+    /// The data as it is, as JSON. Cheap; holding it costs one copy of the data at the next write.
     #[must_use]
     pub fn data(&self) -> Arc<Value> {
         let inner = self.alive.0.lock();

@@ -6,6 +6,7 @@ use byline_core::State;
 use byline_core::address::Address;
 use byline_core::message::body::Access;
 use byline_core::runtime::{self, CallError, Snapshot};
+use byline_core::stream::WriteError;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -13,28 +14,35 @@ use crate::Refusal;
 use crate::observer::Observer;
 use crate::reporter::Reporter;
 use crate::shared::{Alive, Watched};
+use crate::typed::{self, Data};
 
 /// What is to be created: a schema, the data, and who may read it (nobody, unless said).
 #[derive(Clone, Debug)]
 #[must_use = "nothing is created until a Syncher does it"]
-pub struct Create {
+pub struct Create<T = Value> {
     create: runtime::Create,
+    data: T,
     at: Option<String>,
 }
 
-impl Create {
-    /// An object that follows `schema` and begins with `data`, a JSON object: its version 0.
-    pub fn new(schema: impl Into<String>, data: Value) -> Self {
+impl<T> Create<T> {
+    /// An object that follows `schema` and begins with `data`, its version 0: a JSON object, or what
+    /// serde writes as one. Its Reporter writes data of the same type.
+    pub fn new(schema: impl Into<String>, data: T) -> Self {
         let create = runtime::Create {
             schema: schema.into(),
-            data,
+            data: Value::Null,
             name: None,
             url: None,
             access: Access::default(),
             discard: false,
             take: false,
         };
-        Self { create, at: None }
+        Self {
+            create,
+            data,
+            at: None,
+        }
     }
 
     /// A name for people.
@@ -110,8 +118,13 @@ impl Syncher {
     ///
     /// # Errors
     /// [`CallError`] when the data or the address cannot be; nothing was created then.
-    pub fn create(&self, create: Create) -> Result<Reporter, CallError> {
-        let Create { mut create, at } = create;
+    pub fn create<T: Data>(&self, create: Create<T>) -> Result<Reporter<T>, CallError> {
+        let Create {
+            mut create,
+            data,
+            at,
+        } = create;
+        create.data = typed::write(data).map_err(WriteError::from)?;
         create.url = at.map(|at| Address::object(&at)).transpose()?;
         let shared = &self.alive.0;
         let (seat, state) = {
@@ -130,7 +143,8 @@ impl Syncher {
     }
 
     /// Observes the object at `url`: a snapshot comes, then every commit, for as long as there is a
-    /// clone of the Observer. An object that nobody reports yet is waited for.
+    /// clone of the Observer. An object that nobody reports yet is waited for. To read it as a type
+    /// of the application, see [`Observer::typed`].
     ///
     /// # Errors
     /// [`CallError`] when the address cannot be; nothing was asked then.

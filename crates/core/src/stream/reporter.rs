@@ -16,7 +16,8 @@ use crate::limits::{
 };
 use crate::message::{body::Content, decode};
 use crate::object::{
-    ApplyError, Change, DataObject, Hash, JsonError, Metadata, apply, diff, encoded_len, normalise,
+    ApplyError, Change, DataObject, Hash, JsonError, Metadata, Misfit, apply, diff, encoded_len,
+    normalise,
 };
 use crate::time::Time;
 
@@ -30,6 +31,9 @@ pub enum WriteError {
     /// A change does not fit the data.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// What the application's type holds cannot be the data, or the data cannot be that type.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// `data` must be an object.
     #[error("data must be a JSON object")]
     NotAnObject,
