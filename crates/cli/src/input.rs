@@ -1,92 +1,157 @@
-//! Lines of input, read on a thread of their own: a terminal or a pipe cannot be waited for
-//! otherwise without losing what comes after a signal.
+//! Where the states of an object come from, and what is said of those that are none.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use byline::{JsonRule, WriteError};
 use serde_json::Value;
-use tokio::sync::mpsc;
 
-/// Longest line, in bytes: that of the largest object, with room for white space.
-const LINE_BYTES_MAX: u64 = 8 << 20;
-/// Lines read ahead.
-const LINES_AHEAD: usize = 64;
+use crate::ReportArgs;
+use crate::lines::Lines;
+use crate::patch::merge;
+use crate::watch::Watched;
 
-type Sender = mpsc::Sender<(usize, io::Result<Vec<u8>>)>;
+/// Longest text of a state, in bytes: that of the largest object, with room for white space.
+pub(crate) const TEXT_BYTES_MAX: u64 = 8 << 20;
 
-/// States of an object, one JSON object a line. Empty lines are passed over.
-pub(crate) struct Input {
-    name: String,
-    /// The number of the last line that was given out.
-    number: usize,
-    lines: mpsc::Receiver<(usize, io::Result<Vec<u8>>)>,
+/// The input of `report`.
+pub(crate) enum Input {
+    /// Each line is the next state.
+    States(Lines),
+    /// Each line is a merge patch of the state before.
+    Patches(Lines),
+    /// The file is the state.
+    File(Watched),
 }
 
 impl Input {
-    /// Reads `file`; `-` is standard input.
-    pub(crate) fn open(file: &str) -> anyhow::Result<Self> {
-        let (sender, lines) = mpsc::channel(LINES_AHEAD);
-        let name = if file == "-" { "standard input" } else { file }.to_owned();
-        let reader: Box<dyn BufRead + Send> = if file == "-" {
-            Box::new(BufReader::new(io::stdin()))
+    pub(crate) fn open(args: &ReportArgs) -> anyhow::Result<Self> {
+        if let Some(file) = &args.watch {
+            return Ok(Self::File(Watched::open(file)?));
+        }
+        let lines = Lines::open(args.file.as_deref().unwrap_or("-"))?;
+        Ok(if args.patch {
+            Self::Patches(lines)
         } else {
-            Box::new(BufReader::new(
-                File::open(file).with_context(|| format!("cannot read {file}"))?,
-            ))
-        };
-        std::thread::spawn(move || read_lines(reader, &sender));
-        Ok(Self {
-            name,
-            number: 0,
-            lines,
+            Self::States(lines)
         })
     }
 
-    /// The next state; `None` at the end.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
-        let Some((number, line)) = self.lines.recv().await else {
-            return Ok(None);
-        };
-        self.number = number;
-        let line = line.with_context(|| self.place())?;
-        let line = str::from_utf8(&line).with_context(|| self.place())?;
-        let value = byline::parse(line).with_context(|| self.place())?;
-        if !value.is_object() {
-            bail!(
-                "{}: an object's state is a JSON object, as in {{\"temperature\": 21}}",
-                self.place()
-            );
+    /// The next state, which follows `state`; `None` at the end.
+    pub(crate) async fn next(&mut self, state: &Value) -> anyhow::Result<Option<Value>> {
+        match self {
+            Self::States(lines) => lines.next().await,
+            Self::Patches(lines) => Ok(lines.next().await?.map(|patch| {
+                let mut next = state.clone();
+                merge(&mut next, patch);
+                next
+            })),
+            Self::File(file) => file.next().await.map(Some),
         }
-        Ok(Some(value))
+    }
+
+    /// The last state was refused, and is no commit. A file can be mended, a line is past.
+    pub(crate) fn refused(&mut self, error: WriteError) -> anyhow::Result<bool> {
+        match self {
+            Self::File(file) if !matches!(error, WriteError::Closed(_)) => {
+                file.complain(&error.to_string())?;
+                Ok(false)
+            }
+            _ => Err(error).with_context(|| self.place()),
+        }
     }
 
     /// Where the last state came from, for people.
     pub(crate) fn place(&self) -> String {
-        format!("{}, line {}", self.name, self.number)
+        match self {
+            Self::States(lines) | Self::Patches(lines) => lines.place(),
+            Self::File(file) => file.name().to_owned(),
+        }
     }
 }
 
-fn read_lines(mut reader: Box<dyn BufRead + Send>, sender: &Sender) {
-    for number in 1.. {
-        let mut line = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(LINE_BYTES_MAX + 1)
-            .read_until(b'\n', &mut line);
-        let read = match read {
-            Ok(0) => return,
-            Ok(bytes) if bytes as u64 > LINE_BYTES_MAX => Err(io::Error::other(format!(
-                "it has more than {LINE_BYTES_MAX} bytes"
-            ))),
-            Ok(_) if line.trim_ascii().is_empty() => continue,
-            Ok(_) => Ok(line),
-            Err(error) => Err(error),
-        };
-        let failed = read.is_err();
-        // The reader of this channel stops at the first error, or when the command is over.
-        if sender.blocking_send((number, read)).is_err() || failed {
-            return;
+/// Reads a JSON object that came from `place`.
+pub(crate) fn object(text: &[u8], place: &str) -> anyhow::Result<Value> {
+    let text = str::from_utf8(text).with_context(|| place.to_owned())?;
+    let text = text.trim_end();
+    let value = match byline::parse(text) {
+        Ok(value) => value,
+        Err(error) => match error.rule {
+            JsonRule::Syntax { offset, expected } => {
+                let (expected, at) = (wanted(text, expected), spot(text, offset));
+                bail!("{place} is no JSON: expected {expected} at {at}");
+            }
+            _ => return Err(anyhow!(error).context(place.to_owned())),
+        },
+    };
+    if !value.is_object() {
+        bail!("{place} is no JSON object, as in {{\"temperature\": 21}}");
+    }
+    Ok(value)
+}
+
+/// What a person would have had to write, where a reader of JSON had it narrowed down already.
+fn wanted<'a>(text: &str, expected: &'a str) -> &'a str {
+    match expected {
+        _ if !text.trim_start().starts_with('{') => "an object, as in {\"temperature\": 21},",
+        "true" | "false" | "null" => "a value",
+        _ => expected,
+    }
+}
+
+/// A place in a text, as an editor shows it.
+fn spot(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let column = before[start..].chars().count() + 1;
+    if text.contains('\n') {
+        format!("line {line}, column {column}")
+    } else {
+        format!("column {column}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_state_is_told_as_a_person_needs_it() {
+        let told = |text: &str| object(text.as_bytes(), "line 3").unwrap_err().to_string();
+        for (text, wanted) in [
+            (
+                "foo",
+                "line 3 is no JSON: expected an object, as in {\"temperature\": 21}, at column 1",
+            ),
+            (
+                "\u{feff}{}",
+                "line 3 is no JSON: expected an object, as in {\"temperature\": 21}, at column 1",
+            ),
+            (
+                "[1]\n",
+                "line 3 is no JSON object, as in {\"temperature\": 21}",
+            ),
+            (
+                "{\"é\": foo}",
+                "line 3 is no JSON: expected a value at column 7",
+            ),
+            (
+                "{\"a\": 1\n",
+                "line 3 is no JSON: expected `,` or `}` at column 8",
+            ),
+            (
+                "{\n  \"a\": 1\n  \"b\"",
+                "line 3 is no JSON: expected `,` or `}` at line 3, column 3",
+            ),
+            (
+                "{}\n{}",
+                "line 3 is no JSON: expected the end of the text at line 2, column 1",
+            ),
+            (
+                "",
+                "line 3 is no JSON: expected an object, as in {\"temperature\": 21}, at column 1",
+            ),
+        ] {
+            assert_eq!(told(text), wanted, "{text}");
         }
     }
 }

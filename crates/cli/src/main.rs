@@ -2,19 +2,24 @@
 
 mod demo;
 mod input;
+mod lines;
 mod machine;
 mod node;
 mod observe;
+mod outage;
 mod output;
+mod patch;
 mod people;
 mod read;
 mod report;
 mod session;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 /// Live JSON objects, each with exactly one author.
@@ -31,7 +36,8 @@ enum Command {
     Node(NodeArgs),
     /// Report an object: each line of input is its next state
     Report(ReportArgs),
-    /// Follow an object: print it, then every change
+    /// Follow an object: print it, then every change. An outage is told on standard error once it has
+    /// lasted 2 seconds, and then its end
     Observe(ObserveArgs),
     /// Print an object once
     Read(ReadArgs),
@@ -71,9 +77,16 @@ struct SessionArgs {
 struct ReportArgs {
     /// The object's address, as in ctxt://localhost/kitchen
     url: String,
-    /// Where the states come from, one JSON object a line; - is standard input
-    #[arg(default_value = "-")]
-    file: String,
+    /// Where the states come from, one JSON object a line [default: -, which is standard input]
+    file: Option<String>,
+    /// Take each line as a merge patch (RFC 7396) of the state before, the first one of {}: a null
+    /// removes its key
+    #[arg(long)]
+    patch: bool,
+    /// Report what this JSON file holds, and again whenever it changes. One that is incomplete or
+    /// gone is waited for; a symbolic link is followed once, at the start
+    #[arg(long, value_name = "FILE")]
+    watch: Option<String>,
     /// Let everybody observe it, not only this user
     #[arg(long)]
     public: bool,
@@ -86,6 +99,23 @@ struct ReportArgs {
     exit: bool,
     #[command(flatten)]
     session: SessionArgs,
+}
+
+impl ReportArgs {
+    /// What was said that does not go together.
+    const fn contradiction(&self) -> Option<&'static str> {
+        if self.watch.is_none() {
+            None
+        } else if self.file.is_some() {
+            Some("--watch FILE is all the input there is: leave out the other file")
+        } else if self.patch {
+            Some("--watch takes the file as the whole state, --patch a part of it: use one of them")
+        } else if self.exit {
+            Some("--exit leaves at the end of the input, and a file that is watched has none")
+        } else {
+            None
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -120,7 +150,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Node(args) => node::run(&args),
         Command::Demo(args) => demo::run(&args),
-        Command::Report(args) => session::block_on(report::run(args)),
+        Command::Report(args) => match args.contradiction() {
+            None => session::block_on(report::run(args)),
+            Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),
+        },
         Command::Observe(args) => session::block_on(observe::run(args)),
         Command::Read(args) => session::block_on(read::run(args)),
     };

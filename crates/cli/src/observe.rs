@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use byline::{Address, Changed, Hash, Observer, Origin, Position, Runtime, State};
+use byline::{Address, Changed, Hash, Observer, Origin, Position, State};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::ObserveArgs;
-use crate::output::{Event, Printer, left};
+use crate::outage::Outage;
+use crate::output::{Event, Printer, left, note, word};
 use crate::session::{interrupted, start};
 
 pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
@@ -18,40 +20,48 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
             None => std::future::pending().await,
         }
     };
+    tokio::pin!(timeout);
     let mut copy = Copy {
         url: &url,
         data: Value::Object(serde_json::Map::new()),
         version: None,
     };
-    let followed = async {
-        let runtime = start(&args.session, &url).await?;
-        let done = tokio::select! {
-            done = follow(&args, &runtime, &mut copy) => done,
-            interrupted = interrupted() => interrupted.map_err(Into::into),
-            () = left() => Ok(()),
-        };
-        runtime.close().await;
-        done
+    let runtime = tokio::select! {
+        runtime = start(&args.session, &url) => runtime?,
+        () = &mut timeout => return Err(copy.late(&args)),
     };
-    tokio::select! {
-        done = followed => return done,
-        () = timeout => {}
-    }
-    let at = copy.version.map_or_else(
-        || "without a copy".to_owned(),
-        |v| format!("at version {v}"),
-    );
-    bail!(
-        "{url}: time is over after {} s, {at}",
-        args.timeout.unwrap_or_default()
-    )
+    let observer = runtime.syncher("observe")?.subscribe(&args.url)?;
+    let printer = Printer::new(args.session.json);
+    let done = tokio::select! {
+        done = follow(&args, &observer, &mut copy, printer) => done,
+        interrupted = interrupted() => interrupted.map_err(Into::into),
+        () = left() => Ok(()),
+        () = &mut timeout => Err(copy.late(&args)),
+    };
+    // Of an object that was never here there is nothing to count.
+    let told = copy
+        .version
+        .map_or(Ok(()), |_| printer.counters(observer.counters()));
+    runtime.close().await;
+    done.and(told.map_err(Into::into))
 }
 
-async fn follow(args: &ObserveArgs, runtime: &Runtime, copy: &mut Copy<'_>) -> anyhow::Result<()> {
-    let observer: Observer = runtime.syncher("observe")?.subscribe(&args.url)?;
+async fn follow(
+    args: &ObserveArgs,
+    observer: &Observer,
+    copy: &mut Copy<'_>,
+    printer: Printer,
+) -> anyhow::Result<()> {
     let (mut changes, mut state) = (observer.changes(), observer.state());
-    let printer = Printer::new(args.session.json);
+    let mut outage = Outage::default();
     loop {
+        let outage_due = outage.due();
+        let outage_lasts = async {
+            match outage_due {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // Changes first: what closes an object comes after all of them.
             biased;
@@ -62,14 +72,19 @@ async fn follow(args: &ObserveArgs, runtime: &Runtime, copy: &mut Copy<'_>) -> a
                         return Ok(());
                     }
                 }
-                None => return closed(&observer, printer),
+                None => return closed(observer, printer),
             },
             told = state.changed() => {
                 told.context("the runtime has ended")?;
                 let now = state.borrow_and_update().clone();
-                if !matches!(now, State::Closed(_)) {
+                if printer.is_json() && !matches!(now, State::Closed(_)) {
                     printer.state(&now)?;
+                } else if let Some(told) = outage.state(&now, Instant::now()) {
+                    note(&told)?;
                 }
+            }
+            () = outage_lasts => {
+                outage.tell().as_deref().map_or(Ok(()), note)?;
             }
         }
     }
@@ -92,6 +107,16 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
+    /// That the time is over, and how far the copy came.
+    fn late(&self, args: &ObserveArgs) -> anyhow::Error {
+        let at = self.version.map_or_else(
+            || "without a copy".to_owned(),
+            |version| format!("at version {version}"),
+        );
+        let seconds = args.timeout.unwrap_or_default();
+        anyhow!("{}: time is over after {seconds} s, {at}", self.url)
+    }
+
     fn step(&mut self, changed: &Changed, printer: Printer) -> anyhow::Result<Position> {
         changed
             .apply_to(&mut self.data)
@@ -99,7 +124,7 @@ impl Copy<'_> {
         let first = self.version.replace(changed.position.version).is_none();
         let Position { epoch, version } = changed.position;
         let (data, url) = (&self.data, self.url.as_str());
-        let hash = Hash::of(data);
+        let (hash, origin) = (Hash::of(data), word(changed.origin));
         let whole = first || matches!(changed.origin, Origin::Snapshot | Origin::Rewound);
         let event = if whole {
             Event::Snapshot {
@@ -107,6 +132,7 @@ impl Copy<'_> {
                 epoch,
                 version,
                 hash,
+                origin: Some(origin),
                 data,
             }
         } else {
@@ -118,6 +144,7 @@ impl Copy<'_> {
                 epoch,
                 version,
                 hash,
+                origin,
                 paths: paths.collect(),
                 data,
                 edits: &changed.edits,

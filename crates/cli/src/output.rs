@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
-use byline::{Edit, Hash, Position, State};
+use byline::{Edit, Hash, ObserverCounters, Origin, Position, State};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::Interest;
@@ -31,6 +31,8 @@ pub(crate) enum Event<'a> {
         epoch: u64,
         version: u64,
         hash: Hash,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        origin: Option<&'static str>,
         data: &'a Value,
     },
     /// The object has changed.
@@ -38,6 +40,7 @@ pub(crate) enum Event<'a> {
         epoch: u64,
         version: u64,
         hash: Hash,
+        origin: &'static str,
         paths: Vec<String>,
         data: &'a Value,
         /// What a person is shown.
@@ -49,6 +52,17 @@ pub(crate) enum Event<'a> {
         state: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         desc: Option<&'a str>,
+    },
+    /// What a copy met and got over, at the end.
+    #[serde(rename_all = "camelCase")]
+    Counters {
+        duplicates: u64,
+        gaps: u64,
+        refused: u64,
+        divergences: u64,
+        rewinds: u64,
+        catch_ups: u64,
+        snapshots: u64,
     },
     /// It is over.
     Closed { code: u16, desc: &'a str },
@@ -83,12 +97,8 @@ impl Printer {
                 line(&people::edits(*version, edits))
             }
             Event::Change { data, .. } => line(&data.to_string()),
-            Event::State {
-                state,
-                desc: Some(desc),
-            } => note(&format!("{state}: {desc}")),
-            Event::State { state, desc: None } => note(state),
-            Event::Closed { .. } => Ok(()),
+            // What people are told of these is not one line each: `Outage`, and the last line of all.
+            Event::State { .. } | Event::Counters { .. } | Event::Closed { .. } => Ok(()),
         }
     }
 
@@ -99,6 +109,32 @@ impl Printer {
             version,
             hash,
         })
+    }
+
+    pub(crate) fn counters(self, counters: ObserverCounters) -> io::Result<()> {
+        let ObserverCounters {
+            duplicates,
+            gaps,
+            refused,
+            divergences,
+            rewinds,
+            catch_ups,
+            snapshots,
+        } = counters;
+        self.print(&Event::Counters {
+            duplicates,
+            gaps,
+            refused,
+            divergences,
+            rewinds,
+            catch_ups,
+            snapshots,
+        })
+    }
+
+    /// Whether events are for programs, which want every one of them.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
     }
 
     /// Prints how the object is doing; that it is over is the caller's to say.
@@ -117,6 +153,16 @@ impl Printer {
                 desc: None,
             }),
         }
+    }
+}
+
+/// The word for where a step came from (protocol.md, §7).
+pub(crate) const fn word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Snapshot => "snapshot",
+        Origin::CatchUp => "catch-up",
+        Origin::Live => "live",
+        Origin::Rewound => "rewound",
     }
 }
 

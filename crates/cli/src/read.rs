@@ -25,6 +25,7 @@ pub(crate) async fn run(args: ReadArgs) -> anyhow::Result<()> {
             epoch,
             version,
             hash,
+            origin: None,
             data: &data,
         };
         Printer::new(true).print(&event)?;

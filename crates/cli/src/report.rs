@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use byline::{Address, Create, Hash, Position, Refusal, Reporter, Runtime, State};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ReportArgs;
 use crate::input::Input;
@@ -16,8 +16,8 @@ const LAST_COMMITS: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
-    let mut input = Input::open(&args.file)?;
-    let Some(data) = input.next().await? else {
+    let mut input = Input::open(&args)?;
+    let Some(data) = input.next(&Value::Object(Map::new())).await? else {
         bail!("there is no input: the first line is the object's initial data");
     };
     let runtime = start(&args.session, &url).await?;
@@ -54,14 +54,18 @@ async fn report(
     let printer = Printer::new(args.session.json);
     printer.print(&Event::Created { url: url.as_str() })?;
     loop {
+        let state = reporter.data();
         let next = tokio::select! {
-            next = input.next() => next?,
+            next = input.next(&state) => next?,
             refusal = over(&reporter) => return Err(closed(refusal)),
         };
         let Some(next) = next else { break };
         reporter.ready().await.map_err(closed)?;
         let before = reporter.head();
-        if reporter.replace(next).with_context(|| input.place())? {
+        // Held on to, it would be copied by the write.
+        drop(state);
+        let written = reporter.replace(next);
+        if written.or_else(|error| input.refused(error))? {
             let (position, hash) = numbered(&reporter, before.map(|(position, _)| position))
                 .await
                 .map_err(closed)?;

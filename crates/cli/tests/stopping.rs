@@ -137,3 +137,34 @@ fn what_was_reported_before_a_signal_arrives() {
     reporter.ended().assert_success();
     observer.ended().assert_success();
 }
+
+#[test]
+fn people_are_told_once_of_an_outage_that_lasts() {
+    let home = Home::new("outage");
+    let mut node = Node::start();
+    let mut reporter = report(&home, &node.url, "ann", OBJECT, r#"{"n": 0}"#, &[]);
+    let key = home.key("ann");
+    let observer = Program::start(
+        &[
+            &["observe", OBJECT, "--node", &node.url, "--key", &key],
+            &UNTIL[..],
+        ]
+        .concat(),
+    );
+    assert!(observer.error_line().contains("at version 0"));
+    node.program.kill();
+    let told = observer.error_line();
+    assert!(
+        told.starts_with("stale since 20") && told.contains("trying to reconnect"),
+        "{told}"
+    );
+    let node = node.again();
+    assert_eq!(observer.error_line(), "live again");
+    for version in 1..=30 {
+        write(&mut reporter, &document(version).to_string());
+    }
+    let ended = observer.ended();
+    ended.assert_success();
+    assert!(ended.errors.is_empty(), "{ended:#?}");
+    drop(node);
+}

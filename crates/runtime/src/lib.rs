@@ -80,10 +80,11 @@ pub use byline_core::error::{Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
 pub use byline_core::object::{
-    ApplyError, Change, Hash, JsonError, Metadata, Misfit, Path, PathError, parse,
+    ApplyError, Change, Hash, JsonError, JsonRule, Metadata, Misfit, Path, PathError, parse,
 };
 pub use byline_core::runtime::{CallError, Snapshot};
 pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
+pub use byline_core::time::Time;
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use observer::{Changes, Copies, Observer};

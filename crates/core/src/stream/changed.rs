@@ -93,4 +93,6 @@ pub struct ObserverCounters {
     pub snapshots: u64,
     /// Snapshots without commits that the copy had.
     pub rewinds: u64,
+    /// Recoveries by the commits that were missing.
+    pub catch_ups: u64,
 }

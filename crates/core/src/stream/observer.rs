@@ -193,6 +193,7 @@ impl ObserverStream {
         reaction.changed.clear();
         let kept = content.kept.filter(|_| origin == Origin::Rewound);
         let step = self.step(before, origin);
+        self.counters.catch_ups += u64::from(step.is_some() && origin == Origin::CatchUp);
         reaction
             .changed
             .extend(step.map(|step| Changed { kept, ..step }));
