@@ -6,12 +6,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use byline_proxy::{Faults, Proxy, Random};
 use common::document::document;
-use common::proxy::Proxy;
-use common::random::Random;
 use common::{Home, Node, Program, byline, report, write};
 use serde_json::Value;
 
@@ -22,6 +22,12 @@ const VERSIONS: u64 = 1000;
 /// One line each: 50 in a second.
 const PACE: Duration = Duration::from_millis(20);
 const CUTS_MIN: u64 = 200;
+/// Cuts from the middle of the upgrade to a second of commits.
+const FAULTS: Faults = Faults {
+    down: 50..12_000,
+    up: u64::MAX - 1..u64::MAX,
+    commits: None,
+};
 
 /// What an Observer has been through.
 #[derive(Default)]
@@ -40,7 +46,7 @@ fn twenty_observers_follow_through_two_hundred_cuts() {
     let home = Home::new("cuts");
     let node = Node::start();
     let proxies: Vec<Proxy> = (0..OBSERVERS as u64)
-        .map(|number| Proxy::start(node.address(), seed ^ number))
+        .map(|number| Proxy::start(node.address(), seed ^ number, FAULTS).unwrap())
         .collect();
     let mut reporter = report(
         &home,
@@ -56,7 +62,7 @@ fn twenty_observers_follow_through_two_hundred_cuts() {
             let until = ["--until-version", "1000", "--timeout", "120"];
             let observer = byline(
                 &home,
-                &proxies[number].url,
+                proxies[number].url(),
                 &user,
                 &["observe", OBJECT],
                 &until,
@@ -97,7 +103,10 @@ fn twenty_observers_follow_through_two_hundred_cuts() {
         assert_eq!(journey.last["hash"], hashes[&VERSIONS], "observer {number}");
         recoveries += journey.recoveries;
     }
-    let cuts: u64 = proxies.iter().map(Proxy::cuts).sum();
+    let cuts: u64 = proxies
+        .iter()
+        .map(|proxy| proxy.counts().cuts.load(Ordering::Relaxed))
+        .sum();
     println!(
         "{cuts} cuts, {recoveries} recoveries, {:?}",
         started.elapsed()
@@ -117,6 +126,9 @@ fn journey(number: usize, observer: Program) -> Journey {
         let event: Value = serde_json::from_str(&line).unwrap();
         if event["event"] == "state" {
             journey.recoveries += u64::from(event["state"] == "stale");
+            continue;
+        }
+        if event["event"] == "counters" {
             continue;
         }
         let version = event["version"]

@@ -105,6 +105,7 @@ fn a_recovery_closes_the_gap_in_one_step() {
         panic!("{reaction:?}");
     };
     assert_eq!((step.position, step.origin), (at(5), Origin::CatchUp));
+    assert_eq!(observer.counters().catch_ups, 1);
     // An answer that ends in the middle: the rest is what came meanwhile.
     let late = commits_after(&mut reporter, &mut observer);
     assert_eq!(late, reporter.position());

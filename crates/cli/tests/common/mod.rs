@@ -6,8 +6,6 @@
 
 pub(crate) mod document;
 pub(crate) mod program;
-pub(crate) mod proxy;
-pub(crate) mod random;
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;

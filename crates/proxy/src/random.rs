@@ -1,21 +1,34 @@
 //! Randomness that a seed replays (SplitMix64).
 
-pub(crate) struct Random(u64);
+/// A sequence of numbers.
+#[derive(Debug)]
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The sequence of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A seed from the clock, or the one that BYLINE_SEED says.
-    pub(crate) fn seed() -> u64 {
+    ///
+    /// # Panics
+    /// When BYLINE_SEED is no number: a test that was to be replayed would be another.
+    #[must_use]
+    pub fn seed() -> u64 {
         match std::env::var("BYLINE_SEED") {
             Ok(seed) => seed.parse().expect("BYLINE_SEED is a number"),
-            Err(_) => std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+            Err(_) => std::time::UNIX_EPOCH
+                .elapsed()
+                .unwrap_or_default()
+                .as_nanos() as u64,
         }
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next number.
+    #[must_use]
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -24,7 +37,8 @@ impl Random {
     }
 
     /// A number from `low` to below `high`.
-    pub(crate) const fn between(&mut self, low: u64, high: u64) -> u64 {
+    #[must_use]
+    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low)
     }
 }
