@@ -277,6 +277,24 @@ fn access_said_anew_closes_the_object_to_those_it_leaves_out_and_to_them_alone()
 // The end of an object.
 
 #[test]
+fn access_said_while_away_lets_nobody_in_by_what_the_node_still_has_on_record() {
+    let (mut world, owner, _, reporter, observer) = room();
+    world.cut(owner, InFlight::Lost);
+    world.passes(GRACE_MS * 2);
+    world.writes(&reporter, "n", 1);
+    let late = world.runtime();
+    let waiting = world.subscribes(late, "room");
+    let now = world.now;
+    let call = world.machine(owner).access(&reporter, private(), now);
+    world.heals(owner);
+    world.passes(60_000);
+    assert_eq!(world.place(owner).done[&call.unwrap()], Ok(()));
+    assert_eq!(closed(&world, &waiting).map(|told| told.0), Some(403));
+    assert_eq!(closed(&world, &observer).map(|told| told.0), Some(403));
+    assert_eq!(world.data(&observer)["n"], 0, "it saw nothing of what follows");
+}
+
+#[test]
 fn a_deleted_object_is_over_for_everybody_after_its_last_commit_and_for_good() {
     let (mut world, owner, guest, reporter, observer) = room();
     let away = world.runtime();

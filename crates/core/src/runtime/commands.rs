@@ -175,12 +175,35 @@ impl Runtime {
                 self.lose(&one.url, Refusal::gone(desc));
             }
             What::Command(_) => {
-                let result = decode::<Commanded>(body).map(|commanded| {
-                    if let Some(claim) = self.manager.claims.get_mut(&one.url) {
-                        claim.access = commanded.access;
-                    }
-                });
+                let result = decode::<Commanded>(body)
+                    .map(|commanded| self.on_record(&one.url, commanded.access));
                 self.outbox.push_back(Output::Done(call, result));
+            }
+        }
+    }
+
+    /// Who may read `url`, as the node has it on record: and as it will be when what was commanded since
+    /// has arrived, or a reader would be let in by what no longer holds.
+    pub(super) fn on_record(&mut self, url: &Address, access: Access) {
+        let Some(claim) = self.manager.claims.get_mut(url) else {
+            return;
+        };
+        claim.access = access;
+        let about = self.commands.values().filter(|one| one.url == *url);
+        for one in about {
+            match &one.what {
+                What::Command(Command::Kick(_, reader, ..)) => {
+                    self.manager.deny(url, reader);
+                }
+                What::Command(Command::Allow(_, reader)) => {
+                    self.manager.allow(url, reader);
+                }
+                What::Command(Command::Access(_, access)) => {
+                    if let Some(claim) = self.manager.claims.get_mut(url) {
+                        claim.access.clone_from(access);
+                    }
+                }
+                What::Command(_) | What::Delete => {}
             }
         }
     }
@@ -238,11 +261,7 @@ impl Runtime {
                 let reason = crate::error::Reason::Superseded;
                 self.lose(&url, Refusal::conflict(desc).because(reason));
             }
-            Command::Access(url, access) if self.holds(&url) => {
-                if let Some(claim) = self.manager.claims.get_mut(&url) {
-                    claim.access = access;
-                }
-            }
+            Command::Access(url, access) if self.holds(&url) => self.on_record(&url, access),
             Command::Revoked(object, hyperty, code, desc) => {
                 let seat = Seat { hyperty, object };
                 self.observe(&seat, now, |observer| {

@@ -102,9 +102,9 @@ impl Runtime {
         };
         claim.progress = Progress::Held;
         claim.take = false;
-        claim.access = claimed.access;
         claim.backoff.reset();
         let snapshot = std::mem::take(&mut claim.snapshot);
+        self.on_record(url, claimed.access);
         let Some(reporter) = self.reporter_mut(url) else {
             return;
         };
