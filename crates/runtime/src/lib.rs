@@ -63,6 +63,7 @@
 
 mod builder;
 mod clock;
+mod commands;
 mod driver;
 mod key;
 mod link;
@@ -85,6 +86,7 @@ pub use byline_core::object::{
 pub use byline_core::runtime::{CallError, Snapshot};
 pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
 pub use byline_core::time::Time;
+pub use commands::CommandError;
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use observer::{Changes, Copies, Observer};

@@ -21,9 +21,9 @@ use crate::typed::{self, Data};
 /// is said. Clones write the same object. Writing is synchronous: it is checked, applied and numbered
 /// before the call returns, and sent as soon as the connection takes it.
 pub struct Reporter<T = Value> {
-    alive: Arc<Alive>,
-    seat: Seat,
-    state: watch::Receiver<State>,
+    pub(crate) alive: Arc<Alive>,
+    pub(crate) seat: Seat,
+    pub(crate) state: watch::Receiver<State>,
     typed: PhantomData<fn() -> T>,
 }
 

@@ -1,10 +1,12 @@
 //! What a runtime's handles and its driver share: core's machine, and who waits for what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use byline_core::State;
 use byline_core::error::Refusal;
+use byline_core::limits::HISTORY_COMMITS_MAX;
+use byline_core::object::Change;
 use byline_core::runtime::{self, Output, Seat, Snapshot};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -30,14 +32,46 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) machine: runtime::Runtime,
-    pub(crate) reporters: BTreeMap<Seat, watch::Sender<State>>,
+    pub(crate) reporters: BTreeMap<Seat, Reported>,
     pub(crate) observers: BTreeMap<Seat, Watched>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
+    pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
     pub(crate) closing: bool,
+}
+
+/// A Reporter's state, and what it wrote that is no part of its object.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) state: watch::Sender<State>,
+    /// Tells that more is kept.
+    pub(crate) rejected: watch::Sender<()>,
+    /// Rejected commits that nobody has asked for yet, oldest first.
+    pub(crate) kept: VecDeque<Vec<Change>>,
+}
+
+impl Reported {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            state: watch::Sender::new(state),
+            rejected: watch::Sender::new(()),
+            kept: VecDeque::new(),
+        }
+    }
+
+    /// Keeps the newest of what was rejected, as many as a history has.
+    fn reject(&mut self, commits: Vec<Vec<Change>>) {
+        self.kept.extend(commits);
+        let over = self.kept.len().saturating_sub(HISTORY_COMMITS_MAX);
+        if over > 0 {
+            tracing::warn!(over, "rejected commits that nobody asked for are let go");
+            self.kept.drain(..over);
+        }
+        self.rejected.send_replace(());
+    }
 }
 
 /// An Observer's state, and the queues of those who follow its changes.
@@ -57,6 +91,7 @@ impl Shared {
                 observers: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
+                commands: BTreeMap::new(),
                 over: None,
                 closing: false,
             }),
@@ -95,7 +130,7 @@ impl Inner {
             Output::Send(frame) => return Some(ToLink::Send(frame)),
             Output::Reporter(seat, state) => {
                 if let Some(reporter) = self.reporters.get(&seat) {
-                    reporter.send_replace(state);
+                    reporter.state.send_replace(state);
                 }
             }
             Output::Observer(seat, state) => {
@@ -126,7 +161,16 @@ impl Inner {
                 }
             }
             // No handle commands or asks for these yet.
-            Output::Done(..) | Output::Rejected(..) => {}
+            Output::Rejected(seat, commits) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.reject(commits);
+                }
+            }
+            Output::Done(call, result) => {
+                if let Some(waiting) = self.commands.remove(&call) {
+                    let _ = waiting.send(result);
+                }
+            }
             Output::Delivered(call) => {
                 if let Some(waiting) = self.deliveries.remove(&call) {
                     let _ = waiting.send(());
@@ -151,8 +195,8 @@ impl Inner {
             }
             open
         };
-        for state in self.reporters.values() {
-            state.send_if_modified(close);
+        for reporter in self.reporters.values() {
+            reporter.state.send_if_modified(close);
         }
         for watched in self.observers.values() {
             watched.state.send_if_modified(close);
@@ -163,6 +207,7 @@ impl Inner {
                 .for_each(|queue| queue.close());
         }
         self.deliveries.clear();
+        self.commands.clear();
         self.reads.clear();
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::Refusal;
 use crate::observer::Observer;
 use crate::reporter::Reporter;
-use crate::shared::{Alive, Watched};
+use crate::shared::{Alive, Reported, Watched};
 use crate::typed::{self, Data};
 
 /// What is to be created: a schema, the data, and who may read it (nobody, unless said).
@@ -133,9 +133,9 @@ impl Syncher {
                 .machine
                 .create(&self.hyperty, create, shared.clock.now())?;
             let state = inner.over.clone().map_or(State::Claiming, State::Closed);
-            let state = watch::Sender::new(state);
-            let receiver = state.subscribe();
-            inner.reporters.insert(seat.clone(), state);
+            let reported = Reported::new(state);
+            let receiver = reported.state.subscribe();
+            inner.reporters.insert(seat.clone(), reported);
             (seat, receiver)
         };
         shared.wake.notify_one();

@@ -1,0 +1,116 @@
+//! What a Reporter commands about its object besides writing: who is put out, who may read, that it is
+//! over. And what its node tells it: which of its commits are no part of the object.
+
+use byline_core::State;
+use byline_core::message::body::Access;
+use byline_core::object::Change;
+use byline_core::runtime::{self, CallError, Seat};
+use byline_core::time::Time;
+use tokio::sync::oneshot;
+
+use crate::Refusal;
+use crate::reporter::Reporter;
+
+/// Why a command was not done.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The call cannot be.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The node said no, or there is no session any more.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Each of these is answered by the node, and waits through cuts until it is. It is sent when its
+/// future is first polled; dropped after that, it is done all the same.
+impl<T> Reporter<T> {
+    /// Puts a reader out: `reader` is the address of a hyperty, whose identity is denied from now on,
+    /// or an identity. The reader is told `why`, gets nothing more, and is refused when it asks again.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn kick(&self, reader: &str, why: &str) -> Result<(), CommandError> {
+        self.command(|machine, seat, now| machine.kick(seat, reader, why, now))
+            .await
+    }
+
+    /// Takes back that a reader was put out: an identity, or the address of a hyperty that is there.
+    /// It may ask again.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn allow(&self, reader: &str) -> Result<(), CommandError> {
+        self.command(|machine, seat, now| machine.allow(seat, reader, now))
+            .await
+    }
+
+    /// Says anew who may observe. Whoever may no longer is told, and gets nothing more.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn set_access(&self, access: Access) -> Result<(), CommandError> {
+        self.command(|machine, seat, now| machine.access(seat, access, now))
+            .await
+    }
+
+    /// Deletes the object, for good: everything written so far goes out before, then its readers are
+    /// told, and the address is not used again. From the call on nothing more is written.
+    ///
+    /// # Errors
+    /// [`CommandError`]; the object may be written again then.
+    pub async fn delete(&self) -> Result<(), CommandError> {
+        self.command(runtime::Runtime::delete).await
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(&mut runtime::Runtime, &Seat, Time) -> Result<u64, CallError>,
+    ) -> Result<(), CommandError> {
+        let shared = &self.alive.0;
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut inner = shared.lock();
+            if let Some(over) = &inner.over {
+                return Err(over.clone().into());
+            }
+            let call = command(&mut inner.machine, &self.seat, shared.clock.now())?;
+            inner.commands.insert(call, answer);
+        }
+        shared.wake.notify_one();
+        let ended = |_| Refusal::conflict("the session has ended: it may be done or not");
+        Ok(answered.await.map_err(ended)??)
+    }
+
+    /// Waits until something that was written here turns out to be no part of the object, and gives
+    /// it: commits, oldest first, each with its changes. Nobody has seen them. It happens when another
+    /// device of the same identity had the object meanwhile: this Reporter goes on from what that one
+    /// left, and the application decides what to write again. `None` when this Reporter is closed and
+    /// nothing is left to give.
+    ///
+    /// Each is given once, to one of those who wait. When nobody asks, the newest 1,024 are kept.
+    pub async fn rejected(&self) -> Option<Vec<Vec<Change>>> {
+        let shared = &self.alive.0;
+        let mut told = shared
+            .lock()
+            .reporters
+            .get(&self.seat)?
+            .rejected
+            .subscribe();
+        let mut state = self.state.clone();
+        loop {
+            let rejected = std::mem::take(&mut shared.lock().reporters.get_mut(&self.seat)?.kept);
+            if !rejected.is_empty() {
+                return Some(rejected.into());
+            }
+            if matches!(*state.borrow_and_update(), State::Closed(_)) {
+                return None;
+            }
+            tokio::select! {
+                more = told.changed() => more.ok()?,
+                over = state.changed() => over.ok()?,
+            }
+        }
+    }
+}
