@@ -291,7 +291,11 @@ fn access_said_while_away_lets_nobody_in_by_what_the_node_still_has_on_record() 
     assert_eq!(world.place(owner).done[&call.unwrap()], Ok(()));
     assert_eq!(closed(&world, &waiting).map(|told| told.0), Some(403));
     assert_eq!(closed(&world, &observer).map(|told| told.0), Some(403));
-    assert_eq!(world.data(&observer)["n"], 0, "it saw nothing of what follows");
+    assert_eq!(
+        world.data(&observer)["n"],
+        0,
+        "it saw nothing of what follows"
+    );
 }
 
 #[test]

@@ -39,7 +39,11 @@ impl World {
                 object,
                 second,
             } => self.unsubscribes(*who, *object, *second),
-            Action::Read { who, object } => self.reads(*who, *object),
+            Action::Read { who, object, times } => {
+                for _ in 0..*times {
+                    self.reads(*who, *object);
+                }
+            }
             Action::Deliver { who } => {
                 let time = self.place_time(*who);
                 let call = self.places[*who].runtime.deliver(time);

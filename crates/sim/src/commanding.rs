@@ -17,7 +17,7 @@ impl World {
             let reader = &self.places[reader];
             let hyperty = reader.readers.keys().next().filter(|_| by_hyperty);
             hyperty.map_or_else(
-                || reader.identity.clone(),
+                || reader.identity.as_str().to_owned(),
                 |seat| seat.hyperty.as_str().to_owned(),
             )
         };
@@ -54,7 +54,8 @@ impl World {
         let identities = |numbers: &[u8]| -> Vec<String> {
             let named = |place: &&crate::place::Place| numbers.contains(&place.number);
             let of = self.places.iter().filter(named);
-            let mut names: Vec<String> = of.map(|place| place.identity.clone()).collect();
+            let mut names: Vec<String> =
+                of.map(|place| place.identity.as_str().to_owned()).collect();
             names.dedup();
             names
         };

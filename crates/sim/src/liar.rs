@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use byline_core::identity::{Key, encode_bytes};
+use byline_core::identity::{Identity, Key, encode_bytes};
 use byline_core::node::{ConnectionId, Input};
 use byline_core::stream::Position;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ impl Lie {
 #[derive(Debug)]
 pub(crate) struct Liar {
     key: Option<Key>,
-    identity: Option<String>,
+    identity: Option<Identity>,
     nonce: String,
     runtime: String,
     pub(crate) hyperty: String,
@@ -126,7 +126,7 @@ impl Liar {
                 let identity = key.as_ref().map(|key| key.public().identity());
                 Self {
                     key,
-                    identity: identity.map(|identity| identity.as_str().to_owned()),
+                    identity,
                     nonce: encode_bytes(&nonce),
                     runtime: format!("hyperty-runtime://{DOMAIN}/{id}"),
                     hyperty: format!("hyperty://{DOMAIN}/{id}/liar"),
@@ -140,8 +140,8 @@ impl Liar {
             .collect()
     }
 
-    pub(crate) fn identity(&self) -> Option<&str> {
-        self.identity.as_deref()
+    pub(crate) const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     pub(crate) fn hears(&mut self, frame: Arc<str>) {

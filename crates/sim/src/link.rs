@@ -1,15 +1,19 @@
 //! A connection between a runtime and the node: two ordered ways, each with its own delay, that end
 //! as connections end: for one side first, with frames lost, or without a word.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use byline_core::node::ConnectionId;
+use byline_core::node::{ConnectionId, ObjectId};
 
 /// Frames that a socket takes before it makes its writer wait.
 const SOCKET_FRAMES: usize = 8;
 /// Bytes that may wait for a slow reader. The real limit is larger; the rule is the same.
-pub(crate) const QUEUE_BYTES_MAX: usize = 24 << 10;
+const QUEUE_BYTES_MAX: usize = 12 << 10;
+/// What may stay when too much waits.
+const SHED_BYTES: usize = QUEUE_BYTES_MAX / 2;
+/// When less than this waits, what was parked is woken.
+const WAKE_BYTES: usize = QUEUE_BYTES_MAX / 4;
 
 /// What a bad link does to the stream frames of readers, in percent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +41,8 @@ pub(crate) struct Way {
 struct Flying {
     at: u64,
     frame: Arc<str>,
-    stream: bool,
+    /// Whose stream it is of: it may be dropped while it waits.
+    of: Option<ObjectId>,
 }
 
 impl Way {
@@ -60,7 +65,7 @@ impl Way {
         self.frames.len() < SOCKET_FRAMES
     }
 
-    pub(crate) fn push(&mut self, frame: Arc<str>, stream: bool, now: u64, jitter_ms: u64) {
+    pub(crate) fn push(&mut self, frame: Arc<str>, of: Option<ObjectId>, now: u64, jitter_ms: u64) {
         if self.cut {
             return;
         }
@@ -69,18 +74,27 @@ impl Way {
         self.frames.push_back(Flying {
             at: self.last_at,
             frame,
-            stream,
+            of,
         });
     }
 
     /// Lets the last frame change places with the one before, when both are stream frames.
     pub(crate) fn swap_last(&mut self) -> bool {
         let len = self.frames.len();
-        if len < 2 || !(self.frames[len - 1].stream && self.frames[len - 2].stream) {
+        let stream = |flying: &Flying| flying.of.is_some();
+        if len < 2 || !(stream(&self.frames[len - 1]) && stream(&self.frames[len - 2])) {
             return false;
         }
-        let last = Arc::clone(&self.frames[len - 1].frame);
-        self.frames[len - 1].frame = std::mem::replace(&mut self.frames[len - 2].frame, last);
+        let last = (
+            Arc::clone(&self.frames[len - 1].frame),
+            self.frames[len - 1].of,
+        );
+        let before = &mut self.frames[len - 2];
+        let before = (
+            std::mem::replace(&mut before.frame, last.0),
+            std::mem::replace(&mut before.of, last.1),
+        );
+        (self.frames[len - 1].frame, self.frames[len - 1].of) = before;
         true
     }
 
@@ -88,6 +102,41 @@ impl Way {
         let flying = self.frames.pop_front()?;
         self.bytes -= flying.frame.len();
         Some(flying.frame)
+    }
+
+    /// Drops the stream frames of the object with most bytes, then of the next, when too much waits for
+    /// a slow reader; says whose. Nothing when that is not enough.
+    pub(crate) fn sheds(&mut self, now: u64) -> Option<BTreeSet<ObjectId>> {
+        let mut dropped = BTreeSet::new();
+        while self.is_too_full(now) || !dropped.is_empty() && self.bytes > SHED_BYTES {
+            let mut weights: BTreeMap<ObjectId, usize> = BTreeMap::new();
+            for flying in &self.frames {
+                if let Some(of) = flying.of {
+                    *weights.entry(of).or_default() += flying.frame.len();
+                }
+            }
+            let Some((heaviest, _)) = weights.into_iter().max_by_key(|(_, weight)| *weight) else {
+                break;
+            };
+            self.withdraw(heaviest);
+            dropped.insert(heaviest);
+        }
+        (self.bytes <= QUEUE_BYTES_MAX).then_some(dropped)
+    }
+
+    /// Whether more waits for a slow reader than may.
+    pub(crate) const fn is_too_full(&self, now: u64) -> bool {
+        self.blocked_until > now && self.bytes > QUEUE_BYTES_MAX
+    }
+
+    pub(crate) const fn is_nearly_empty(&self) -> bool {
+        self.bytes < WAKE_BYTES
+    }
+
+    /// Drops the stream frames of an object.
+    pub(crate) fn withdraw(&mut self, of: ObjectId) {
+        self.frames.retain(|flying| flying.of != Some(of));
+        self.bytes = self.frames.iter().map(|flying| flying.frame.len()).sum();
     }
 
     /// Nothing enters any more, and the last `lost` frames never arrive; says how many were lost.
@@ -117,7 +166,9 @@ pub(crate) struct Link {
     pub(crate) at_place: bool,
     pub(crate) bad: Option<Badness>,
     /// What will be said again, in this order.
-    pub(crate) late: VecDeque<Arc<str>>,
+    pub(crate) late: VecDeque<(Arc<str>, Option<ObjectId>)>,
+    /// Routes on it were parked and wait to be woken.
+    pub(crate) parked: bool,
     /// A head was lost or misplaced: only a new connection tells where things stand.
     pub(crate) misled: bool,
 }
@@ -142,6 +193,7 @@ impl Link {
             at_place: true,
             bad: None,
             late: VecDeque::new(),
+            parked: false,
             misled: false,
         }
     }

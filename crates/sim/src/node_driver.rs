@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use byline_core::identity::Identity;
 use byline_core::message::Header;
-use byline_core::node::{ConnectionId, Input, Output};
+use byline_core::node::{ConnectionId, Input, ObjectId, Output};
 
 use crate::liar::Liar;
-use crate::link::QUEUE_BYTES_MAX;
 use crate::place::Place;
 use crate::random::Random;
 use crate::totals::Count;
@@ -52,7 +52,8 @@ impl World {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(to, frame) => self.node_sends(to, frame),
-                Output::Publish(to, frame) => self.node_publishes(&to, &frame),
+                Output::Publish(of, to, frame) => self.node_publishes(of, &to, &frame),
+                Output::Withdraw(from, of) => self.node_withdraws(from, of),
                 Output::Close(connection, code, _) => self.node_closes(connection, code),
             }
         }
@@ -64,22 +65,33 @@ impl World {
             self.oracle
                 .node_sends(to, peer, identity, &frame, &mut self.totals);
         }
-        self.node_says(to, frame.into(), false);
+        self.node_says(to, frame.into(), None);
     }
 
-    fn node_publishes(&mut self, to: &[ConnectionId], frame: &Arc<str>) {
+    fn node_publishes(&mut self, of: ObjectId, to: &[ConnectionId], frame: &Arc<str>) {
         let from = Header::peek(frame).map(|header| header.from.into_owned());
         for connection in to {
             if let (Some(peer), Ok(from)) = (self.peer(*connection), &from) {
                 let identity = identity_of(&self.places, &self.liars, peer);
                 self.oracle.reads(from, "", identity, frame);
             }
-            self.node_says(*connection, Arc::clone(frame), true);
+            self.node_says(*connection, Arc::clone(frame), Some(of));
+        }
+    }
+
+    /// What still waits for a reader that may no longer read is dropped.
+    fn node_withdraws(&mut self, from: ConnectionId, of: ObjectId) {
+        let now = self.now;
+        // What waits for nothing but its time has left the node.
+        if let Some(link) = self.links.get_mut(&from)
+            && link.down.blocked_until > now
+        {
+            link.down.withdraw(of);
         }
     }
 
     /// Puts a frame in the queue of a connection. One that is too long closes it.
-    fn node_says(&mut self, to: ConnectionId, frame: Arc<str>, stream: bool) {
+    fn node_says(&mut self, to: ConnectionId, frame: Arc<str>, of: Option<ObjectId>) {
         self.trace
             .note(self.now, || format!("node says to {}: {frame}", to.0));
         self.overhear(&frame);
@@ -90,26 +102,25 @@ impl World {
         let Some(link) = self.links.get_mut(&to).filter(|link| link.at_node) else {
             return;
         };
-        let bad = link.bad.filter(|_| stream && !link.down.cut);
+        let bad = link.bad.filter(|_| of.is_some() && !link.down.cut);
         let chance = |random: &mut Random, percent: u64| percent > 0 && random.chance(percent);
-        let head = frame.contains("\"position\"");
         let jitter_ms = self.random.between(0, 2);
         let mut again_ms = None;
         if let Some(bad) = bad {
             if chance(&mut self.random, bad.vanish) {
                 self.totals.one(Count::Vanished);
-                link.misled |= head;
+                link.misled |= is_head(&frame);
                 return;
             }
-            link.down.push(Arc::clone(&frame), stream, now, jitter_ms);
+            link.down.push(Arc::clone(&frame), of, now, jitter_ms);
             if chance(&mut self.random, bad.duplicate) {
                 self.totals.one(Count::Duplicated);
-                link.misled |= head;
-                link.down.push(Arc::clone(&frame), stream, now, jitter_ms);
+                link.misled |= is_head(&frame);
+                link.down.push(Arc::clone(&frame), of, now, jitter_ms);
             }
             if chance(&mut self.random, bad.late) {
                 self.totals.one(Count::Late);
-                link.late.push_back(Arc::clone(&frame));
+                link.late.push_back((Arc::clone(&frame), of));
                 again_ms = Some(self.random.between(5, 4_000));
             }
             if chance(&mut self.random, bad.swap) && link.down.swap_last() {
@@ -118,25 +129,33 @@ impl World {
                 link.misled = true;
             }
         } else {
-            link.down.push(frame, stream, now, jitter_ms);
+            link.down.push(frame, of, now, jitter_ms);
         }
-        let slow = link.down.blocked_until > now && link.down.bytes > QUEUE_BYTES_MAX;
+        let slow = link.down.is_too_full(now);
         if let Some(again_ms) = again_ms {
             self.schedule(now + again_ms, Event::SaidAgain(to));
         }
         if slow {
-            self.closes_slow(to);
+            self.makes_room(to);
         }
     }
 
-    fn closes_slow(&mut self, to: ConnectionId) {
+    /// Too much waits for a connection: what its reader can recover is dropped, or it is closed.
+    fn makes_room(&mut self, to: ConnectionId) {
+        let (now, time) = (self.now, self.node_time());
         let Some(link) = self.links.get_mut(&to) else {
             return;
         };
+        if let Some(dropped) = link.down.sheds(now) {
+            link.parked = true;
+            self.totals.one(Count::Parked);
+            self.trace
+                .note(now, || format!("{} is parked for {dropped:?}", to.0));
+            return self.node.handle(Input::Parked(to, dropped), time);
+        }
         self.totals.one(Count::Slow);
         link.down.cut(usize::MAX);
         self.end_at_node(to, 4008);
-        let time = self.node_time();
         self.node.handle(Input::Lost(to), time);
     }
 
@@ -181,9 +200,14 @@ impl World {
     }
 }
 
-fn identity_of<'a>(places: &'a [Place], liars: &'a [Liar], peer: Peer) -> Option<&'a str> {
+fn identity_of<'a>(places: &'a [Place], liars: &'a [Liar], peer: Peer) -> Option<&'a Identity> {
     match peer {
         Peer::Place(who, _) => Some(&places[who].identity),
         Peer::Liar(liar) => liars[liar].identity(),
     }
+}
+
+/// Heads say `position` where commits say `version`.
+fn is_head(frame: &str) -> bool {
+    frame.contains("\"position\"")
 }

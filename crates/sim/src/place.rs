@@ -6,7 +6,7 @@ use std::sync::Arc;
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
-use byline_core::identity::Key;
+use byline_core::identity::{Identity, Key};
 use byline_core::node::ConnectionId;
 use byline_core::runtime::{Runtime, Seat, Snapshot};
 
@@ -22,7 +22,7 @@ pub(crate) struct Place {
     /// Which of the machine's processes this is.
     pub(crate) process: u64,
     pub(crate) key: Key,
-    pub(crate) identity: String,
+    pub(crate) identity: Identity,
     /// The number of its identity in the plan.
     pub(crate) number: u8,
     pub(crate) clock: Clock,
@@ -59,7 +59,7 @@ impl Place {
         let key = Key::from_bytes(&[plan.identity; 32]);
         let runtime = Runtime::new(DOMAIN, key.clone(), seed);
         Self {
-            identity: runtime.identity().as_str().to_owned(),
+            identity: runtime.identity().clone(),
             number: plan.identity,
             runtime,
             process: 0,

@@ -68,6 +68,7 @@ pub(crate) enum Action {
     Read {
         who: usize,
         object: usize,
+        times: usize,
     },
     Deliver {
         who: usize,
@@ -240,7 +241,11 @@ impl Plan {
                 object: any,
                 second: random.chance(40),
             },
-            84..90 => Action::Read { who, object: any },
+            84..90 => Action::Read {
+                who,
+                object: any,
+                times: random.one_of(&[1, 1, 1, 9]),
+            },
             90..92 => Action::Deliver { who },
             92..96 => self.command(random, object),
             _ => self.report(random, object),

@@ -16,7 +16,13 @@ impl World {
             return;
         };
         let who = link.who;
-        let Some(frame) = link.down.pop().filter(|_| link.at_place) else {
+        let frame = link.down.pop().filter(|_| link.at_place);
+        if link.parked && link.at_node && link.down.is_nearly_empty() {
+            link.parked = false;
+            self.totals.one(Count::Woken);
+            self.node_takes(Input::Drained(connection));
+        }
+        let Some(frame) = frame else {
             return;
         };
         self.totals.one(Count::Frames);
@@ -78,7 +84,7 @@ impl World {
             Some(link) if !link.up.cut && !link.up.takes_more() => return false,
             Some(link) => {
                 if let Some(frame) = place.frame.take() {
-                    link.up.push(frame, false, now, jitter_ms);
+                    link.up.push(frame, None, now, jitter_ms);
                 }
             }
             None => place.frame = None,

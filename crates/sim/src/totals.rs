@@ -70,6 +70,8 @@ totals! {
     TooMany => "requests refused 429",
     TimedOut => "requests given up 408",
     Away => "requests answered 503",
+    Parked => "times routes were parked",
+    Woken => "times parked routes were woken",
     Slow => "connections closed 4008",
     Replaced => "connections closed 4001",
     ReaderClosed => "readers that may not read",

@@ -222,10 +222,10 @@ impl World {
             Event::SaidAgain(connection) => {
                 let now = self.now;
                 if let Some(link) = self.links.get_mut(&connection)
-                    && let Some(frame) = link.late.pop_front()
+                    && let Some((frame, of)) = link.late.pop_front()
                 {
                     link.misled |= frame.contains("\"position\"");
-                    link.down.push(frame, true, now, 0);
+                    link.down.push(frame, of, now, 0);
                 }
             }
             Event::LinkIsGood(connection) => {

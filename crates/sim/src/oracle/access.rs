@@ -12,14 +12,25 @@ use byline_core::message::body::{Access, Command};
 pub(crate) struct Granted {
     records: BTreeMap<String, Access>,
     deleted: BTreeSet<String>,
-    owners: BTreeMap<String, String>,
+    owners: BTreeMap<String, Identity>,
 }
 
 impl Granted {
     /// Whose an object is: owners read what is theirs.
-    pub(crate) fn owned_by(&mut self, object: &Address, identity: &str) {
+    pub(crate) fn owned_by(&mut self, object: &Address, identity: &Identity) {
         self.owners
-            .insert(object.as_str().to_owned(), identity.to_owned());
+            .insert(object.as_str().to_owned(), identity.clone());
+    }
+
+    /// Whether the object is of `identity`.
+    pub(super) fn owns(&self, object: &str, identity: Option<&Identity>) -> bool {
+        let owner = self.owners.get(object);
+        identity.is_some_and(|identity| Some(identity) == owner)
+    }
+
+    /// Whether no honest Reporter has the object.
+    pub(super) fn is_free(&self, object: &str) -> bool {
+        !self.owners.contains_key(object)
     }
 
     pub(super) fn forget(&mut self) {
@@ -81,7 +92,12 @@ impl Granted {
     }
 
     /// Whether `hyperty` of `identity` may have a frame from `address`, an object or a resource of one.
-    pub(crate) fn may_read(&self, address: &str, hyperty: &str, identity: Option<&str>) -> bool {
+    pub(crate) fn may_read(
+        &self,
+        address: &str,
+        hyperty: &str,
+        identity: Option<&Identity>,
+    ) -> bool {
         let object = ["/changes", "/subscription"]
             .iter()
             .find_map(|resource| address.strip_suffix(resource))
@@ -92,10 +108,8 @@ impl Granted {
         let Some(access) = self.records.get(object) else {
             return true;
         };
-        let owner = self.owners.get(object).map(String::as_str);
-        let named = identity.map(Identity::from);
         access
-            .decides(hyperty, named.as_ref())
-            .unwrap_or(identity.is_some() && identity == owner)
+            .decides(hyperty, identity)
+            .unwrap_or_else(|| self.owns(object, identity))
     }
 }

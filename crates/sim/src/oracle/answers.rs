@@ -48,6 +48,10 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(super) fn asked(&mut self, connection: ConnectionId, frame: &str) {
+        if frame.starts_with("{\"type\":\"update\"") {
+            // A commit of an honest Reporter has no id, and nor has its refusal.
+            return;
+        }
         let header = match Header::peek(frame) {
             Ok(header) => header,
             Err(malformed) => {

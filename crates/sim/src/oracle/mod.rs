@@ -11,6 +11,7 @@ use std::fmt;
 
 use byline_core::address::Address;
 use byline_core::error::{Reason, Refusal};
+use byline_core::identity::Identity;
 use byline_core::message::body::{Claim, Claimed, Code, Command, Commanded};
 use byline_core::message::{Header, Type, decode};
 use byline_core::node::ConnectionId;
@@ -125,7 +126,7 @@ impl Oracle {
         &mut self,
         to: ConnectionId,
         peer: Peer,
-        identity: Option<&str>,
+        identity: Option<&Identity>,
         frame: &str,
         totals: &mut Totals,
     ) {
@@ -147,7 +148,7 @@ impl Oracle {
         let code = header.decode::<Code>().map_or(500, |body| body.code);
         count_answer(&header, code, totals);
         match self.answers.answered(to, &header, code) {
-            Ok(answered) => self.does(peer, answered, &header, code, totals),
+            Ok(answered) => self.does((peer, identity), answered, &header, code, totals),
             Err(what) => self.breaks(Rule::Answer, || what),
         }
         // Content has a position; a plain 200 says nothing of the object.
@@ -177,14 +178,14 @@ impl Oracle {
     }
 
     /// A commit or a head, or content, goes to somebody of `identity`.
-    pub(crate) fn reads(&mut self, from: &str, to: &str, identity: Option<&str>, frame: &str) {
+    pub(crate) fn reads(&mut self, from: &str, to: &str, identity: Option<&Identity>, frame: &str) {
         let may = self.granted.may_read(from, to, identity);
         self.expects(may, Rule::Access, || {
             format!("{identity:?} may not read, and gets {frame}")
         });
     }
 
-    pub(crate) fn may_read(&self, seat: &Seat, identity: &str) -> bool {
+    pub(crate) fn may_read(&self, seat: &Seat, identity: &Identity) -> bool {
         let (object, hyperty) = (seat.object.as_str(), seat.hyperty.as_str());
         self.granted.may_read(object, hyperty, Some(identity))
     }
@@ -196,7 +197,7 @@ impl Oracle {
     /// The node did what it was asked, or refused.
     fn does(
         &mut self,
-        peer: Peer,
+        (peer, identity): (Peer, Option<&Identity>),
         answered: Answered,
         header: &Header<'_>,
         code: u16,
@@ -206,7 +207,12 @@ impl Oracle {
             totals.one(Count::WaitedServed);
         }
         match answered.what {
-            What::Claim(claim) if code == 200 => self.claimed(peer, &claim, header.body, totals),
+            What::Claim(claim) if code == 200 => {
+                let url = claim.url.as_str();
+                let may = self.granted.is_free(url) || self.granted.owns(url, identity);
+                self.expects(may, Rule::Holder, || format!("{peer:?} claimed {url}"));
+                self.claimed(peer, &claim, header.body, totals);
+            }
             What::Claim(_) if code == 409 => {
                 let refusal = header.decode::<Refusal>().ok();
                 totals.one(match refusal.and_then(|refusal| refusal.reason) {
@@ -291,7 +297,7 @@ fn count_answer(header: &Header<'_>, code: u16, totals: &mut Totals) {
 
 impl Oracle {
     /// Another process begins to report an object, whose owner is `identity`.
-    pub(crate) fn new_author(&mut self, object: &Address, identity: &str) {
+    pub(crate) fn new_author(&mut self, object: &Address, identity: &Identity) {
         self.books.new_author(object);
         self.granted.owned_by(object, identity);
     }
