@@ -12,6 +12,7 @@ mod many;
 mod object;
 mod ownership;
 mod parking;
+mod publishing;
 mod request;
 mod session;
 mod waiting;
@@ -25,9 +26,7 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
-use crate::limits::QUIET_UNSAID_MS;
 use crate::message::{Header, Type, encode};
-use crate::stream::Position;
 use crate::time::Time;
 use admission::{Passage, Service};
 use object::{Object, Routes};
@@ -328,56 +327,6 @@ impl Node {
         }
     }
 
-    /// The way of a commit: everything was checked, the bytes go on as they came.
-    fn publish(&mut self, url: &str, position: Position, text: &Arc<str>, now: Time) {
-        let Some(object) = self.objects.get_mut(url) else {
-            return;
-        };
-        object.moved_to(position, now);
-        if !object.quiet_armed {
-            object.quiet_armed = true;
-            self.timers.insert((
-                now.plus_ms(QUIET_UNSAID_MS),
-                Timer::Quiet(object.url.clone()),
-            ));
-        }
-        self.counters.commits += 1;
-        self.deliver(url, text);
-    }
-
-    /// The Reporter's own head: it knows the hash.
-    fn pass_head(&mut self, url: &str, text: &Arc<str>) {
-        if let Some(object) = self.objects.get_mut(url) {
-            object.quiet_said = object.record.as_ref().map(|record| record.position);
-        }
-        self.deliver(url, text);
-    }
-
-    fn deliver(&mut self, url: &str, text: &Arc<str>) {
-        let Some(object) = self.objects.get(url) else {
-            return;
-        };
-        let to = object.routes.connections();
-        self.counters.deliveries += to.len() as u64;
-        if !to.is_empty() {
-            self.outbox
-                .push_back(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
-        }
-    }
-
-    /// Tells every reader where the object stands.
-    fn publish_head(&mut self, url: &Address) {
-        let Some(object) = self.objects.get(url) else {
-            return;
-        };
-        if object.routes.connections().is_empty() {
-            return;
-        }
-        if let Some(text) = object.head_frame() {
-            self.deliver(url.as_str(), &text);
-        }
-    }
-
     fn timeout(&mut self, now: Time) {
         while let Some((at, _)) = self.timers.first()
             && *at <= now
@@ -389,22 +338,6 @@ impl Node {
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),
                 None => break,
             }
-        }
-    }
-
-    fn quiet(&mut self, url: &Address, now: Time) {
-        let Some(object) = self.objects.get_mut(url) else {
-            return;
-        };
-        let due = object.last_commit.plus_ms(QUIET_UNSAID_MS);
-        if due > now {
-            self.timers.insert((due, Timer::Quiet(url.clone())));
-            return;
-        }
-        object.quiet_armed = false;
-        let position = object.record.as_ref().map(|record| record.position);
-        if object.quiet_said != position {
-            self.publish_head(url);
         }
     }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::requests::Purpose;
-use super::{Backoff, Output, Runtime, Seat, Timer};
+use super::{Backoff, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
-use crate::error::Refusal;
 use crate::identity::encode_bytes;
-use crate::limits::{QUIET_MS, REQUEST_MS};
+use crate::limits::QUIET_MS;
 use crate::manager::{Claim, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
@@ -274,31 +273,11 @@ impl Runtime {
     }
 
     /// Sends what was just asked for, or fails it when there will be no session any more.
-    fn begin(&mut self, now: Time) {
+    pub(super) fn begin(&mut self, now: Time) {
         match self.session.ended().cloned() {
             Some(refusal) => self.close_objects(&refusal),
             None => self.send_due(now),
         }
-    }
-
-    /// Fetches an object once; the answer comes as [`Output::Read`] with the number returned.
-    ///
-    /// # Errors
-    /// [`CallError`]; nothing was sent then.
-    pub fn read(&mut self, hyperty: &Address, url: Address, now: Time) -> Result<u64, CallError> {
-        let url = self.of_domain(url)?;
-        self.calls += 1;
-        let call = self.calls;
-        if self.session.is_live() {
-            self.send_read(call, hyperty, &url, now);
-        }
-        let deadline = now.plus_ms(REQUEST_MS);
-        self.timers.insert((deadline, Timer::Read(call)));
-        self.reads.insert(call, (hyperty.clone(), url, deadline));
-        if self.session.ended().is_some() {
-            self.begin(now);
-        }
-        Ok(call)
     }
 
     /// Asks to be told, by [`Output::Delivered`] with the number returned, when everything written so
@@ -336,49 +315,7 @@ impl Runtime {
         all_sent
     }
 
-    pub(super) fn read_answered(&mut self, call: u64, body: &str) {
-        let mut stream = ObserverStream::new();
-        let reaction = stream.content(body);
-        let parts = (stream.metadata(), stream.data(), stream.position());
-        let result = match (reaction.closed, parts) {
-            (None, (Some(metadata), Some(data), Some(position))) => {
-                let (metadata, hash) = (metadata.clone(), Hash::of(&data));
-                Ok(Snapshot {
-                    metadata,
-                    data,
-                    position,
-                    hash,
-                })
-            }
-            (Some(refusal), _) => Err(refusal),
-            _ => Err(Refusal::malformed("the answer to `read` holds no object")),
-        };
-        if self.reads.remove(&call).is_some() {
-            self.outbox.push_back(Output::Read(call, result));
-        }
-    }
-
-    pub(super) fn read_failed(&mut self, call: u64, refusal: Refusal) {
-        if self.reads.remove(&call).is_some() {
-            self.outbox.push_back(Output::Read(call, Err(refusal)));
-        }
-    }
-
-    /// A read's time is up, unless somebody said that it takes longer.
-    pub(super) fn read_over(&mut self, call: u64, now: Time) {
-        match self.reads.get(&call) {
-            Some((_, _, deadline)) if *deadline > now => {
-                self.timers.insert((*deadline, Timer::Read(call)));
-            }
-            Some(_) => {
-                let desc = format!("no answer within {} s", REQUEST_MS / 1000);
-                self.read_failed(call, Refusal::timed_out(desc));
-            }
-            None => {}
-        }
-    }
-
-    fn of_domain(&self, url: Address) -> Result<Address, CallError> {
+    pub(super) fn of_domain(&self, url: Address) -> Result<Address, CallError> {
         let url = Address::object(url.as_str())?;
         if url.domain() == self.domain {
             Ok(url)

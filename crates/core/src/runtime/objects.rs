@@ -3,13 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::requests::Purpose;
 use super::{Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::manager::Progress;
-use crate::message::Type;
-use crate::message::body::Subscribe;
 use crate::stream::{Head, Position};
 use crate::syncher::{Next, Observer, Recovery, Reporter, State};
 use crate::time::Time;
@@ -31,22 +28,6 @@ impl Runtime {
         }
         let due = self.seats(|observer| observer.recovery == Recovery::Due);
         self.send_subscribes(due, now);
-    }
-
-    pub(super) fn send_read(&mut self, call: u64, hyperty: &Address, url: &Address, now: Time) {
-        let body = Subscribe {
-            source: Some(hyperty.clone()),
-            ..Subscribe::default()
-        };
-        let purpose = Purpose::Read(call);
-        self.request(
-            Type::Read,
-            hyperty.as_str(),
-            url.as_str(),
-            &body,
-            purpose,
-            now,
-        );
     }
 
     /// The session goes on: R sends what N lacks, O recovers what it lacks (§3).
@@ -107,16 +88,6 @@ impl Runtime {
             }
         }
         self.send_reads(now);
-    }
-
-    fn send_reads(&mut self, now: Time) {
-        for (call, (hyperty, url, deadline)) in self.reads.clone() {
-            if deadline > now {
-                self.send_read(call, &hyperty, &url, now);
-            } else {
-                self.read_failed(call, Refusal::timed_out("no session with the node in time"));
-            }
-        }
     }
 
     /// The connection is gone: nothing that was asked on it will be answered.

@@ -3,8 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::Seat;
+use serde::Serialize;
+
+use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
+use crate::error::Refusal;
+use crate::limits::REQUEST_MS;
+use crate::message::{Header, Type, encode};
 use crate::time::Time;
 
 /// Why a request was sent, and so what its answer means.
@@ -113,5 +118,111 @@ impl Requests {
         self.outstanding
             .get(&id)
             .is_some_and(|one| one.asked == from)
+    }
+}
+
+impl Runtime {
+    pub(super) fn response(&mut self, header: &Header<'_>, now: Time) {
+        let own = header.id.parse::<u64>().ok();
+        let Some(id) = own.or_else(|| self.batched_id(header.id, &header.to)) else {
+            return self.commit_refused(header, now);
+        };
+        // An answer that cannot be read is one: its request must not wait for another.
+        let code = header
+            .decode::<crate::message::body::Code>()
+            .map_or(500, |body| body.code);
+        if (100..200).contains(&code) {
+            self.put_off(id, header, now);
+            return self.send_crowded(now);
+        }
+        let Some((purpose, deadline)) = self.requests.answered(id, &header.from) else {
+            return;
+        };
+        self.timers.remove(&(deadline, Timer::Request(id)));
+        let refusal = || {
+            header
+                .decode::<Refusal>()
+                .unwrap_or_else(|_| Refusal::timed_out("no reason was given"))
+        };
+        match purpose {
+            Purpose::Open => self.opened(code, header, now),
+            Purpose::Alive => {}
+            Purpose::Unsubscribe(seat) => {
+                self.let_go.remove(&seat);
+            }
+            Purpose::Delivered(call) => {
+                if self.deliveries.remove(&call).is_some() {
+                    self.outbox.push_back(Output::Delivered(call));
+                }
+            }
+            Purpose::Command(call) if code == 200 => self.commanded(call, header.body),
+            Purpose::Command(call) => self.command_refused(call, refusal()),
+            Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
+            Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
+            // Who writes it may have gone: then the claim is asked for again.
+            Purpose::Claim(url) | Purpose::CatchUp(url) => {
+                self.claim_refused(&url, refusal(), now);
+            }
+            Purpose::Batch(hyperty) if code == 207 => {
+                self.batch_answered(&hyperty, header.body, now);
+            }
+            Purpose::Batch(hyperty) => self.batch_refused(&hyperty, &refusal(), now),
+            Purpose::Subscribe(seat) if code == 200 => self.content(&seat, id, header.body, now),
+            Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
+            Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
+            Purpose::Read(call) => self.read_failed(call, refusal()),
+        }
+        self.send_crowded(now);
+    }
+
+    pub(super) fn request_over(&mut self, id: u64, now: Time) {
+        let purpose = match self.requests.expired(id, now) {
+            Ok(purpose) => purpose,
+            Err(later) => {
+                self.timers
+                    .extend(later.map(|later| (later, Timer::Request(id))));
+                return;
+            }
+        };
+        let refusal = Refusal::timed_out(format!("no answer within {} s", REQUEST_MS / 1000));
+        match purpose {
+            // The node itself does not answer: the connection is dead.
+            Purpose::Open
+            | Purpose::Alive
+            | Purpose::Delivered(_)
+            | Purpose::Command(_)
+            | Purpose::Unsubscribe(_) => {
+                self.outbox.push_back(Output::Disconnect);
+            }
+            Purpose::Claim(url) | Purpose::CatchUp(url) => self.claim_refused(&url, refusal, now),
+            // Its objects have deadlines of their own.
+            Purpose::Batch(_) => {}
+            Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
+            Purpose::Read(call) => self.read_failed(call, refusal),
+        }
+        self.send_crowded(now);
+    }
+
+    /// Sends a request and watches over its answer.
+    pub(super) fn request(
+        &mut self,
+        kind: Type,
+        from: &str,
+        to: &str,
+        body: &impl Serialize,
+        purpose: Purpose,
+        now: Time,
+    ) -> u64 {
+        let deadline = now.plus_ms(REQUEST_MS);
+        let id = self.requests.add(to, purpose, deadline);
+        self.timers.insert((deadline, Timer::Request(id)));
+        self.outbox
+            .push_back(Output::Send(encode(&id.to_string(), kind, from, to, body)));
+        id
+    }
+
+    pub(super) fn respond(&mut self, id: &str, from: &str, to: &str, body: &impl Serialize) {
+        self.outbox
+            .push_back(Output::Send(encode(id, Type::Response, from, to, body)));
     }
 }

@@ -3,6 +3,7 @@
 //! [`ReporterStream`] numbers and remembers what its author writes; [`ObserverStream`] applies it,
 //! in order or not at all; [`History`] decides what a reader is answered that lacks something.
 
+mod answering;
 mod changed;
 mod commit;
 mod gap;

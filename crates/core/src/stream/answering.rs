@@ -1,0 +1,157 @@
+//! What a Reporter says of its stream when it is asked (protocol.md §4, §6, §7), and how it goes on from
+//! what another session says (§8).
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Answer, Commit, Head, History, Position, ReporterStream, answer};
+use crate::error::Refusal;
+use crate::message::{body::Content, decode};
+use crate::object::{Change, DataObject, Hash, Metadata, encoded_len};
+
+/// The whole object, encoded once for all who ask at the same position.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    position: Position,
+    value: Box<RawValue>,
+    hash: Hash,
+}
+
+impl ReporterStream {
+    /// The body of the 200 for a reader that stands at `have` (protocol.md §6, §7). All commits must
+    /// have been handed out before, so that the answer has its place among them. A `read` is answered
+    /// the `whole`, wherever its reader stands.
+    #[must_use]
+    pub fn content(&mut self, have: Option<Position>, whole: bool) -> String {
+        let position = self.history.position();
+        let mut body = ContentBody {
+            code: 200,
+            epoch: self.epoch.unwrap_or(position.epoch),
+            position,
+            value: None,
+            commits: None,
+            hash: None,
+            kept: have.and_then(|have| self.kept(have)),
+        };
+        // What was overwritten since counts no more, or commits would always seem to be the less.
+        if have.is_some() && !self.measured {
+            self.data_bytes = encoded_len(&*self.data, usize::MAX).unwrap_or(self.data_bytes);
+            self.measured = true;
+        }
+        let reader = have.filter(|_| !whole);
+        match answer(reader, &self.history, self.data_bytes) {
+            Answer::Commits(commits) => body.commits = Some(commits),
+            Answer::Snapshot => {
+                let snapshot = self.snapshot();
+                body.value = Some(&snapshot.value);
+                body.hash = Some(snapshot.hash);
+            }
+        }
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The last position that a reader at `have` shares with this stream, when its own is none of it:
+    /// it has seen commits that are gone.
+    fn kept(&self, have: Position) -> Option<Position> {
+        let shared = self.history.last_up_to(have).or_else(|| {
+            // Of what is before the history, the last claim's base is known.
+            let older = have.epoch < self.epoch.unwrap_or_default();
+            self.base.filter(|base| older && *base < have)
+        });
+        shared.filter(|shared| *shared != have)
+    }
+
+    fn snapshot(&mut self) -> &Snapshot {
+        let position = self.history.position();
+        let kept = self.snapshot.take();
+        let kept = kept.filter(|kept| kept.position == position);
+        let snapshot = kept.unwrap_or_else(|| {
+            let whole = Whole {
+                metadata: &self.metadata,
+                data: &self.data,
+            };
+            Snapshot {
+                position,
+                value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+                hash: Hash::of(&self.data),
+            }
+        });
+        self.snapshot.insert(snapshot)
+    }
+
+    /// Goes on from the object as another session has it: `body` is the 200 to a `read`. Gives back what
+    /// was written here and is no part of it, oldest first: it must be claimed again.
+    ///
+    /// # Errors
+    /// The answer cannot be read; nothing has changed then.
+    pub fn catch_up(&mut self, body: &str) -> Result<Vec<Vec<Change>>, Refusal> {
+        let content: Content<'_> = decode(body)?;
+        let missing = || Refusal::malformed("the answer to `read` holds no object");
+        let value = content.value.ok_or_else(missing)?.get();
+        let DataObject { metadata, data } = DataObject::parse(value)
+            .map_err(|error| Refusal::malformed(format!("field `body.value`: {error}")))?;
+        let mine = self.history.position();
+        let kept = content.kept.unwrap_or(mine);
+        let gone = self.history.after(kept).into_iter().flatten();
+        let mut rejected = Vec::new();
+        for body in gone {
+            rejected.push(Commit::decode(body.get())?.changes);
+        }
+        let unnumbered = std::mem::take(&mut self.unnumbered);
+        rejected.extend(unnumbered.commits.into_iter().map(|(changes, _)| changes));
+        self.metadata = Metadata {
+            reporter: self.metadata.reporter.take(),
+            runtime: self.metadata.runtime.take(),
+            ..metadata
+        };
+        self.data = Arc::new(data);
+        self.data_bytes = value.len();
+        self.measured = false;
+        self.epoch = None;
+        self.history = History::new(content.position);
+        self.sent = content.position;
+        self.snapshot = None;
+        Ok(rejected)
+    }
+
+    /// The head of a quiet object, with its hash (protocol.md §4): when the node has every commit.
+    /// Costs a pass over the data.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        let position = self.history.position();
+        Some(Head {
+            epoch: self.epoch.filter(|_| self.sent == position)?,
+            position,
+            reporter: self.source.clone(),
+            live: true,
+            since: None,
+            hash: Some(Hash::of(&self.data)),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ContentBody<'a> {
+    code: u16,
+    epoch: u64,
+    position: Position,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commits: Option<Vec<Arc<RawValue>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<Hash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Position>,
+}
+
+/// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    metadata: &'a Metadata,
+    data: &'a Value,
+}
