@@ -7,8 +7,8 @@ mod documents;
 
 use byline_core::error::{Refusal, Retry};
 use byline_core::message::body::{
-    Access, Challenge, Claim, ClaimRequest, Claimed, Code, Content, Execute, OK, Open, Opened,
-    Subscribe,
+    Access, Challenge, Claim, ClaimRequest, Claimed, Code, Command, Commanded, Content, Many, OK,
+    Open, Opened, Subscribe, SubscribeMany,
 };
 use byline_core::message::{Header, Type, decode, encode};
 use byline_core::object::{DataObject, Metadata};
@@ -133,19 +133,67 @@ fn subscribe_its_answer_and_heads_are_read_and_written() {
         &["epoch", "position", "reporter", "live"],
     );
     let body = format!(
-        r#"{{"code":200,"epoch":8,"position":[7,2],"value":{{"x": 1}},"commits":[{{}}],"hash":"{HASH}"}}"#
+        r#"{{"code":200,"epoch":8,"position":[7,2],"value":{{"x": 1}},"commits":[{{}}],"hash":"{HASH}","kept":[7,1]}}"#
     );
     let content: Content<'_> = decode(&body).unwrap();
     assert_eq!((content.epoch, content.position), (8, Position::new(7, 2)));
     assert_eq!(content.value.unwrap().get(), r#"{"x": 1}"#);
     assert_eq!(content.commits.unwrap()[0].get(), "{}");
     assert_eq!(content.hash.unwrap().to_string(), HASH);
+    assert_eq!(content.kept, Some(Position::new(7, 1)));
 }
 
 #[test]
-fn a_command_and_a_plain_answer_are_read_and_written() {
-    let superseded = json!({"method": "superseded", "params": [OBJECT, 8]});
-    both_ways::<Execute<(String, u64)>>(&superseded, &["method", "params"]);
+fn a_subscribe_to_many_and_its_answer_are_read_and_written() {
+    let objects = json!({OBJECT: {"data": [7, 2]}, "ctxt://localhost/hall": null});
+    both_ways::<SubscribeMany>(
+        &json!({"source": HYPERTY, "objects": objects, "hold": true}),
+        &["objects"],
+    );
+    let refusal = json!({"code": 102, "desc": "it follows", "retry": "never"});
+    both_ways::<Many>(
+        &json!({"code": 207, "objects": {OBJECT: refusal}}),
+        &["code", "objects"],
+    );
+}
+
+#[test]
+fn every_command_is_read_and_written() {
+    let access = json!({"public": true, "anonymous": false});
+    for (method, params) in [
+        ("kick", json!([OBJECT, HYPERTY, 403, "no shouting"])),
+        ("allow", json!([OBJECT, HYPERTY])),
+        ("access", json!([OBJECT, access])),
+        ("superseded", json!([OBJECT, 8])),
+        ("revoked", json!([OBJECT, HYPERTY, 503, "ask again"])),
+    ] {
+        let wire = json!({"method": method, "params": params});
+        read::<Command>(&wire);
+        let mut stranger = wire.clone();
+        stranger["x-unknown"] = json!([1]);
+        let known = decode::<Command>(&stranger.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(known).unwrap(), wire);
+        for broken in [
+            json!({"method": method}),
+            json!({"params": params}),
+            json!({"method": method, "params": []}),
+            json!({"method": method, "params": [1, 2, 3, 4]}),
+            json!({"method": "dance", "params": params}),
+        ] {
+            let refusal = decode::<Command>(&broken.to_string()).unwrap_err();
+            assert_eq!(refusal.code, 400, "{broken}");
+        }
+    }
+    let short = format!(r#"{{"method":"kick","params":["{OBJECT}","{HYPERTY}"]}}"#);
+    assert!(
+        matches!(decode(&short), Ok(Command::Kick(_, _, 403, _))),
+        "code and desc may be left out"
+    );
+    both_ways::<Commanded>(&json!({"code": 200, "access": access}), &["code", "access"]);
+}
+
+#[test]
+fn a_plain_answer_has_a_code() {
     assert_eq!(serde_json::to_string(&OK).unwrap(), r#"{"code":200}"#);
     assert_eq!(decode::<Code>(r#"{"code":200,"x":[]}"#).unwrap().code, 200);
     for code in [
@@ -175,6 +223,13 @@ fn a_refusal_says_never_now_or_seconds() {
     );
     let bare: Refusal = decode(r#"{"code":404}"#).unwrap();
     assert_eq!((&*bare.desc, bare.retry), ("", Retry::Never));
+    for reason in ["held", "diverged", "alone", "superseded"] {
+        let refusal: Refusal =
+            read(&json!({"code": 409, "desc": "no", "retry": "never", "reason": reason}));
+        assert!(refusal.reason.is_some());
+    }
+    let later: Refusal = decode(r#"{"code":409,"reason":"of a later version"}"#).unwrap();
+    assert_eq!(later.reason, None);
     let unknown: Refusal = decode(r#"{"code":404,"retry":"some day"}"#).unwrap();
     assert_eq!(unknown.retry, Retry::Never);
 }
@@ -233,7 +288,7 @@ fn try_all(text: &str) -> Result<(), TestCaseError> {
         decode::<Subscribe>(text).err(),
         decode::<Content<'_>>(text).err(),
         decode::<Refusal>(text).err(),
-        decode::<Execute<(String, u64)>>(text).err(),
+        decode::<Command>(text).err(),
         decode::<Head>(text).err(),
     ];
     for refusal in refusals.into_iter().flatten() {

@@ -26,7 +26,7 @@ fn pair(data: &Value) -> (ReporterStream, ObserverStream) {
         ReporterStream::new(Metadata::new(KITCHEN), hyperty(), data.clone()).unwrap();
     reporter.claimed(7, Position::new(7, 0));
     let mut observer = ObserverStream::new();
-    let reaction = observer.content(&reporter.content(None));
+    let reaction = observer.content(&reporter.content(None, false));
     assert_eq!((reaction.recover, reaction.closed), (false, None));
     (reporter, observer)
 }
@@ -131,7 +131,7 @@ proptest! {
             prop_assert_eq!(&*observer.data().unwrap(), &before);
             prop_assert_eq!((observer.position(), observer.have()), (Some(Position::new(7, 0)), None));
             reporter.write(vec![set("mended", json!(true))], Time::from_unix_ms(9_000)).unwrap();
-            observer.content(&reporter.content(observer.have()));
+            observer.content(&reporter.content(observer.have(), false));
             prop_assert_eq!(observer.data(), Some(reporter.data()));
         } else {
             prop_assert_eq!(observer.position(), Some(Position::new(7, 1)));
