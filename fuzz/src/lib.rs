@@ -2,7 +2,8 @@
 //! is wrong.
 //!
 //! `./dev fuzz` drives them with coverage; `tests/corpora.rs` runs every case that was kept, in
-//! `corpus/<target>/`, on any toolchain.
+//! `corpus/<target>.txt`, on any toolchain. What a run adds is beside the build; libFuzzer's own
+//! `-set_cover_merge=1 -use_counters=0` finds the few of it that are worth keeping here.
 
 mod documents;
 mod messages;
@@ -14,7 +15,7 @@ mod stream;
 /// A function of bytes that panics when something is wrong.
 pub type Target = fn(&[u8]);
 
-/// Every target, by the name of its folder in `corpus/`.
+/// Every target, by the name of its file in `corpus/`.
 pub const TARGETS: [(&str, Target); 7] = [
     ("commit", stream::commit),
     ("frame", messages::frame),

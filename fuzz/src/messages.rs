@@ -4,7 +4,8 @@ use byline_core::address::{Address, Target};
 use byline_core::error::Refusal;
 use byline_core::limits::MESSAGE_DEPTH_MAX;
 use byline_core::message::body::{
-    Challenge, ClaimRequest, Claimed, Code, Content, Execute, Open, Opened, Subscribe,
+    Challenge, ClaimRequest, Claimed, Code, Command, Commanded, Content, Many, Open, Opened,
+    Subscribe, SubscribeMany,
 };
 use byline_core::message::{Header, decode, encode};
 use byline_core::object::nesting;
@@ -51,7 +52,10 @@ fn bodies(text: &str) {
         decode::<Subscribe>(text).err(),
         decode::<Content<'_>>(text).err(),
         decode::<Code>(text).err(),
-        decode::<Execute<(Address, u64)>>(text).err(),
+        decode::<Command>(text).err(),
+        decode::<Commanded>(text).err(),
+        decode::<SubscribeMany>(text).err(),
+        decode::<Many>(text).err(),
         decode::<Head>(text).err(),
         decode::<Refusal>(text).err(),
     ];

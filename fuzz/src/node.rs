@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use byline_core::identity::{Key, encode_bytes};
 use byline_core::limits::HELD_MS;
-use byline_core::message::body::{Challenge, Claimed, Code, Opened};
+use byline_core::message::body::{Challenge, Claimed, Code, Opened, SubscribeMany};
 use byline_core::message::{Header, Type};
-use byline_core::node::{ConnectionId, Gauges, Input, Node, Output};
+use byline_core::node::{ConnectionId, Gauges, Input, Node, ObjectId, Output};
 use byline_core::time::Time;
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ const OBJECTS: [&str; 4] = [
     "ctxt://localhost/AAAAAAAAAAAAAAAAAAAAAA",
     "ctxt://example.com/kitchen",
 ];
+/// Longer than a record or a grant is kept.
+const ALL_TIME_MS: u64 = 100 * HELD_MS;
 const WAITS_MS: [u64; 6] = [0, 1, 1_000, 30_000, 60_000, HELD_MS];
 
 /// Frames of three sessions: whole ones, damaged ones, any text at all; sockets that come and go.
@@ -37,6 +39,7 @@ pub(crate) fn node(bytes: &[u8]) {
             1 => run.passes(script.pick(&WAITS_MS)),
             2 if script.below(4) == 0 => run.loses(who),
             2 => run.comes_back(who, script.below(2) == 0),
+            3 if script.below(4) == 0 => run.parks(who, script.below(2) == 0),
             _ => {
                 let frame = run.frame(who, &mut script).to_string();
                 let frame = script.damaged(frame);
@@ -73,6 +76,7 @@ struct Run {
     frames: BTreeMap<String, usize>,
     answers: BTreeMap<String, usize>,
     closed: BTreeSet<ConnectionId>,
+    published: BTreeSet<ObjectId>,
     epoch: u64,
     ids: u64,
 }
@@ -88,6 +92,7 @@ impl Run {
             frames: BTreeMap::new(),
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
+            published: BTreeSet::new(),
             epoch: 0,
             ids: 0,
         };
@@ -123,6 +128,20 @@ impl Run {
         }
     }
 
+    /// Too much waits for a connection, or no longer.
+    fn parks(&mut self, who: usize, drained: bool) {
+        let Some(connection) = self.clients[who].connection else {
+            return;
+        };
+        let input = if drained {
+            Input::Drained(connection)
+        } else {
+            Input::Parked(connection, self.published.clone())
+        };
+        self.node.handle(input, self.now);
+        self.collect();
+    }
+
     fn passes(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
         self.node.handle(Input::Timeout, self.now);
@@ -137,11 +156,20 @@ impl Run {
         let Some(connection) = self.clients[who].connection else {
             return;
         };
-        let id = match Header::peek(&frame) {
-            Ok(header) => header.id.to_owned(),
-            Err(malformed) => malformed.id,
+        let ids = match Header::peek(&frame) {
+            Ok(header) => {
+                // One of many has its URL for an id.
+                let many = header.decode::<SubscribeMany>().ok();
+                let urls = many.into_iter().flat_map(|many| many.objects.into_keys());
+                let mut ids: Vec<_> = urls.map(|url| json!(url.as_str()).to_string()).collect();
+                ids.push(header.id.to_owned());
+                ids
+            }
+            Err(malformed) => vec![malformed.id],
         };
-        *self.frames.entry(id).or_default() += 1;
+        for id in ids {
+            *self.frames.entry(id).or_default() += 1;
+        }
         self.node
             .handle(Input::Received(connection, frame.into()), self.now);
         self.collect();
@@ -152,11 +180,14 @@ impl Run {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(connection, frame) => self.hears(connection, &frame),
-                Output::Publish(connections, frame) => {
+                Output::Publish(object, connections, frame) => {
+                    self.published.insert(object);
                     for connection in connections.iter() {
                         self.hears(*connection, &frame);
                     }
                 }
+                // Nothing is queued here.
+                Output::Withdraw(..) => {}
                 Output::Close(connection, ..) => {
                     self.closed.insert(connection);
                     for client in &mut self.clients {
@@ -231,7 +262,7 @@ impl Run {
             format!("{object}/changes"),
             format!("{object}/subscription"),
         );
-        match script.below(14) {
+        match script.below(18) {
             0 | 1 => {
                 let body = claim(object, &mine, self.epoch, script);
                 self.message("subscribe", &mine, MANAGER, body)
@@ -274,7 +305,44 @@ impl Run {
                 let kind = script.pick(&["ping", "close", "open", "re-open"]);
                 self.message(kind, &from, "mn:/session", json!({}))
             }
-            _ => self.message("subscribe", &other, &subscription, json!({"source": other})),
+            13 => self.message("subscribe", &other, &subscription, json!({"source": other})),
+            _ => self.owner_frame(who, object, &other, script),
+        }
+    }
+
+    /// A frame that an owner might send, and one that asks for many objects.
+    fn owner_frame(
+        &mut self,
+        who: usize,
+        object: &str,
+        other: &str,
+        script: &mut Script<'_>,
+    ) -> Value {
+        let mine = self.clients[who].hyperty.clone();
+        match script.below(5) {
+            0 | 1 => {
+                let access = json!({"public": script.below(2) == 0, "deny": [other]});
+                let body = match script.below(3) {
+                    0 => json!({"method": "kick", "params": [object, other, 403, "out"]}),
+                    1 => json!({"method": "allow", "params": [object, other]}),
+                    _ => json!({"method": "access", "params": [object, access]}),
+                };
+                self.message("execute", &mine, MANAGER, body)
+            }
+            2 if script.below(4) == 0 => {
+                let (from, to) = (
+                    format!("{object}/subscription"),
+                    format!("{object}/changes"),
+                );
+                self.message("delete", &from, &to, json!({}))
+            }
+            _ => {
+                let have = json!({"data": [self.epoch, script.below(3)]});
+                let objects = json!({OBJECTS[0]: have, OBJECTS[1]: null, object: null});
+                let body =
+                    json!({"source": mine, "objects": objects, "hold": script.below(2) == 0});
+                self.message("subscribe", &mine, MANAGER, body)
+            }
         }
     }
 
@@ -287,7 +355,9 @@ impl Run {
                 self.collect();
             }
         }
-        self.passes(2 * HELD_MS);
+        // First the sessions end, then what is kept for their return.
+        self.passes(ALL_TIME_MS);
+        self.passes(ALL_TIME_MS);
         assert_eq!(self.node.gauges(), Gauges::default(), "nothing is left");
         assert_eq!(self.node.poll_timeout(), None);
     }

@@ -65,6 +65,7 @@ struct Run {
     asked: VecDeque<(Value, String, String)>,
     mirrors: BTreeMap<Seat, Mirror>,
     reads: BTreeMap<u64, usize>,
+    done: BTreeMap<u64, usize>,
 }
 
 impl Run {
@@ -97,6 +98,7 @@ impl Run {
             asked: VecDeque::new(),
             mirrors: BTreeMap::new(),
             reads: BTreeMap::new(),
+            done: BTreeMap::new(),
         };
         run.collect();
         Some(run)
@@ -130,7 +132,7 @@ impl Run {
 
     fn calls(&mut self, script: &mut Script<'_>) {
         let (hyperty, hall) = (self.observer.hyperty.clone(), self.observer.object.clone());
-        match script.below(4) {
+        match script.below(5) {
             0 => _ = self.runtime.deliver(self.now),
             1 => {
                 if let Ok(call) = self.runtime.read(&hyperty, hall, self.now) {
@@ -138,6 +140,15 @@ impl Run {
                 }
             }
             2 => {
+                let (reporter, now) = (self.reporter.clone(), self.now);
+                _ = match script.below(4) {
+                    0 => self.runtime.kick(&reporter, READER, "out", now),
+                    1 => self.runtime.allow(&reporter, READER, now),
+                    2 => self.runtime.access(&reporter, Access::default(), now),
+                    _ => self.runtime.delete(&reporter, now),
+                };
+            }
+            3 => {
                 self.runtime.unsubscribe(&self.observer, self.now);
                 self.mirrors.remove(&self.observer);
             }
@@ -179,7 +190,13 @@ impl Run {
                     *answers += 1;
                     assert_eq!(*answers, 1, "a read is answered once");
                 }
-                Output::Reporter(..)
+                Output::Done(call, _) => {
+                    let answers = self.done.entry(call).or_default();
+                    *answers += 1;
+                    assert_eq!(*answers, 1, "a command is answered once");
+                }
+                Output::Rejected(..)
+                | Output::Reporter(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
                 | Output::Refused(_) => {}
@@ -205,7 +222,7 @@ impl Run {
         let (id, from, to) = asked.unwrap_or_default();
         let head = stream::head(script);
         let content = stream::content(script);
-        let body = match script.below(8) {
+        let body = match script.below(10) {
             0 => json!({"code": 401, "challenge": "c", "desc": "sign it"}),
             1 => json!({"code": 200, "runtimeToken": "t"}),
             2 => json!({"code": 200, "runtimeToken": "t", "fresh": script.below(2) == 0,
@@ -216,6 +233,10 @@ impl Run {
             5 => {
                 json!({"code": script.pick(&[403_u16, 404, 408, 409, 429, 503]), "desc": "diverged: no",
                 "retry": script.pick(&["never", "now", "soon"])})
+            }
+            6 => json!({"code": 200, "access": {"public": script.below(2) == 0}}),
+            7 => {
+                json!({"code": 207, "objects": {HALL: {"code": script.pick(&[102_u16, 403, 503])}}})
             }
             _ => content,
         };
@@ -233,25 +254,40 @@ fn update(script: &mut Script<'_>) -> Value {
     json!({"type": "update", "from": object, "to": format!("{object}/changes"), "body": body})
 }
 
-/// What a node forwards: a reader, a command, anything else.
+/// What a node forwards or tells: a reader, a command, the end of an object, anything else.
 fn request(run: &Run, script: &mut Script<'_>) -> Value {
-    let identity = script.pick(&[None, Some("user-guid://somebody")]);
-    let (kind, from, to) = match script.below(4) {
+    let manager = "domain://msg-node.localhost/sm";
+    let place = stream::head(script);
+    let mut body = json!({"source": READER, "have": {"data": place["position"]}});
+    if script.below(2) == 0 {
+        body["identity"] = json!("user-guid://somebody");
+    }
+    let (kind, from, to) = match script.below(6) {
         0 => ("subscribe", READER, format!("{KITCHEN}/subscription")),
         1 => ("read", READER, KITCHEN.to_owned()),
-        2 => (
-            "execute",
-            "domain://msg-node.localhost/sm",
-            run.observer.hyperty.to_string(),
-        ),
+        2 | 3 => {
+            body = match script.below(3) {
+                0 => json!({"method": "superseded", "params": [KITCHEN, place["epoch"]]}),
+                1 => {
+                    json!({"method": "revoked", "params": [HALL, run.observer.hyperty, 503, "ask again"]})
+                }
+                _ => json!({"method": "access", "params": [KITCHEN, {"public": false}]}),
+            };
+            ("execute", manager, format!("{}/sm", run.runtime.url()))
+        }
+        4 => {
+            let object = script.pick(&[KITCHEN, HALL]);
+            let (from, to) = (
+                format!("{object}/subscription"),
+                format!("{object}/changes"),
+            );
+            return json!({"type": "delete", "from": from, "to": to, "body": {}});
+        }
         _ => (
             script.pick(&["delete", "ping", "sing"]),
             READER,
             HALL.to_owned(),
         ),
     };
-    let place = stream::head(script);
-    let body = json!({"source": READER, "identity": identity, "have": {"data": place["position"]},
-        "method": "superseded", "params": [KITCHEN, place["epoch"]]});
     json!({"id": script.next(), "type": kind, "from": from, "to": to, "body": body})
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use byline_fuzz::{TARGETS, target};
 
 /// Bytes of all corpora together.
@@ -15,20 +17,14 @@ fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
-/// The files of one target, in a fixed order.
+/// The cases of one target, one a line in base64.
 fn cases(name: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = corpus().join(name);
-    let entries =
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut cases: Vec<_> = entries
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            (path.display().to_string(), fs::read(&path).unwrap())
-        })
-        .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "{} is empty", folder.display());
-    cases
+    let file = corpus().join(format!("{name}.txt"));
+    let text = fs::read_to_string(&file);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert!(!text.is_empty(), "{} is empty", file.display());
+    let case = |line: &str| (line.to_owned(), STANDARD.decode(line).unwrap());
+    text.lines().map(case).collect()
 }
 
 fn runs(name: &str) {
@@ -36,7 +32,7 @@ fn runs(name: &str) {
     let fails =
         |(_, bytes): &&(String, Vec<u8>)| catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err();
     let cases = cases(name);
-    let failing: Vec<_> = cases.iter().filter(fails).map(|(path, _)| path).collect();
+    let failing: Vec<_> = cases.iter().filter(fails).map(|(line, _)| line).collect();
     assert!(failing.is_empty(), "these fail: {failing:#?}");
 }
 
@@ -76,10 +72,11 @@ fn every_run_of_a_runtime_that_was_kept_passes() {
 }
 
 #[test]
-fn each_folder_is_a_target_and_all_of_them_are_small() {
-    let folders = fs::read_dir(corpus()).unwrap();
-    let mut names: Vec<String> = folders
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+fn each_corpus_is_a_targets_and_all_of_them_are_small() {
+    let files = fs::read_dir(corpus()).unwrap();
+    let mut names: Vec<String> = files
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
     assert_eq!(names, TARGETS.map(|(name, _)| name));

@@ -24,7 +24,7 @@ pub fn cases(cases: u32) -> ProptestConfig {
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(RandomState::new().build_hasher().finish());
     }
-    println!("PROPTEST_RNG_SEED={}", config.rng_seed);
+    eprintln!("PROPTEST_RNG_SEED={}", config.rng_seed);
     config
 }
 
