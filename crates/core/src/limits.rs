@@ -25,6 +25,12 @@ pub const GAP_BYTES_MAX: usize = 256 << 10;
 /// Bytes that may wait for one connection. Over it routes are parked; where that does not help, the
 /// connection is closed with 4008 (§7).
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Connections of a node at once. A further one is refused with 503: below what operating systems allow
+/// a process to open.
+pub const CONNECTIONS_MAX: usize = 16_000;
+/// Bytes of messages that have come in part, of all connections together. Over it the connection whose
+/// message began first is closed with 1013.
+pub const UNFINISHED_BYTES_MAX: usize = 256 << 20;
 /// Requests for one object that the node may hold unanswered.
 pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;
 /// Requests of one session that the node may hold unanswered.

@@ -7,12 +7,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use byline_core::node::ConnectionId;
-use bytes::Bytes;
+use byline_core::time::Time;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Sleep, sleep};
 
+use crate::http::Upgraded;
 use crate::hub::Hub;
 use crate::outgoing::Outgoing;
 use crate::reader::Reader;
@@ -38,6 +38,10 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) outgoing: Outgoing,
+    /// What its bytes become messages in; none when nothing more is taken from it.
+    pub(crate) reader: Option<Box<Reader>>,
+    /// Bytes of a message that has come in part, and since when; `reader` has them.
+    pub(crate) unfinished: Option<(usize, Time)>,
     pub(crate) phase: Phase,
     /// It is in the hub's list of what to write.
     pub(crate) dirty: bool,
@@ -58,6 +62,8 @@ impl Connection {
     pub(crate) fn new(socket: OwnedWriteHalf) -> Self {
         Self {
             outgoing: Outgoing::default(),
+            reader: Some(Box::new(Reader::new())),
+            unfinished: None,
             phase: Phase::Open,
             dirty: false,
             blocked: false,
@@ -94,13 +100,17 @@ impl Connection {
     }
 }
 
-/// Runs a connection from the end of its handshake to its own. `early` came with the handshake.
-pub(crate) async fn run(hub: Rc<Hub>, stream: TcpStream, early: Bytes) {
+/// Runs a connection from the end of its handshake to its own.
+pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded) {
+    let Upgraded {
+        stream,
+        early,
+        seat: _seat,
+    } = upgraded;
     let (mut socket, write) = stream.into_split();
     let id = hub.connect(write);
-    let mut reader = Reader::new();
     if !early.is_empty() {
-        hub.receive(id, &mut reader, &early);
+        hub.receive(id, &early);
     }
     // It keeps all of the memory that HTTP was read into.
     drop(early);
@@ -108,7 +118,7 @@ pub(crate) async fn run(hub: Rc<Hub>, stream: TcpStream, early: Bytes) {
     while let Some(count) = poll_fn(|cx| turn(&hub, id, &mut socket, &mut deadline, cx)).await {
         let filled = {
             let scratch = hub.scratch.borrow();
-            hub.receive(id, &mut reader, &scratch[..count]);
+            hub.receive(id, &scratch[..count]);
             count == scratch.len()
         };
         if filled {

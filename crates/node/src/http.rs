@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -23,7 +24,7 @@ use crate::hub::Hub;
 use crate::origin;
 
 /// A request's head, and the next one on the same connection, must be here within this time.
-const HEAD: Duration = Duration::from_secs(10);
+pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// Longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
@@ -32,13 +33,22 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 type Answer = Response<Full<Bytes>>;
 
-/// Serves HTTP on `stream` until it has become a WebSocket, which is then the caller's, with what
-/// already came on it, or until it is over.
-pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<(TcpStream, Bytes)> {
-    let upgraded = Cell::new(false);
+/// A socket that has become a WebSocket.
+#[derive(Debug)]
+pub(crate) struct Upgraded {
+    pub(crate) stream: TcpStream,
+    /// What already came on it.
+    pub(crate) early: Bytes,
+    /// Its place among the connections.
+    pub(crate) seat: OwnedSemaphorePermit,
+}
+
+/// Serves HTTP on `stream` until it has become a WebSocket, which is then the caller's, or until it is
+/// over.
+pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<Upgraded> {
+    let seat = Cell::new(None);
     let service = service_fn(|request| {
-        let answer = answer(&request, &hub);
-        upgraded.set(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+        let answer = answer(&request, &hub, &seat);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -48,8 +58,11 @@ pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<(TcpStream,
         .serve_connection(TokioIo::new(stream), service)
         .without_shutdown();
     match connection.await {
-        Ok(parts) if upgraded.get() => Some((parts.io.into_inner(), parts.read_buf)),
-        Ok(_) => None,
+        Ok(parts) => Some(Upgraded {
+            seat: seat.take()?,
+            stream: parts.io.into_inner(),
+            early: parts.read_buf,
+        }),
         Err(error) => {
             debug!(%error, "HTTP connection ended");
             None
@@ -57,9 +70,13 @@ pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<(TcpStream,
     }
 }
 
-fn answer(request: &Request<Incoming>, hub: &Hub) -> Answer {
+fn answer(
+    request: &Request<Incoming>,
+    hub: &Hub,
+    seat: &Cell<Option<OwnedSemaphorePermit>>,
+) -> Answer {
     match (request.method(), request.uri().path()) {
-        (_, "/ws") => upgrade(request, hub),
+        (_, "/ws") => upgrade(request, hub, seat),
         (&Method::GET, "/healthz") => plain(StatusCode::OK, "ok"),
         (&Method::GET, "/metrics") => match hub.snapshot().into_text() {
             Ok(text) => with_header(plain(StatusCode::OK, text), CONTENT_TYPE, OPENMETRICS),
@@ -75,8 +92,12 @@ fn answer(request: &Request<Incoming>, hub: &Hub) -> Answer {
     }
 }
 
-/// 101, or why not.
-fn upgrade(request: &Request<Incoming>, hub: &Hub) -> Answer {
+/// 101, with a `seat`, or why not.
+fn upgrade(
+    request: &Request<Incoming>,
+    hub: &Hub,
+    seat: &Cell<Option<OwnedSemaphorePermit>>,
+) -> Answer {
     let origin = request.headers().get(ORIGIN);
     let welcome = |origin| origin::is_welcome(origin, hub.domain());
     let refusal = if hub.is_stopping() {
@@ -90,9 +111,19 @@ fn upgrade(request: &Request<Incoming>, hub: &Hub) -> Answer {
             "this page may not connect: its Origin is neither this node's domain nor this machine",
         )
     } else {
-        match create_response_with_body(request, Full::default) {
-            Ok(switching) => return switching,
-            Err(error) => no_websocket(&error),
+        match (
+            create_response_with_body(request, Full::default),
+            hub.seat(),
+        ) {
+            (Ok(switching), Some(taken)) => {
+                seat.set(Some(taken));
+                return switching;
+            }
+            (Ok(_), None) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this node has all the connections that it takes: try again later",
+            ),
+            (Err(error), _) => no_websocket(&error),
         }
     };
     hub.count_refused();

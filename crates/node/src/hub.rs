@@ -3,19 +3,21 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use byline_core::node::{ConnectionId, Input, Node};
 use byline_core::time::Time;
 use slotmap::SlotMap;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Phase};
 use crate::frame;
 use crate::metrics::{Snapshot, Traffic};
-use crate::reader::{Incoming, Reader, Wire};
+use crate::reader::{Incoming, Wire};
+use crate::server::Config;
 use crate::state::{State, id_of, key_of};
 
 /// Bytes one read takes at most, and so what one connection may have handled in one turn.
@@ -31,6 +33,8 @@ const SILENT_PINGS_MAX: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Hub {
     domain: String,
+    /// One for each connection that may still come.
+    seats: Arc<Semaphore>,
     state: RefCell<State>,
     /// What was just read; shared, as only one task runs at a time and none keeps it.
     pub(crate) scratch: RefCell<Box<[u8]>>,
@@ -44,10 +48,13 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(domain: &str, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(config: &Config, seed: [u8; 32]) -> Self {
         let clock = Clock::start();
+        let domain = &config.domain;
+        let seats = config.connections_max.min(Semaphore::MAX_PERMITS);
         let state = State {
             node: Node::new(domain, seed, clock.now()),
+            unfinished_max: config.unfinished_bytes_max,
             connections: SlotMap::new(),
             dirty: VecDeque::new(),
             traffic: Traffic::default(),
@@ -55,7 +62,8 @@ impl Hub {
             armed: None,
         };
         Self {
-            domain: domain.to_owned(),
+            domain: domain.clone(),
+            seats: Arc::new(Semaphore::new(seats)),
             state: RefCell::new(state),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
             clock,
@@ -79,13 +87,18 @@ impl Hub {
     }
 
     /// A connection's `bytes` came: hands every message in them to core.
-    pub(crate) fn receive(&self, id: ConnectionId, reader: &mut Reader, bytes: &[u8]) {
+    pub(crate) fn receive(&self, id: ConnectionId, bytes: &[u8]) {
         let mut wire = Wire::new(bytes);
         self.change(|state, now| {
             state.traffic.bytes_in += bytes.len() as u64;
-            if let Some(connection) = state.connections.get_mut(key_of(id)) {
-                connection.silent_pings = 0;
-            }
+            let Some(connection) = state.connections.get_mut(key_of(id)) else {
+                return;
+            };
+            connection.silent_pings = 0;
+            let Some(mut reader) = connection.reader.take() else {
+                return;
+            };
+            let mut whole = false;
             while state.is_open(id) {
                 let incoming = reader.next(&mut wire);
                 if let Some(answers) = wire.answers() {
@@ -93,6 +106,7 @@ impl Hub {
                 }
                 match incoming {
                     Incoming::Text(text) => {
+                        whole = true;
                         state
                             .node
                             .handle(Input::Received(id, text.as_str().into()), now);
@@ -103,6 +117,7 @@ impl Hub {
                     Incoming::Closed(code) => state.end(id, code, now),
                 }
             }
+            state.starved(id, reader, whole, now);
         });
     }
 
@@ -196,6 +211,11 @@ impl Hub {
                 state.close(id, 1012, STOPPING, now);
             }
         });
+    }
+
+    /// A place among the connections, if there is one.
+    pub(crate) fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.seats).try_acquire_owned().ok()
     }
 
     pub(crate) fn domain(&self) -> &str {

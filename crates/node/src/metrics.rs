@@ -23,6 +23,8 @@ pub(crate) struct Traffic {
     pub(crate) closed: BTreeMap<u16, u64>,
     /// Bytes that wait for all connections together.
     pub(crate) queued: usize,
+    /// Bytes of messages that have come in part, of all connections together.
+    pub(crate) unfinished: usize,
 }
 
 /// Everything at one moment.
@@ -69,7 +71,7 @@ impl Collector for Snapshot {
 type Row<T> = (&'static str, &'static str, T);
 
 impl Snapshot {
-    const fn gauge_rows(&self) -> [Row<usize>; 7] {
+    const fn gauge_rows(&self) -> [Row<usize>; 8] {
         let held = &self.gauges;
         [
             ("connections", "Connections", held.connections),
@@ -102,6 +104,11 @@ impl Snapshot {
                 "queued_bytes",
                 "Bytes that wait to be written, of all connections together",
                 self.traffic.queued,
+            ),
+            (
+                "unfinished_bytes",
+                "Bytes of messages that have come in part, of all connections together",
+                self.traffic.unfinished,
             ),
         ]
     }

@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 const STEP_BYTES: usize = 14;
 /// A message from this length on takes the reader's buffer with it when it goes.
 const LONG_BYTES: usize = 16 << 10;
+/// What stands before the payload of a client's ping.
+const CONTROL_HEADER_BYTES: usize = 6;
 /// What RFC 6455 §7.1.5 calls a close without code.
 const NO_CODE: u16 = 1005;
 
@@ -38,6 +40,8 @@ pub(crate) struct Reader {
     /// Kept until the next read: while it lives, the reader's buffer cannot take its space back, and
     /// so a connection that once sent a long message does not own that much for ever.
     long: Option<Utf8Bytes>,
+    /// Bytes taken of a message that is not whole.
+    unfinished: usize,
 }
 
 impl Reader {
@@ -51,22 +55,37 @@ impl Reader {
             context: WebSocketContext::new(Role::Server, Some(config)),
             peer_code: NO_CODE,
             long: None,
+            unfinished: 0,
         }
+    }
+
+    /// Bytes taken of a message that is not whole, and so what this reader owns, about.
+    pub(crate) const fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// Takes from `wire` what the next message needs.
     pub(crate) fn next(&mut self, wire: &mut Wire<'_>) -> Incoming {
         loop {
+            let before = wire.input.len();
             let read = self.context.read(wire);
+            self.unfinished += before - wire.input.len();
             self.long = None;
             return match read {
                 Ok(Message::Text(text)) => {
+                    self.unfinished = 0;
                     self.long = (text.len() >= LONG_BYTES).then(|| text.clone());
                     Incoming::Text(text)
                 }
                 Ok(Message::Binary(_)) => Incoming::Broken(1003, "messages are text, not binary"),
                 Ok(Message::Close(close)) => {
                     self.peer_code = close.map_or(NO_CODE, |close| close.code.into());
+                    continue;
+                }
+                Ok(Message::Ping(control) | Message::Pong(control)) => {
+                    // It may stand between the parts of a message.
+                    let control = CONTROL_HEADER_BYTES + control.len();
+                    self.unfinished = self.unfinished.saturating_sub(control);
                     continue;
                 }
                 Ok(_) => continue,

@@ -3,12 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use byline_core::limits::{CONNECTIONS_MAX, UNFINISHED_BYTES_MAX};
 use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
@@ -21,6 +23,9 @@ use crate::hub::Hub;
 const BACKLOG: i32 = 4_096;
 /// After the word to stop, connections have this long to take what waits and to hang up.
 const STOP: Duration = Duration::from_secs(9);
+/// Sockets beyond the connections: those that still speak HTTP. With as many, nobody is accepted before
+/// one has gone; each has [`http::HEAD`] to say what it wants.
+const SPARE_SOCKETS: usize = 1_000;
 /// When there are no more file descriptors, the next try is after this long.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -35,6 +40,11 @@ pub struct Config {
     /// How often every connection is pinged. One that stays silent for two pings is lost
     /// (protocol.md, appendix B: 25 s).
     pub ping_every: Duration,
+    /// Connections at once; a further one is refused with 503.
+    pub connections_max: usize,
+    /// Bytes of messages that have come in part, of all connections together; over it, the connection
+    /// whose message began first is closed.
+    pub unfinished_bytes_max: usize,
 }
 
 impl Config {
@@ -45,6 +55,8 @@ impl Config {
             listen,
             domain: domain.into(),
             ping_every: Duration::from_secs(25),
+            connections_max: CONNECTIONS_MAX,
+            unfinished_bytes_max: UNFINISHED_BYTES_MAX,
         }
     }
 }
@@ -171,14 +183,16 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let hub = Rc::new(Hub::new(&self.config.domain, seed));
+        let hub = Rc::new(Hub::new(&self.config, seed));
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         info!(address = %self.address, domain = %self.config.domain, "listening");
         let mut tasks = JoinSet::new();
         tasks.spawn_local(flush(Rc::clone(&hub)));
         tasks.spawn_local(keep_time(Rc::clone(&hub)));
         tasks.spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
-        let accepting = tasks.spawn_local(accept(Rc::clone(&hub), listener));
+        let sockets = self.config.connections_max.saturating_add(SPARE_SOCKETS);
+        let sockets = Arc::new(Semaphore::new(sockets.min(Semaphore::MAX_PERMITS)));
+        let accepting = tasks.spawn_local(accept(Rc::clone(&hub), listener, sockets));
         tokio::select! {
             () = shutdown => info!("stopping"),
             // Each runs for ever: without one of them the node would only look alive.
@@ -246,9 +260,9 @@ impl Drop for Running {
     }
 }
 
-async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener) {
+async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener, sockets: Arc<Semaphore>) {
     let mut failing = false;
-    loop {
+    while let Ok(room) = Arc::clone(&sockets).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
                 failing = false;
@@ -258,9 +272,12 @@ async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener) {
                 }
                 let hub = Rc::clone(&hub);
                 spawn_local(async move {
-                    if let Some((stream, early)) = http::serve(stream, Rc::clone(&hub)).await {
+                    if let Some(upgraded) = http::serve(stream, Rc::clone(&hub)).await {
                         // A task of its own: this one has room for HTTP.
-                        spawn_local(connection::run(hub, stream, early));
+                        spawn_local(async move {
+                            connection::run(hub, upgraded).await;
+                            drop(room);
+                        });
                     }
                 });
             }

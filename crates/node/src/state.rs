@@ -13,6 +13,7 @@ use tracing::debug;
 use crate::connection::{Connection, Phase};
 use crate::frame;
 use crate::metrics::Traffic;
+use crate::reader::Reader;
 
 /// When a queue is over its limit, this much may stay: less than the limit by enough that the pass over
 /// the queue is rare.
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) node: Node,
     pub(crate) connections: SlotMap<DefaultKey, Connection>,
     pub(crate) dirty: VecDeque<ConnectionId>,
+    /// Bytes that messages which have come in part may have together.
+    pub(crate) unfinished_max: usize,
     pub(crate) traffic: Traffic,
     pub(crate) stopping: bool,
     /// What the timer waits for.
@@ -102,6 +105,44 @@ impl State {
         }
     }
 
+    /// All that came from a connection was taken by its `reader`, with a `whole` message or more: what is
+    /// left there is a part of one. Of too much of that, what began first is given up.
+    pub(crate) fn starved(
+        &mut self,
+        id: ConnectionId,
+        reader: Box<Reader>,
+        whole: bool,
+        now: Time,
+    ) {
+        let connection = self.connections.get_mut(key_of(id));
+        let Some(connection) = connection.filter(|connection| connection.phase == Phase::Open)
+        else {
+            return;
+        };
+        let bytes = reader.unfinished();
+        let since = match connection.unfinished {
+            Some((_, since)) if !whole => since,
+            _ => now,
+        };
+        self.traffic.unfinished -= unfinished_bytes(connection.unfinished);
+        self.traffic.unfinished += bytes;
+        connection.unfinished = (bytes > 0).then_some((bytes, since));
+        connection.reader = Some(reader);
+        while self.traffic.unfinished > self.unfinished_max {
+            let begun = self.connections.iter().filter_map(|(key, connection)| {
+                let (_, since) = connection.unfinished?;
+                Some((since, key))
+            });
+            let Some((_, first)) = begun.min() else { break };
+            self.close(
+                id_of(first),
+                1013,
+                "too many messages have come in part",
+                now,
+            );
+        }
+    }
+
     fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(key_of(id))
             && !connection.dirty
@@ -136,6 +177,8 @@ impl State {
             return;
         };
         connection.phase = Phase::Closing;
+        connection.reader = None;
+        self.traffic.unfinished -= unfinished_bytes(connection.unfinished.take());
         connection.wake();
         *self.traffic.closed.entry(code).or_default() += 1;
         self.mark(id);
@@ -182,6 +225,7 @@ impl State {
         };
         debug!(connection = id.0, "disconnected");
         self.traffic.queued -= connection.outgoing.bytes();
+        self.traffic.unfinished -= unfinished_bytes(connection.unfinished);
         connection.wake();
         if connection.phase == Phase::Open {
             *self.traffic.closed.entry(NO_CLOSE).or_default() += 1;
@@ -201,6 +245,10 @@ impl State {
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
         self.connections.keys().map(id_of).collect()
     }
+}
+
+fn unfinished_bytes(unfinished: Option<(usize, Time)>) -> usize {
+    unfinished.map_or(0, |(bytes, _)| bytes)
 }
 
 pub(crate) fn id_of(key: DefaultKey) -> ConnectionId {

@@ -8,7 +8,7 @@ use byline_core::runtime::Seat;
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
 use support::machine::{Machine, address};
-use support::{Client, FIN, Node, TEXT, await_metric, metric, metrics, node};
+use support::{Client, FIN, Node, TEXT, await_metric, metric, metrics, node, value};
 
 const HEAVY: &str = "heavy";
 const LIGHT: &str = "light";
@@ -50,10 +50,10 @@ fn reader(node: &Node, reporter: &mut Machine, name: &str) -> Client {
     reader
 }
 
-/// Commits `round` and 256 KiB that no other round has.
-fn write(reporter: &mut Machine, heavy: &Seat, round: usize) {
-    let value = format!("{round} {}", "x".repeat(VALUE_BYTES));
-    reporter.writes(heavy, Path::root().child("value"), json!(value));
+/// Commits `bytes` that no other round has.
+fn write(reporter: &mut Machine, object: &Seat, round: usize, bytes: usize) {
+    let value = format!("{round} {}", "x".repeat(bytes));
+    reporter.writes(object, Path::root().child("value"), json!(value));
 }
 
 /// Streams that wait for it do not keep what it says itself from being read.
@@ -84,7 +84,7 @@ fn who_takes_nothing_while_64_mib_are_committed_recovers_beside_a_hundred_that_k
         .map(|n| reader(&node, &mut reporter, &format!("o{n}")))
         .collect();
     for round in 1..=ROUNDS {
-        write(&mut reporter, &heavy, round);
+        write(&mut reporter, &heavy, round, VALUE_BYTES);
         for reader in &mut readers {
             let frame = reader.frame();
             assert_eq!(frame.first, FIN | TEXT);
@@ -126,7 +126,7 @@ fn of_two_objects_only_the_one_that_weighs_is_parked() {
     let (mut slow, copies) = slow(&node, &mut reporter, [&heavy, &light]);
     let mut asked = false;
     for round in 1..=ROUNDS {
-        write(&mut reporter, &heavy, round);
+        write(&mut reporter, &heavy, round, VALUE_BYTES);
         reporter.writes(&light, Path::root().child("round"), json!(round));
         if !asked && metric(&node, "byline_queued_bytes ") > QUEUE_BYTES_MAX as u64 / 4 {
             asked = true;
@@ -146,6 +146,37 @@ fn of_two_objects_only_the_one_that_weighs_is_parked() {
     let reporter = reporting.join().unwrap();
     assert_equal(&slow, &copies[0], &reporter, &heavy);
     assert_equal(&slow, &copies[1], &reporter, &light);
+}
+
+#[test]
+fn a_parked_route_sleeps_until_its_reader_has_taken_most_of_what_waits() {
+    let node = node();
+    let mut reporter = Machine::connect(&node, 1);
+    let (heavy, light) = (object(&mut reporter, HEAVY), object(&mut reporter, LIGHT));
+    let (mut slow, copies) = slow(&node, &mut reporter, [&heavy, &light]);
+    for round in 1..=ROUNDS {
+        write(&mut reporter, &heavy, round, VALUE_BYTES);
+        write(&mut reporter, &light, round, VALUE_BYTES / 8 * 7);
+        if metric(&node, "byline_parkings_total ") == 1 {
+            break;
+        }
+    }
+    // What the light object has queued stays, and is more than a quarter of the limit.
+    let quarter = QUEUE_BYTES_MAX as u64 / 4;
+    let last = reporter.position(&light);
+    let mut slept = 0;
+    while slow.position(&copies[1]) != last {
+        assert!(slow.take());
+        let page = metrics(&node);
+        let queued = value(&page, "byline_queued_bytes ");
+        if value(&page, "byline_parked_routes ") == 1 {
+            slept += 1;
+        } else {
+            assert!(queued < quarter, "woken with {queued} bytes queued");
+        }
+    }
+    assert!(slept > 0);
+    assert_eq!(metric(&node, "byline_wakes_total "), 1);
 }
 
 #[test]

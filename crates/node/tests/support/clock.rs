@@ -14,16 +14,15 @@ use tokio::time::advance;
 /// How far time moves, and who waits for it.
 type Move = (Duration, Sender<()>);
 
-/// A node on a thread of its own, and its clock.
-#[derive(Debug)]
+/// A node and its clock.
 pub(crate) struct Node {
-    address: SocketAddr,
-    moves: mpsc::UnboundedSender<Move>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    pub(super) address: SocketAddr,
+    pub(super) clock: Box<dyn Fn(Duration)>,
+    pub(super) stop: Option<oneshot::Sender<()>>,
+    pub(super) thread: Option<JoinHandle<std::io::Result<()>>>,
 }
 
-/// A node for `localhost` on a free port, whose first second is over.
+/// A node for `localhost` on a free port and a thread of its own, whose first second is over.
 pub(crate) fn node() -> Node {
     node_with(config())
 }
@@ -35,12 +34,17 @@ pub(crate) fn config() -> Config {
 pub(crate) fn node_with(config: Config) -> Node {
     let server = Server::bind(config).unwrap();
     let address = server.local_addr();
-    let (moves, moved) = mpsc::unbounded_channel();
+    let (moves, moved) = mpsc::unbounded_channel::<Move>();
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || serve(server, moved, stopped));
+    let clock = move |by| {
+        let (done, moved) = channel();
+        moves.send((by, done)).unwrap();
+        moved.recv().unwrap();
+    };
     let node = Node {
         address,
-        moves,
+        clock: Box::new(clock),
         stop: Some(stop),
         thread: Some(thread),
     };
@@ -85,9 +89,7 @@ impl Node {
 
     /// Time moves on.
     pub(crate) fn passes(&self, by: Duration) {
-        let (done, moved) = channel();
-        self.moves.send((by, done)).unwrap();
-        moved.recv().unwrap();
+        (self.clock)(by);
     }
 
     /// The word to stop.

@@ -44,7 +44,7 @@ impl Machine {
         machine
     }
 
-    /// Creates an object that everybody may read, and waits for its claim.
+    /// Creates an object that everybody may read, afresh, and waits for its claim.
     pub(crate) fn creates(&mut self, id: &str, data: Value) -> Seat {
         let hyperty = self.runtime.hyperty("reporter").unwrap();
         let create = Create {
@@ -57,7 +57,7 @@ impl Machine {
                 anonymous: true,
                 ..Access::default()
             },
-            discard: false,
+            discard: true,
             take: false,
         };
         let seat = self.runtime.create(&hyperty, create, NOW).unwrap();

@@ -8,10 +8,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use byline_core::identity::Key;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 pub(crate) mod clock;
 pub(crate) mod machine;
+pub(crate) mod process;
 
 #[allow(unused_imports, reason = "every test file uses another part")]
 pub(crate) use clock::{Node, config, node, node_with};
@@ -46,12 +48,14 @@ pub(crate) fn tcp(node: SocketAddr) -> TcpStream {
 
 /// The value of a metric, `name` being all of the line before it; 0 when there is none yet.
 pub(crate) fn metric(node: &Node, name: &str) -> u64 {
-    let page = metrics(node);
+    value(&metrics(node), name)
+}
+
+/// The same, of a page of metrics: several of one moment.
+pub(crate) fn value(page: &str, name: &str) -> u64 {
     let family = name.split(['{', ' ']).next().unwrap_or(name);
-    assert!(
-        page.contains(family.trim_end_matches("_total")),
-        "no {name} in {page}"
-    );
+    let family = family.trim_end_matches("_total");
+    assert!(page.contains(family), "no {family} in {page}");
     let line = page.lines().find_map(|line| line.strip_prefix(name));
     line.map_or(0, |value| value.trim().parse().unwrap())
 }
@@ -72,6 +76,20 @@ pub(crate) fn await_metric(node: &Node, name: &str, value: u64) {
         std::thread::yield_now();
     }
     panic!("{name} is {last}, not {value}");
+}
+
+/// Resident memory of a process; `self` is this one.
+pub(crate) fn resident_bytes(process: &str) -> usize {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    let resident = pages.split(' ').nth(1).unwrap();
+    resident.parse::<usize>().unwrap() * 4_096
+}
+
+/// Lets this process open as many files as the system allows it.
+pub(crate) fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -223,7 +241,8 @@ impl Reporter {
         let body = json!({
             "resources": [OBJECT, format!("{OBJECT}/subscription")],
             "source": hyperty,
-            "claim": {"url": OBJECT, "reporter": hyperty, "access": {"public": true, "anonymous": true}},
+            "claim": {"url": OBJECT, "reporter": hyperty, "base": null,
+                      "access": {"public": true, "anonymous": true}},
         });
         let manager = "domain://msg-node.localhost/sm";
         let answer = client.ask("subscribe", hyperty, manager, &body);
