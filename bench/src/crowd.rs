@@ -232,7 +232,7 @@ impl Crowd {
         let Observer { line, last } = &mut self.observers[number];
         let (readers, sent) = (&mut self.readers, self.sent);
         line.read(&mut self.buffer, |text| {
-            match version_of(&self.version, text) {
+            match number_after(&self.version, text) {
                 Some(version) if version == *last + 1 && version <= sent => {
                     *last = version;
                     readers[version] += 1;
@@ -251,14 +251,15 @@ impl Crowd {
     }
 }
 
-/// The version of a commit. A search, because to parse JSON would cost the clients more than
-/// everything else they do; no other field of these commits has a name that contains this one.
-fn version_of(key: &Finder<'_>, commit: &[u8]) -> Option<usize> {
-    let start = key.find(commit)? + key.needle().len();
-    let digits = commit[start..]
+/// The number after the first `key`: the version of a commit. A search, because to parse JSON would
+/// cost the clients more than everything else they do; no field before it has a name that contains
+/// this one.
+pub(crate) fn number_after(key: &Finder<'_>, text: &[u8]) -> Option<usize> {
+    let start = key.find(text)? + key.needle().len();
+    let digits = text[start..]
         .iter()
         .take_while(|byte| byte.is_ascii_digit());
-    Some(digits.fold(0, |version, digit| version * 10 + usize::from(digit - b'0')))
+    Some(digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -304,8 +305,8 @@ mod tests {
     fn the_version_of_a_commit_is_found_and_a_head_has_none() {
         let key = Finder::new(b"\"version\":");
         let commit = br#"{"type":"update","body":{"epoch":7,"version":42,"attribute":"s1"}}"#;
-        assert_eq!(version_of(&key, commit), Some(42));
+        assert_eq!(number_after(&key, commit), Some(42));
         let head = br#"{"type":"update","body":{"epoch":7,"position":[7,42],"live":true}}"#;
-        assert_eq!(version_of(&key, head), None);
+        assert_eq!(number_after(&key, head), None);
     }
 }

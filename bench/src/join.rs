@@ -14,12 +14,20 @@ use crate::reporter::{DOMAIN, OBJECT, Reporter};
 /// Observers that come at the same time: fewer than any backlog of a listening socket.
 const WAVE: usize = 64;
 
+/// An observer with its first copy.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) line: Line,
+    /// The 200 to its `subscribe`.
+    pub(crate) answer: String,
+}
+
 /// Connects `observers` observers. `reporter` answers their subscriptions, as it does in life.
 pub(crate) fn join(
     node: SocketAddr,
     reporter: &mut Reporter,
     observers: usize,
-) -> Result<Vec<Line>> {
+) -> Result<Vec<Joined>> {
     let mut joined = Vec::with_capacity(observers);
     while joined.len() < observers {
         let first = joined.len();
@@ -32,50 +40,49 @@ pub(crate) fn join(
             .collect::<Result<Vec<Line>>>()?;
         for (number, line) in (first..).zip(&mut wave) {
             line.upgraded()?;
-            open(line, number)?;
+            line.send(&open(number))?;
         }
         for (number, line) in (first..).zip(&mut wave) {
             answered_200(line).context("`open`")?;
-            subscribe(line, number)?;
+            line.send(&subscribe(number, Subscribe::default())?)?;
         }
         reporter.answer(wave.len())?;
-        for line in &mut wave {
-            answered_200(line).context("`subscribe`")?;
+        for mut line in wave {
+            let answer = answered_200(&mut line).context("`subscribe`")?;
+            joined.push(Joined { line, answer });
         }
-        joined.append(&mut wave);
     }
     Ok(joined)
 }
 
-fn open(line: &mut Line, number: usize) -> Result<()> {
+/// The `open` of an observer, which names no key.
+pub(crate) fn open(number: usize) -> String {
     let runtime = format!("hyperty-runtime://{DOMAIN}/observer-{number}");
-    line.send(&encode(
-        "1",
-        Type::Open,
-        &runtime,
-        SESSION,
-        &Open::default(),
-    ))
+    encode("1", Type::Open, &runtime, SESSION, &Open::default())
 }
 
-fn subscribe(line: &mut Line, number: usize) -> Result<()> {
+/// The `subscribe` of an observer: `body` says how.
+pub(crate) fn subscribe(number: usize, body: Subscribe) -> Result<String> {
     let hyperty = format!("hyperty://{DOMAIN}/observer-{number}/bench");
     let to = format!("{OBJECT}/subscription");
     let body = Subscribe {
         source: Some(hyperty.parse()?),
-        ..Subscribe::default()
+        ..body
     };
-    line.send(&encode("2", Type::Subscribe, &hyperty, &to, &body))
+    Ok(encode("2", Type::Subscribe, &hyperty, &to, &body))
 }
 
-fn answered_200(line: &mut Line) -> Result<()> {
+/// The code of an answer.
+pub(crate) fn code_of(text: &str) -> Result<u16> {
+    let header = Header::peek(text).map_err(|malformed| malformed.refusal)?;
+    ensure!(header.kind == Type::Response, "no answer: {text}");
+    let Code { code } = header.decode()?;
+    Ok(code)
+}
+
+fn answered_200(line: &mut Line) -> Result<String> {
     let text = line.text(Instant::now() + PATIENCE)?;
     let text = text.context("no answer in time")?;
-    let header = Header::peek(&text).map_err(|malformed| malformed.refusal)?;
-    let Code { code } = header.decode()?;
-    ensure!(
-        header.kind == Type::Response && code == 200,
-        "refused: {text}"
-    );
-    Ok(())
+    ensure!(code_of(&text)? == 200, "refused: {text}");
+    Ok(text)
 }

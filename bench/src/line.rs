@@ -19,7 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The example of RFC 6455 §1.3: a handshake's key has to be random for the sake of proxies only.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// What a head of HTTP ends with.
+pub(crate) const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Bytes asked of a socket at once while a client waits for a single message.
 const CHUNK: usize = 16 << 10;
@@ -57,12 +59,26 @@ impl Line {
 
     pub(crate) fn upgraded(&mut self) -> Result<()> {
         let until = Instant::now() + PATIENCE;
-        let end = loop {
-            match memmem::find(&self.held, b"\r\n\r\n") {
-                Some(end) => break end + 4,
-                None => ensure!(self.wait(until)?, "no answer to the WebSocket handshake"),
-            }
+        while self.take_switching()?.is_none() {
+            ensure!(self.wait(until)?, "no answer to the WebSocket handshake");
+        }
+        Ok(())
+    }
+
+    /// [`Line::upgraded`] without waiting: the answer once it is whole. `buffer` as in [`Line::read`].
+    pub(crate) fn switching(&mut self, buffer: &mut [u8]) -> Result<Option<String>> {
+        if let Some(bytes) = self.receive(buffer)? {
+            self.held.clear();
+            self.held.extend_from_slice(bytes);
+        }
+        self.take_switching()
+    }
+
+    fn take_switching(&mut self) -> Result<Option<String>> {
+        let Some(end) = memmem::find(&self.held, HEAD_END) else {
+            return Ok(None);
         };
+        let end = end + HEAD_END.len();
         let answer = String::from_utf8_lossy(&self.held[..end]).into_owned();
         ensure!(
             answer.starts_with("HTTP/1.1 101") && answer.contains(ACCEPT),
@@ -70,7 +86,7 @@ impl Line {
             answer.lines().next().unwrap_or_default()
         );
         self.held.drain(..end);
-        Ok(())
+        Ok(Some(answer))
     }
 
     pub(crate) fn send(&mut self, text: &str) -> Result<()> {
@@ -109,15 +125,9 @@ impl Line {
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let held = self.held.len();
-        ensure!(held < buffer.len(), "a message is longer than the buffer");
-        buffer[..held].copy_from_slice(&self.held);
-        let received = match recv(&self.socket, &mut buffer[held..], RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
-            other => other.context("cannot read")?.0,
+        let Some(mut rest) = self.receive(buffer)? else {
+            return Ok(());
         };
-        ensure!(received > 0, "the connection was closed");
-        let mut rest = &buffer[..held + received];
         while let Some(frame) = frame::parse(rest)? {
             rest = &rest[frame.bytes..];
             if let Some(text) = text_of(&self.socket, &frame)? {
@@ -127,6 +137,19 @@ impl Line {
         self.held.clear();
         self.held.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// What was held and what has come, in `buffer`; `None` when nothing has.
+    fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>> {
+        let held = self.held.len();
+        ensure!(held < buffer.len(), "a message is longer than the buffer");
+        buffer[..held].copy_from_slice(&self.held);
+        let received = match recv(&self.socket, &mut buffer[held..], RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            other => other.context("cannot read")?.0,
+        };
+        ensure!(received > 0, "the connection was closed");
+        Ok(Some(&buffer[..held + received]))
     }
 
     /// Waits for bytes and keeps them; false when none came until then.

@@ -11,10 +11,12 @@ mod join;
 mod line;
 mod machine;
 mod process;
+mod recovery;
 mod report;
 mod reporter;
 mod round;
 mod stats;
+mod storm;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use floor::Floor;
 use machine::Cores;
 use report::Report;
 use round::Plan;
@@ -55,11 +58,7 @@ struct Args {
 enum Role {
     /// Writes the frames, and nothing else
     #[command(hide = true)]
-    Floor {
-        observers: usize,
-        #[arg(long)]
-        batched: bool,
-    },
+    Floor { floor: Floor, observers: usize },
     /// Becomes another program, on one core
     #[command(hide = true)]
     Pinned {
@@ -73,7 +72,7 @@ enum Role {
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.role {
-        Some(Role::Floor { observers, batched }) => floor::run(observers, batched),
+        Some(Role::Floor { floor, observers }) => floor::run(observers, floor),
         Some(Role::Pinned {
             core,
             program,

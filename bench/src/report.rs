@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::recovery::{Recovered, Recovery};
 use crate::round::{Case, Pair, Plan, Round};
 use crate::stats::Summary;
 
@@ -20,6 +21,18 @@ const LEGEND: &str = "\
   them beside the floor's.
 - **verified**: observers that read exactly the commits 1, 2, 3 … in this order, over all rounds.
 - Each number is the median over the rounds, and (min–max).
+";
+
+const RECOVERY: &str = "\
+- The node was killed and started again on its port. All observers and, in their midst, the Reporter
+  connect without waiting for each other: WebSocket handshake, `open` without a key, `subscribe` with
+  `hold` and the position of their copy. The Reporter proves its key, claims with its base, and answers each.
+- **ms**: from the first connection until every observer has its 200, with the clients' and the
+  Reporter's time in it. A node takes no claim in its first second; that second is over before.
+- The floor accepts as many sockets, reads requests of the same lengths, and writes the same bytes, with
+  the handshake's hash computed. It has no Reporter: what the node passes to and from it is the node's.
+- **verified**: copies that the answer brought to where the Reporter stood, and that then got the next
+  commits once and in order; at the floor, observers that got the bytes recorded at the node.
 ";
 
 /// All that was measured.
@@ -42,6 +55,8 @@ impl Report {
             "plan": self.plan,
             "ratioSingle": summary(|round| round.single.ratio()),
             "ratioSaturated": summary(|round| round.saturated.ratio()),
+            "ratioRecoveryCpu": summary(|round| round.recovery.cpu_ratio()),
+            "ratioRecoveryTime": summary(|round| round.recovery.wall_ratio()),
             "kibPerObserver": summary(|round| round.joining.kib_per_observer),
             "rounds": self.rounds,
         })
@@ -81,6 +96,7 @@ impl Report {
         self.rows(&mut text, "paced", "", |round| &round.paced);
         let _ = writeln!(text, "\n{LEGEND}");
         self.joining(&mut text);
+        self.recovery(&mut text);
         text
     }
 
@@ -132,6 +148,63 @@ impl Report {
             show(0, |round| round.joining.rss_before_kib as f64),
             show(0, |round| round.joining.rss_after_kib as f64),
             show(0, |round| round.joining.connect_ms),
+        );
+    }
+
+    fn recovery(&self, text: &mut String) {
+        let Some(Recovery {
+            observers,
+            object_bytes,
+            answer_bytes,
+            missed,
+            ..
+        }) = self.rounds.first().map(|round| round.recovery)
+        else {
+            return;
+        };
+        let _ = writeln!(
+            text,
+            "\n| recovery of {observers} observers | CPU µs/observer | ratio | ms | ratio | kept waiting | clients busy | verified |\n\
+             |---|---|---|---|---|---|---|---|"
+        );
+        let ratio = |number: Number| self.show(2, |round| Some(number(round)));
+        let node = [
+            ratio(|round| round.recovery.cpu_ratio()),
+            ratio(|round| round.recovery.wall_ratio()),
+        ];
+        self.recovered(text, "node", &node, |round| &round.recovery.node);
+        let floor = ["1", "1"].map(str::to_owned);
+        self.recovered(text, "floor", &floor, |round| &round.recovery.floor);
+        let count = |number: Number| self.show(0, |round| Some(number(round)));
+        let _ = writeln!(
+            text,
+            "\n{RECOVERY}- The object has {object_bytes} bytes, and an answer with the {missed} missing commits {answer_bytes}. \
+             Requests that the node passed to the Reporter: {}; observers that came before its claim: {}.",
+            count(|round| round.recovery.asked_of_reporter as f64),
+            count(|round| round.recovery.told_to_wait as f64),
+        );
+    }
+
+    fn recovered(
+        &self,
+        text: &mut String,
+        process: &str,
+        [cpu_ratio, wall_ratio]: &[String; 2],
+        side: impl Fn(&Round) -> &Recovered,
+    ) {
+        let verified: usize = self.rounds.iter().map(|round| side(round).verified).sum();
+        let all: usize = self
+            .rounds
+            .iter()
+            .map(|round| round.recovery.observers)
+            .sum();
+        let _ = writeln!(
+            text,
+            "| {process} | {} | {cpu_ratio} | {} | {wall_ratio} | {} | {} | {verified}/{all} |",
+            self.show(1, |round| Some(side(round).cpu_us_per_observer)),
+            self.show(0, |round| Some(side(round).wall_ms)),
+            self.show(2, |round| Some(side(round).kept_waiting)),
+            self.show(2, |round| Some(side(round).clients_busy)),
         );
     }
 

@@ -22,8 +22,6 @@ pub(crate) const DOMAIN: &str = "localhost";
 /// The one object.
 pub(crate) const OBJECT: &str = "ctxt://localhost/bench";
 
-/// Fields of the object, written in turn.
-const FIELDS: usize = 8;
 /// Characters of a field: with its name around it, a change of about 120 bytes.
 const TEXT_CHARS: usize = 96;
 
@@ -33,23 +31,25 @@ pub(crate) struct Reporter {
     line: Line,
     runtime: Runtime,
     seat: Seat,
+    /// Fields of the object, written in turn.
+    fields: usize,
+    written: usize,
 }
 
 impl Reporter {
-    /// Opens a session, proves its key, and claims the object, which everybody may read.
-    pub(crate) fn claim(node: SocketAddr) -> Result<Self> {
+    /// Opens a session, proves its key, and claims the object of `fields` fields, which everybody
+    /// may read.
+    pub(crate) fn claim(node: SocketAddr, fields: usize) -> Result<Self> {
         let (mut secret, mut seed) = ([0; 32], [0; 32]);
         getrandom::fill(&mut secret)?;
         getrandom::fill(&mut seed)?;
-        let mut line = Line::connect(node)?;
-        line.upgrade()?;
-        line.upgraded()?;
+        let line = connect(node)?;
         let mut runtime = Runtime::new(DOMAIN, Key::from_bytes(&secret), seed);
         let hyperty = runtime.hyperty("bench")?;
-        let fields = (0..FIELDS).map(|field| (format!("s{field}"), Value::from("")));
+        let data = (0..fields).map(|field| (format!("s{field}"), Value::from("")));
         let create = Create {
             schema: "Context".to_owned(),
-            data: Value::Object(fields.collect()),
+            data: Value::Object(data.collect()),
             name: None,
             url: Some(OBJECT.parse()?),
             access: Access {
@@ -66,6 +66,8 @@ impl Reporter {
             line,
             runtime,
             seat,
+            fields,
+            written: 0,
         };
         let until = Instant::now() + PATIENCE;
         reporter.perform()?;
@@ -87,11 +89,24 @@ impl Reporter {
 
     /// Writes `changes` changes and keeps their messages, unsent.
     pub(crate) fn prepare(mut self, changes: usize) -> Result<(Line, Prepared)> {
+        let prepared = self.write(changes)?;
+        let messages = prepared.messages.len();
+        ensure!(
+            messages == changes,
+            "{changes} changes made {messages} commits"
+        );
+        Ok((self.line, prepared))
+    }
+
+    /// Writes `changes` changes. Their messages are the caller's to send; there are none before the
+    /// object is claimed, nor while there is no node.
+    pub(crate) fn write(&mut self, changes: usize) -> Result<Prepared> {
         let now = now();
         let (mut messages, mut change_bytes) = (Vec::new(), 0);
-        for version in 1..=changes {
-            let path = Path::parse(&format!("s{}", version % FIELDS))?;
-            let value = json!(format!("{version:a>TEXT_CHARS$}"));
+        for _ in 0..changes {
+            self.written += 1;
+            let path = Path::parse(&format!("s{}", self.written % self.fields))?;
+            let value = json!(format!("{:a>TEXT_CHARS$}", self.written));
             let change = Change::Set { path, value };
             change_bytes = serde_json::to_string(&change)?.len();
             self.runtime.write(&self.seat, vec![change], now)?;
@@ -102,24 +117,57 @@ impl Reporter {
                 }
             }
         }
-        ensure!(
-            messages.len() == changes,
-            "{changes} changes made {} commits",
-            messages.len()
-        );
-        let prepared = Prepared {
+        Ok(Prepared {
             messages,
             change_bytes,
-        };
-        Ok((self.line, prepared))
+        })
+    }
+
+    pub(crate) fn send(&mut self, messages: &[String]) -> Result<()> {
+        messages
+            .iter()
+            .try_for_each(|message| self.line.send(message))
+    }
+
+    /// The node is gone.
+    pub(crate) fn cut(&mut self) -> Result<()> {
+        self.runtime.handle(Input::Disconnected(None), now());
+        self.perform().map(drop)
+    }
+
+    /// A node is there again: asks it for the session, which is then [`Reporter::turn`]'s to follow.
+    pub(crate) fn come_back(&mut self, node: SocketAddr) -> Result<()> {
+        self.line = connect(node)?;
+        self.runtime.handle(Input::Connected, now());
+        self.perform().map(drop)
+    }
+
+    /// Takes what came, without waiting, or what is due when nothing did. Says how many answers were
+    /// sent.
+    pub(crate) fn turn(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let (line, runtime) = (&mut self.line, &mut self.runtime);
+        runtime.handle(Input::Timeout, now());
+        line.read(buffer, |text| {
+            runtime.handle(Input::Received(std::str::from_utf8(text)?), now());
+            Ok(())
+        })?;
+        self.perform()
+    }
+
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// How long until something is due by the clock.
+    pub(crate) fn wait(&self) -> Duration {
+        let due = self.runtime.poll_timeout();
+        due.map_or(PATIENCE, |due| Duration::from_millis(due.ms_since(now())))
     }
 
     /// Waits for the next message, or the next thing to do, and returns how many answers were sent.
     fn step(&mut self, until: Instant) -> Result<usize> {
         ensure!(Instant::now() < until, "no answer in time");
-        let due = self.runtime.poll_timeout().map(|due| due.ms_since(now()));
-        let wait = due.map_or(PATIENCE, Duration::from_millis);
-        match self.line.text(until.min(Instant::now() + wait))? {
+        match self.line.text(until.min(Instant::now() + self.wait()))? {
             Some(text) => self.runtime.handle(Input::Received(&text), now()),
             None => self.runtime.handle(Input::Timeout, now()),
         }
@@ -145,7 +193,8 @@ impl Reporter {
         Ok(answers)
     }
 
-    fn stream(&self) -> Result<&ReporterStream> {
+    /// The object as its author has it.
+    pub(crate) fn stream(&self) -> Result<&ReporterStream> {
         self.runtime
             .reporter(&self.seat)
             .context("the object was let go")
@@ -158,6 +207,13 @@ pub(crate) struct Prepared {
     pub(crate) messages: Vec<String>,
     /// The bytes of the last change itself.
     pub(crate) change_bytes: usize,
+}
+
+fn connect(node: SocketAddr) -> Result<Line> {
+    let mut line = Line::connect(node)?;
+    line.upgrade()?;
+    line.upgraded()?;
+    Ok(line)
 }
 
 fn now() -> Time {

@@ -13,15 +13,18 @@ use crate::join::join;
 use crate::line::Line;
 use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
+use crate::recovery::{self, Recovery};
 use crate::reporter::{Prepared, Reporter};
 use crate::stats::percentile;
 
 /// Changes in flight in the saturated case.
 const WINDOW: usize = 32;
+/// Fields of the object.
+const FIELDS: usize = 8;
 /// Time between changes in the paced case.
 const PERIOD: Duration = Duration::from_millis(100);
 /// A process has its memory in order after this long.
-const SETTLE: Duration = Duration::from_millis(200);
+pub(crate) const SETTLE: Duration = Duration::from_millis(200);
 
 /// How much is done in a round.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -93,7 +96,7 @@ pub(crate) struct Joining {
     pub(crate) kib_per_observer: f64,
 }
 
-/// The three cases at the node and at their floors.
+/// Every case at the node and at its floor.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Round {
@@ -104,6 +107,7 @@ pub(crate) struct Round {
     pub(crate) single: Pair,
     pub(crate) saturated: Pair,
     pub(crate) paced: Pair,
+    pub(crate) recovery: Recovery,
 }
 
 /// A case at the node, and at its floor.
@@ -131,14 +135,15 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, plan: Plan) -> Result<Round> {
     ];
     drop(side);
     let messages = &prepared.messages;
-    let mut side = Side::floor(cores, plan, messages, &[])?;
+    let mut side = Side::floor(cores, plan, messages, "single")?;
     let single = side.closed_loop(plan.single, 1).context("floor, single")?;
     let paced = side.paced(plan.paced).context("floor, paced")?;
     drop(side);
-    let mut side = Side::floor(cores, plan, messages, &["--batched"])?;
+    let mut side = Side::floor(cores, plan, messages, "batched")?;
     let saturated = side
         .closed_loop(plan.saturated, WINDOW)
         .context("floor, saturated")?;
+    drop(side);
     let pair = |node, floor| Pair { node, floor };
     Ok(Round {
         joining,
@@ -147,6 +152,7 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, plan: Plan) -> Result<Round> {
         single: pair(node[0], single),
         saturated: pair(node[1], saturated),
         paced: pair(node[2], paced),
+        recovery: recovery::run(cores, byline, plan.observers)?,
     })
 }
 
@@ -158,7 +164,7 @@ fn joining(
     sleep(SETTLE);
     let before = process.resident_kib()?;
     let start = Instant::now();
-    let lines = join(process.address, reporter, observers)?;
+    let joined = join(process.address, reporter, observers)?;
     let connect = start.elapsed();
     sleep(SETTLE);
     let after = process.resident_kib()?;
@@ -168,7 +174,8 @@ fn joining(
         rss_after_kib: after,
         kib_per_observer: (after as f64 - before as f64) / observers as f64,
     };
-    Ok((joining, lines))
+    let lines = joined.into_iter().map(|observer| observer.line);
+    Ok((joining, lines.collect()))
 }
 
 /// A process and its clients.
@@ -182,16 +189,15 @@ impl Side {
     fn node(cores: Cores, byline: &OsStr, plan: Plan) -> Result<(Self, Joining, Prepared)> {
         let args = ["node", "--listen", "127.0.0.1:0", "--json"].map(str::to_owned);
         let process = Process::start(cores.server, byline, &args)?;
-        let mut reporter = Reporter::claim(process.address)?;
+        let mut reporter = Reporter::claim(process.address, FIELDS)?;
         let (joining, lines) = joining(&process, &mut reporter, plan.observers)?;
         let (line, prepared) = reporter.prepare(plan.changes())?;
         let crowd = Crowd::new(Feed::commits(line, &prepared.messages), lines)?;
         Ok((Self { process, crowd }, joining, prepared))
     }
 
-    fn floor(cores: Cores, plan: Plan, messages: &[String], more: &[&str]) -> Result<Self> {
-        let mut args = vec!["floor".to_owned(), plan.observers.to_string()];
-        args.extend(more.iter().map(|&arg| arg.to_owned()));
+    fn floor(cores: Cores, plan: Plan, messages: &[String], floor: &str) -> Result<Self> {
+        let args = ["floor", floor, &plan.observers.to_string()].map(str::to_owned);
         let this = std::env::current_exe()?;
         let process = Process::start(cores.server, this.as_os_str(), &args)?;
         let feed = Feed::trigger(Line::connect(process.address)?, messages)?;
