@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Refusal;
 use crate::limits::{ADDRESS_BYTES_MAX, MESSAGE_DEPTH_MAX};
-use crate::object::nesting;
+use crate::object::{brackets, nesting};
 
 /// Longest `id`, in bytes of JSON: an address may be one (§6).
 const ID_BYTES_MAX: usize = ADDRESS_BYTES_MAX + 2;
@@ -158,8 +158,12 @@ impl<'a> Header<'a> {
         if !body.starts_with('{') {
             return Err(malformed("field `body` must be an object".to_owned()));
         }
-        // All of it: a field that nobody here reads goes on to readers as it is.
-        let depth = nesting(text.as_bytes());
+        // All of it: a field that nobody here reads goes on to readers as it is. Most messages have
+        // too few brackets to be too deep.
+        let depth = match brackets(text.as_bytes()) {
+            few @ ..=MESSAGE_DEPTH_MAX => few,
+            _ => nesting(text.as_bytes()),
+        };
         if depth > MESSAGE_DEPTH_MAX {
             return Err(malformed(format!(
                 "the message is nested {depth} deep: at most {MESSAGE_DEPTH_MAX} is allowed"
@@ -307,6 +311,19 @@ mod tests {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let text = format!(r#"{{"id":1,"type":"x","from":"a","to":"b","body":{{"v":{deep}}}}}"#);
         assert!(refused(&text).contains("nested 100002 deep"));
+    }
+
+    #[test]
+    fn a_message_may_be_as_deep_as_allowed_and_as_wide_as_it_likes() {
+        let text = |inner: &str| {
+            format!(r#"{{"id":1,"type":"x","from":"a","to":"b","body":{{"v":{inner}}}}}"#)
+        };
+        let deep = |levels: usize| text(&("[".repeat(levels) + &"]".repeat(levels)));
+        assert!(Header::peek(&deep(MESSAGE_DEPTH_MAX - 2)).is_ok());
+        let over = format!("nested {} deep", MESSAGE_DEPTH_MAX + 1);
+        assert!(refused(&deep(MESSAGE_DEPTH_MAX - 1)).contains(&over));
+        let wide = "[],".repeat(10 * MESSAGE_DEPTH_MAX);
+        assert!(Header::peek(&text(&format!("[{wide}0]"))).is_ok());
     }
 
     #[test]

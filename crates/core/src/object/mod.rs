@@ -32,6 +32,7 @@ pub use apply::{Applied, ApplyError, ApplyRule, apply, is_noop};
 pub use change::Change;
 pub use diff::diff;
 pub use hash::{Hash, HashError};
+pub(crate) use json::brackets;
 pub use json::{JsonError, JsonRule, encoded_len, nesting, normalise, parse};
 pub use metadata::{DataObject, Metadata, MetadataError};
 pub use misfit::Misfit;
