@@ -14,10 +14,15 @@ seconds=${BYLINE_STORM_SECONDS:-20}
 seed=${BYLINE_SEED:-$(date +%s%N)}
 observers=20
 object=ctxt://localhost/storm
-last=$((seconds * 13)) # versions, at the pace of `report_all`
+last=$((seconds * 13))          # versions, at the pace of `report_all`
+patience=$((seconds * 2 + 120)) # seconds after which an Observer that has not arrived gives up
+
+# A Reporter that takes no more lines must not hold this up for ever.
+if [[ ${1:-} != in-time ]]; then exec timeout --verbose $((patience + 30)) "$0" in-time; fi
 
 storm=$(mktemp -d)
 trap clean_up EXIT
+trap 'exit 1' TERM
 
 main() {
   printf 'about %s s; replay with BYLINE_SEED=%s\n' "$seconds" "$seed"
@@ -35,7 +40,7 @@ main() {
   exec 3>"$storm/input"
   local pids=() number pid counts
   for ((number = 1; number <= observers; number++)); do
-    as "observer-$number" observe "$object" --until-version "$last" --timeout $((seconds + 60)) &
+    as "observer-$number" observe "$object" --until-version "$last" --timeout "$patience" &
     pids+=($!)
   done
 

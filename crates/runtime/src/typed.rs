@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
+/// Longest reason that is told, in characters: serde repeats what it has found there, whole.
+const REASON_CHARS: usize = 200;
+
 /// What can be the data of an object for an application: any type of its own that serde writes and
 /// reads. Nothing needs to implement it by hand.
 ///
@@ -88,9 +91,14 @@ fn misfit<T>(path: &serde_path_to_error::Path, reason: &serde_json::Error) -> Mi
         Segment::Enum { variant } => variant.clone(),
         Segment::Unknown => "?".to_owned(),
     });
+    let mut reason = reason.to_string();
+    if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS) {
+        reason.truncate(end);
+        reason.push('…');
+    }
     Misfit {
         path: keys.fold(Path::root(), |path, key| path.child(key)),
         type_name: type_name::<T>(),
-        reason: reason.to_string(),
+        reason,
     }
 }
