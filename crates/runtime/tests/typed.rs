@@ -246,13 +246,14 @@ async fn a_copy_that_is_another_type_is_an_error_of_that_reader_alone() {
             "it is there all the same"
         );
 
-        reporter.set(&path("window"), "x".repeat(1 << 20)).unwrap();
+        reporter.set(&path("notes"), "x".repeat(1 << 19)).unwrap();
         let misfit = copies.next().await.unwrap().unwrap_err();
+        assert_eq!(misfit.path, path("notes"));
         assert!(
             misfit.reason.chars().count() <= 201,
             "it repeats all that was found"
         );
-        reporter.remove(&path("window")).unwrap();
+        reporter.remove(&path("notes")).unwrap();
         reporter
             .set(&path("seats.1"), json!({"by": "Bob"}))
             .unwrap();
