@@ -243,7 +243,8 @@ fn nobody_speaks_as_somebody_else() {
             assert_eq!(code(&refused), 403, "{source}");
         }
         let claim = json!({"url": "ctxt://localhost/x", "reporter": source});
-        let body = json!({"resources": ["ctxt://localhost/x"], "source": own, "claim": claim});
+        let resources = ["ctxt://localhost/x", "ctxt://localhost/x/subscription"];
+        let body = json!({"resources": resources, "source": own, "claim": claim});
         let refused = world.asks(&thief, "subscribe", &own, &sm(), body);
         assert_eq!(code(&refused), 403, "{source}");
     }

@@ -122,6 +122,36 @@ fn events_are_passed_on_and_leave_nothing_behind() {
 }
 
 #[test]
+fn a_request_is_forwarded_as_it_came_but_for_its_stamp() {
+    let mut world = World::new();
+    let (a, b) = (world.client(1), world.client(2));
+    world.claims(&b, KITCHEN, json!({}));
+    let frame = json!({"id": "x", "type": "Sing", "from": a.hyperty, "to": b.hyperty, "via": [1, 2.50],
+        "body": {"song": "é", "identity": "user-guid://forged"}});
+    world.says(&a, &frame.to_string());
+    let mut expected = frame;
+    expected["body"]["identity"] = json!(a.identity());
+    assert_eq!(world.frames(&b).pop().unwrap(), expected);
+}
+
+#[test]
+fn a_claim_names_the_object_and_its_subscription() {
+    let mut world = World::new();
+    let a = world.client(1);
+    let subscription = format!("{KITCHEN}/subscription");
+    let claim = json!({"url": KITCHEN, "reporter": a.hyperty});
+    for (resources, expected) in [
+        (json!([KITCHEN]), 400),
+        (json!([subscription]), 400),
+        (json!([KITCHEN, subscription]), 200),
+    ] {
+        let body = json!({"resources": resources, "source": a.hyperty, "claim": claim});
+        let answer = world.asks(&a, "subscribe", &a.hyperty, &world::sm(), body);
+        assert_eq!(code(&answer), expected, "{answer}");
+    }
+}
+
+#[test]
 fn a_session_has_so_many_hyperties_and_no_more() {
     let mut world = World::new();
     let client = world.client(1);

@@ -9,7 +9,10 @@ fn the_same_seed_is_the_same_run_byte_for_byte() {
         assert_eq!(first.fingerprint, second.fingerprint, "seed {seed}");
         assert_eq!(first.totals, second.totals, "seed {seed}");
         let other = run(&Plan::new(seed + 1), false);
-        assert_ne!(first.fingerprint, other.fingerprint, "seed {seed} and the next");
+        assert_ne!(
+            first.fingerprint, other.fingerprint,
+            "seed {seed} and the next"
+        );
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Header<'a> {
     pub to: Cow<'a, str>,
     /// The body as JSON text, `{}` when there is none.
     pub body: &'a str,
+    /// The whole message.
+    pub text: &'a str,
 }
 
 /// A message that is none: what to answer, and to whom as far as it could be read.
@@ -175,6 +177,7 @@ impl<'a> Header<'a> {
             from,
             to,
             body,
+            text,
         })
     }
 

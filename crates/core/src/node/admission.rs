@@ -229,11 +229,8 @@ impl Node {
         };
         let url = Address::object(claim.url.as_str())
             .map_err(|error| malformed("body.claim.url", &error))?;
-        if !body
-            .resources
-            .iter()
-            .any(|resource| resource == url.as_str())
-        {
+        let named = |resource: &str| body.resources.iter().any(|one| one == resource);
+        if !named(url.as_str()) || !named(&url.resource("subscription")) {
             return Err(Refusal::malformed(format!(
                 "field `body.resources` must name `{url}` and its /subscription"
             )));

@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::to_raw_value;
-
 use super::admission::Passage;
 use super::session::SessionId;
 use super::{ConnectionId, Node};
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_ASKER_MAX;
 use crate::message::body::{Many, Subscribe, SubscribeMany};
-use crate::message::{Header, Type};
+use crate::message::{Header, Type, encode};
 use crate::time::Time;
 
 impl Node {
@@ -43,16 +41,13 @@ impl Node {
                 hold: many.hold,
                 identity: None,
             };
-            let encoded = |text: &str| serde_json::Value::from(text).to_string();
-            let (id, body) = (encoded(url.as_str()), to_raw_value(&body));
-            let each = Header {
-                id: &id,
-                kind: Type::Subscribe,
-                from: header.from.clone(),
-                to: url.resource("subscription").into(),
-                body: body.as_ref().map_or("{}", |body| body.get()),
-            };
-            let answer = match self.admit_reader(session, url.as_str(), &each) {
+            let id = serde_json::Value::from(url.as_str()).to_string();
+            let to = url.resource("subscription");
+            let each = encode(&id, Type::Subscribe, &header.from, &to, &body);
+            let judged = Header::peek(&each)
+                .map_err(|malformed| malformed.refusal)
+                .and_then(|each| self.admit_reader(session, url.as_str(), &each));
+            let answer = match judged {
                 Ok(Passage::Forward(request)) => {
                     requests.push(request);
                     Refusal::follows("its answer follows, with its URL as the id")

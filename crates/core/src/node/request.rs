@@ -13,7 +13,7 @@ use crate::limits::{
     ADDRESS_BYTES_MAX, HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX,
 };
 use crate::message::body::Code;
-use crate::message::{Header, decode, encode};
+use crate::message::{Header, decode};
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -86,7 +86,8 @@ impl Request {
     }
 }
 
-/// The message of `header`, stamped with `identity` in place of whatever it said itself (§3).
+/// The message of `header`, stamped with `identity` in place of whatever it said itself (§3); all else
+/// is as it came.
 pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<String, Refusal> {
     if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
         return Err(Refusal::malformed(
@@ -98,8 +99,11 @@ pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<
     if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
         body.insert("identity".to_owned(), stamp);
     }
-    let (from, to) = (&header.from, &header.to);
-    Ok(encode(header.id, header.kind, from, to, &body))
+    let unreadable = |error: serde_json::Error| Refusal::malformed(format!("the message: {error}"));
+    let mut message: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(header.text).map_err(unreadable)?;
+    message.insert("body".to_owned(), to_raw_value(&body).map_err(unreadable)?);
+    serde_json::to_string(&message).map_err(unreadable)
 }
 
 impl Node {
