@@ -67,6 +67,23 @@ fn a_kicked_reader_is_told_why_and_gets_nothing_more_under_any_address() {
 }
 
 #[test]
+fn what_the_node_refuses_of_a_command_does_not_hold_here_either() {
+    let (mut world, owner, guest, reporter, _) = room();
+    let (now, none) = (world.now, "user-guid://none");
+    let mut access = private();
+    access.authorise = vec![none.to_owned(); 2_000];
+    let call = world.machine(owner).access(&reporter, access, now).unwrap();
+    world.settles();
+    assert_eq!(
+        world.place(owner).done[&call].clone().unwrap_err().code,
+        413
+    );
+    let late = world.subscribes_as(guest, "late", "room");
+    world.settles();
+    world.assert_follows(&late, &reporter);
+}
+
+#[test]
 fn what_was_on_its_way_to_a_kicked_reader_is_taken_back() {
     let (mut world, _, guest, reporter, observer) = room();
     world.stalls(guest);

@@ -33,7 +33,10 @@ pub(crate) struct Claim {
     pub(crate) name: Option<String>,
     /// What the object's id was minted with.
     pub(crate) nonce: Option<String>,
+    /// Who may read: as the node has it on record, and as was commanded since.
     pub(crate) access: Access,
+    /// Who may read, as the node last said, or the claim does.
+    pub(crate) on_record: Access,
     /// Start afresh, whatever the node has on record.
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.

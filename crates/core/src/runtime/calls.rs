@@ -136,6 +136,7 @@ impl Runtime {
             schema: create.schema,
             name: create.name,
             nonce,
+            on_record: create.access.clone(),
             access: create.access,
             discard: create.discard,
             take: create.take,
@@ -280,7 +281,7 @@ impl Runtime {
         }
     }
 
-    /// Asks to be told, by [`Output::Delivered`] with the number returned, when everything written so
+    /// Asks to be told, by [`Output::Delivered`](super::Output::Delivered) with the number returned, when everything written so
     /// far has reached the node.
     pub fn deliver(&mut self, now: Time) -> u64 {
         self.calls += 1;

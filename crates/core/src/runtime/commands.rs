@@ -188,7 +188,8 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get_mut(url) else {
             return;
         };
-        claim.access = access;
+        claim.access.clone_from(&access);
+        claim.on_record = access;
         let about = self.commands.values().filter(|one| one.url == *url);
         for one in about {
             match &one.what {
@@ -216,9 +217,10 @@ impl Runtime {
         if delete && let Some(reporter) = self.reporter_mut(&one.url) {
             reporter.deleting = false;
         }
-        if let What::Command(Command::Kick(url, denied, ..)) = &one.what {
-            // The node says that nobody was put out: this side must not go on denying.
-            self.manager.allow(url, denied);
+        if let Some(claim) = self.manager.claims.get(&one.url) {
+            // It was not done: this side must not go on deciding by it.
+            let access = claim.on_record.clone();
+            self.on_record(&one.url, access);
         }
         // It was deleted, and the answer was lost.
         let done = delete && refusal.code == 410;
