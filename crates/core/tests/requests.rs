@@ -269,6 +269,21 @@ fn a_session_goes_on_in_its_grace_time_and_is_a_new_one_after() {
 }
 
 #[test]
+fn a_re_open_that_an_older_socket_delivers_late_does_not_end_the_newer_one() {
+    let (mut world, _, reader, _) = kitchen();
+    let slow = world.connects();
+    let (newer, opened) = world.reopens(&reader);
+    assert_eq!(code(&opened), 200);
+    let from = format!("{}/{}", reader.runtime, reader.token);
+    world.opens(&reader.at(slow), "re-open", &from);
+    assert_eq!(world.closed.get(&slow), Some(&4001));
+    assert_eq!(world.closed.get(&newer.connection), None);
+    let from = newer.runtime.clone();
+    let pong = world.asks(&newer, "ping", &from, "mn:/session", json!({}));
+    assert_eq!(code(&pong), 200, "the newer socket goes on");
+}
+
+#[test]
 fn a_second_socket_supersedes_the_first_whose_frames_are_dropped() {
     let (mut world, reporter, reader, epoch) = kitchen();
     let (again, opened) = world.reopens(&reporter);

@@ -1,9 +1,12 @@
 //! Faults: what networks, machines and clocks do to those who speak over them.
 
+use std::sync::Arc;
+
 use byline_core::node::{Input, Node};
 use byline_core::runtime::Runtime;
 
 use crate::link::Badness;
+use crate::node_driver::is_head;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::totals::Count;
@@ -11,6 +14,9 @@ use crate::world::{DOMAIN, Event, World};
 
 /// The longest a node takes to find out that a socket is dead: it pings every 25 s.
 const NODE_NOTICES_MS: u64 = 50_000;
+
+/// How long after an echo that misled anybody a new connection sets things right.
+const ECHO_MS: u64 = 10_000;
 
 /// One fault.
 #[derive(Clone, Debug)]
@@ -42,6 +48,10 @@ pub(crate) enum Fault {
         who: usize,
         ms: u64,
         badness: Badness,
+    },
+    /// What a place heard of streams some time ago, on whatever connection, it hears again.
+    Echo {
+        who: usize,
     },
     /// The node loses all connections; it may have forgotten everything.
     Node {
@@ -83,7 +93,7 @@ pub(crate) fn drawn(random: &mut Random, plan: &Plan) -> Fault {
             who,
             ms: random.between(200, 10_000),
         },
-        60..76 => Fault::BadLink {
+        60..73 => Fault::BadLink {
             who,
             ms: random.between(1_000, 30_000),
             badness: Badness {
@@ -93,6 +103,7 @@ pub(crate) fn drawn(random: &mut Random, plan: &Plan) -> Fault {
                 vanish: random.one_of(&[0, 5, 20]),
             },
         },
+        73..76 => Fault::Echo { who },
         76..84 => Fault::Node {
             forgets: random.chance(50),
             down_ms: random.one_of(&[0, 10, 1_500, 8_000]),
@@ -157,7 +168,8 @@ impl World {
             Fault::Delay { .. }
             | Fault::SlowReader { .. }
             | Fault::SlowWriter { .. }
-            | Fault::BadLink { .. } => self.strikes_link(fault),
+            | Fault::BadLink { .. }
+            | Fault::Echo { .. } => self.strikes_link(fault),
             Fault::Node {
                 forgets,
                 down_ms,
@@ -202,6 +214,18 @@ impl World {
                 if let Some(link) = self.link_of(who) {
                     link.up.blocked_until = until;
                     self.totals.one(Count::SlowWriter);
+                }
+            }
+            Fault::Echo { who } => {
+                let (now, heard) = (self.now, self.places[who].heard.clone());
+                if let Some(link) = self.link_of(who) {
+                    for (frame, of) in &heard {
+                        link.misled |= is_head(frame);
+                        link.down.push(Arc::clone(frame), Some(*of), now, 0);
+                    }
+                    let connection = link.connection;
+                    self.totals.one(Count::Echoed);
+                    self.schedule(now + ECHO_MS, Event::LinkIsGood(connection));
                 }
             }
             Fault::BadLink { who, ms, badness } => {

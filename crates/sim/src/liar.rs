@@ -188,13 +188,19 @@ impl World {
         }
         if self.liars[lie.liar].connection.is_none() {
             self.opens(lie.liar);
+            if lie.liar == REPORTER {
+                self.claims_its_own(&mut Random::new(lie.random));
+            }
         }
         let mut random = Random::new(lie.random);
         match lie.kind {
             Kind::Leave => self.leaves(lie.liar),
             Kind::Burst => self.bursts(lie.liar),
             Kind::OwnClaim => self.claims_its_own(&mut random),
-            Kind::OwnCommits => self.writes_its_own(&mut random),
+            Kind::OwnCommits => {
+                self.writes_its_own(&mut random);
+                self.answers_its_own(&mut random);
+            }
             Kind::OwnAnswers => self.answers_its_own(&mut random),
             Kind::Garbage => {
                 let frame = garbage(&mut random, self.overheard.back());

@@ -98,10 +98,10 @@ impl Way {
         true
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Arc<str>> {
+    pub(crate) fn pop(&mut self) -> Option<(Arc<str>, Option<ObjectId>)> {
         let flying = self.frames.pop_front()?;
         self.bytes -= flying.frame.len();
-        Some(flying.frame)
+        Some((flying.frame, flying.of))
     }
 
     /// Drops the stream frames of the object with most bytes, then of the next, when too much waits for

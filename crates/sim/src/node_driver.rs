@@ -22,7 +22,7 @@ impl World {
             return;
         };
         let who = link.who;
-        if let Some(frame) = link.up.pop()
+        if let Some((frame, _)) = link.up.pop()
             && link.at_node
         {
             self.node_hears(connection, &frame);
@@ -208,6 +208,6 @@ fn identity_of<'a>(places: &'a [Place], liars: &'a [Liar], peer: Peer) -> Option
 }
 
 /// Heads say `position` where commits say `version`.
-fn is_head(frame: &str) -> bool {
+pub(crate) fn is_head(frame: &str) -> bool {
     frame.contains("\"position\"")
 }

@@ -1,13 +1,13 @@
 //! One runtime's machine: its process, its clock, and what its application does and was told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::identity::{Identity, Key};
-use byline_core::node::ConnectionId;
+use byline_core::node::{ConnectionId, ObjectId};
 use byline_core::runtime::{Runtime, Seat, Snapshot};
 
 use crate::clock::Clock;
@@ -15,6 +15,9 @@ use crate::oracle::{Author, Oracle, Reader, Rule};
 use crate::plan::PlacePlan;
 use crate::totals::{Count, Totals};
 use crate::world::DOMAIN;
+
+/// Stream frames that a place remembers.
+const HEARD: usize = 12;
 
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -33,6 +36,8 @@ pub(crate) struct Place {
     /// The frame that waits for the socket. No more are taken from the machine meanwhile.
     pub(crate) frame: Option<Arc<str>>,
     pub(crate) offline_until: u64,
+    /// The newest stream frames that arrived, on whatever connection.
+    pub(crate) heard: VecDeque<(Arc<str>, ObjectId)>,
     pub(crate) reporters: BTreeMap<usize, Reporter>,
     pub(crate) readers: BTreeMap<Seat, Reader>,
     reads: BTreeMap<u64, Address>,
@@ -70,6 +75,7 @@ impl Place {
             attempt: 0,
             frame: None,
             offline_until: 0,
+            heard: VecDeque::new(),
             reporters: BTreeMap::new(),
             readers: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -97,6 +103,13 @@ impl Place {
                 .collect(),
             observed: readers.map(|one| (one.object, one.second)).collect(),
         }
+    }
+
+    pub(crate) fn hears_stream(&mut self, frame: &Arc<str>, of: ObjectId) {
+        if self.heard.len() == HEARD {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((Arc::clone(frame), of));
     }
 
     pub(crate) fn asks_to_read(&mut self, call: u64, object: Address) {

@@ -22,9 +22,12 @@ impl World {
             self.totals.one(Count::Woken);
             self.node_takes(Input::Drained(connection));
         }
-        let Some(frame) = frame else {
+        let Some((frame, of)) = frame else {
             return;
         };
+        if let Some(of) = of {
+            self.places[who].hears_stream(&frame, of);
+        }
         self.totals.one(Count::Frames);
         self.trace.mix(self.now, frame.as_bytes());
         self.place_takes(who, runtime::Input::Received(&frame));

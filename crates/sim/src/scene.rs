@@ -10,14 +10,14 @@ const LONG_MS: u64 = 36_000;
 /// The steps of one scene that begins at `at_ms`.
 pub(crate) fn drawn(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
     match random.between(0, 2) {
-        0 | 1 => old_device_returns(random, at_ms),
+        0 | 1 => old_device_returns(random, plan, at_ms),
         _ => crowd_leaves(random, plan, at_ms),
     }
 }
 
 /// A device is away while another takes its object and writes; the node forgets, and the first comes
 /// back before the other does.
-fn old_device_returns(random: &mut Random, at_ms: u64) -> Vec<Step> {
+fn old_device_returns(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
     let (away, taker) = if random.chance(50) { (0, 1) } else { (1, 0) };
     let object = random.index(2);
     let write = |count: u64| Action::Write {
@@ -35,10 +35,11 @@ fn old_device_returns(random: &mut Random, at_ms: u64) -> Vec<Step> {
             offline_ms,
         })
     };
+    let discard = random.chance(50);
     let report = |device: usize| Action::Report {
         object,
         device,
-        discard: true,
+        discard,
         take: true,
         deny: None,
     };
@@ -48,7 +49,7 @@ fn old_device_returns(random: &mut Random, at_ms: u64) -> Vec<Step> {
         lost: 0,
     });
     let back_ms = random.between(4_000, LONG_MS);
-    let steps = [
+    let mut steps = vec![
         (0, report(away)),
         (500, write(3)),
         (900, cut(away, back_ms)),
@@ -56,8 +57,12 @@ fn old_device_returns(random: &mut Random, at_ms: u64) -> Vec<Step> {
         (2_000, write(random.between(1, 4))),
         (back_ms - 500, cut(taker, 6_000)),
         (back_ms - 400, forgets),
-        (back_ms + 2_500, write(random.between(0, 8))),
+        (back_ms + 6_500, write(random.between(0, 8))),
     ];
+    for who in 0..plan.places.len() {
+        let echo = Action::Fault(Fault::Echo { who });
+        steps.push((back_ms + random.between(200, 5_000), echo));
+    }
     let step = |(after_ms, action)| Step {
         at_ms: at_ms + after_ms,
         action,

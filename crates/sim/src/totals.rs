@@ -30,6 +30,7 @@ totals! {
     Late => "stream frames said again later",
     Swapped => "stream frames swapped",
     Vanished => "stream frames vanished",
+    Echoed => "echoes of streams",
     NodeKept => "node cut off from all",
     NodeForgot => "node restarts without memory",
     NewProcess => "runtimes replaced",

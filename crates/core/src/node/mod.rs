@@ -127,6 +127,7 @@ pub struct Node {
     started: Time,
     entropy: Entropy,
     connections: BTreeMap<ConnectionId, Connection>,
+    connections_made: u64,
     sessions: BTreeMap<SessionId, Session>,
     sessions_made: u64,
     runtimes: BTreeMap<Address, SessionId>,
@@ -148,6 +149,7 @@ impl Node {
             started: now,
             entropy: Entropy::new(seed),
             connections: BTreeMap::new(),
+            connections_made: 0,
             sessions: BTreeMap::new(),
             sessions_made: 0,
             runtimes: BTreeMap::new(),
@@ -171,7 +173,9 @@ impl Node {
     pub fn handle(&mut self, input: Input, now: Time) {
         match input {
             Input::Connected(connection) => {
-                self.connections.insert(connection, Connection::default());
+                self.connections_made += 1;
+                let known = Connection::new(self.connections_made);
+                self.connections.insert(connection, known);
             }
             Input::Received(connection, text) => self.received(connection, &text, now),
             Input::Lost(connection) => self.lost(connection, now),

@@ -17,11 +17,23 @@ use crate::time::Time;
 pub(super) struct SessionId(u64);
 
 /// A socket, and the session opened on it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: Option<SessionId>,
+    /// Of two, the higher is the newer.
+    number: u64,
     /// The challenge that waits for its signature on this socket.
     challenge: Option<(String, Time)>,
+}
+
+impl Connection {
+    pub(super) const fn new(number: u64) -> Self {
+        Self {
+            session: None,
+            number,
+            challenge: None,
+        }
+    }
 }
 
 /// Requests that wait, and their bytes.
@@ -84,6 +96,11 @@ impl Node {
                 )));
             }
         }
+        if self.has_newer(&runtime, connection) {
+            // Said on a socket that its runtime gave up since, and that was slow to deliver it.
+            self.close(connection, 4001, "superseded by a newer connection");
+            return Ok(());
+        }
         let continued = token.and_then(|token| {
             let id = *self.runtimes.get(&runtime)?;
             (self.sessions.get(&id)?.token == token).then_some(id)
@@ -94,6 +111,14 @@ impl Node {
             None => self.start_session(runtime, key, connection, header, token.is_some(), now),
         }
         Ok(())
+    }
+
+    /// Whether the session of `runtime` lives on a socket that is newer than this one.
+    fn has_newer(&self, runtime: &Address, connection: ConnectionId) -> bool {
+        let number = |one: &ConnectionId| self.connections.get(one).map(|known| known.number);
+        let session = self.runtimes.get(runtime);
+        let live = session.and_then(|id| self.sessions.get(id)?.connection);
+        live.as_ref().and_then(number) > number(&connection)
     }
 
     /// The key that `runtime` is opened with, when it may be: ids minted from a key need that key,
