@@ -14,6 +14,9 @@ const FAULTS_PERCENT: u64 = 36;
 /// Of a hundred steps, those that begin a scene.
 const SCENES_PERCENT: u64 = 1;
 
+/// More commits than a history keeps.
+const BEYOND_HISTORY: u64 = 1_100;
+
 /// The object that may be deleted.
 const BRIEF: &str = "brief";
 
@@ -225,6 +228,11 @@ impl Plan {
                 object,
                 count: random.between(1, 7),
                 bytes: random.one_of(&[0, 0, 0, 0, 30, 400]),
+            },
+            72..74 if random.chance(2) => Action::Write {
+                object,
+                count: BEYOND_HISTORY,
+                bytes: 0,
             },
             72..74 => Action::Write {
                 object,
