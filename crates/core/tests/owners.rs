@@ -13,7 +13,7 @@ use byline_core::object::{Change, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::{Origin, Position};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
+use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
 use world::{InFlight, Who, World, count};
 
 /// A Reporter, a reader, and their seats on the room.
@@ -206,6 +206,26 @@ fn a_request_under_way_is_answered_by_the_kick() {
     answers_readers(&mut world, &reporter, (epoch, 0));
     assert_eq!(world.node.gauges().routes, 1, "the first reader's");
     world.assert_all_answered();
+}
+
+#[test]
+fn who_was_let_in_by_the_reporter_stays_so_when_it_asks_again() {
+    let mut world = World::new();
+    let (reporter, reader) = (world.client(1), world.client(2));
+    let claimed = world.claims(&reporter, KITCHEN, json!({"access": {}}));
+    let epoch = claimed["body"]["epoch"].as_u64().unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.subscribes_raw(&reader, KITCHEN), Value::Null);
+        let asked = world.frames(&reporter).pop().unwrap();
+        answers(&mut world, &reporter, &asked, (epoch, 0));
+    }
+    let access = json!({"authorise": ["user-guid://another"]});
+    let body = json!({"method": "access", "params": [KITCHEN, access]});
+    let sm = world::sm();
+    let said = world.asks(&reporter, "execute", &reporter.hyperty, &sm, body);
+    assert_eq!(code(&said), 200, "{said}");
+    assert_eq!(world.counts(&reader, "execute"), 0, "it is not revoked");
+    assert_eq!(world.node.gauges().routes, 1);
 }
 
 #[test]

@@ -27,8 +27,10 @@ struct Grant {
 
 impl Grants {
     /// Remembers that `hyperty` of `identity` reads. Beyond its limit it remembers nobody new: a kick
-    /// by address then denies no more than the address, unless its reader is there.
+    /// by address then denies no more than the address, unless its reader is there. Who asks again stays
+    /// approved.
     fn remember(&mut self, hyperty: Address, identity: Identity, approved: bool) {
+        let approved = approved || self.approves(hyperty.as_str(), Some(&identity));
         if self.0.len() < GRANTS_PER_OBJECT_MAX || self.0.contains_key(&hyperty) {
             self.0.insert(hyperty, Grant { identity, approved });
         }
