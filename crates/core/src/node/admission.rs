@@ -8,6 +8,7 @@ use super::request::{Ask, Request, Wanted, stamp};
 use super::session::SessionId;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
+use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
 use crate::stream::{CommitHeader, Head, Position};
@@ -148,6 +149,11 @@ impl Node {
                 return Self::admit_head(&object.url, record, &head);
             }
         };
+        if header.body.len() > COMMIT_BODY_BYTES_MAX {
+            return Err(Refusal::too_large(format!(
+                "field `body`: a commit has at most {COMMIT_BYTES_MAX} bytes: divide it"
+            )));
+        }
         let Position { epoch, version } = record.position;
         let next = commit.position.version == version + 1;
         // Up to its base a claim brings what was written under the claims before it.

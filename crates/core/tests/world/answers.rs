@@ -18,7 +18,7 @@ pub struct Answers {
 #[derive(Default)]
 struct Tally {
     requests: usize,
-    /// Commits and events: answered only when refused.
+    /// Commits, events and `close`: answered only when refused.
     others: usize,
     answers: usize,
     /// What is asked beside it, and refused with it.
@@ -37,7 +37,7 @@ impl Answers {
                 return;
             }
         };
-        if header.id == "null" || matches!(header.kind, Type::Response | Type::Close) {
+        if header.id == "null" || header.kind == Type::Response {
             return;
         }
         // A `subscribe` to many objects is a request for each, known by its URL.
@@ -51,7 +51,7 @@ impl Answers {
         let key = (connection, header.id.to_owned(), header.from.to_string());
         let tally = self.asked.entry(key).or_default();
         tally.many = many;
-        if header.is_request() {
+        if header.is_request() && header.kind != Type::Close {
             tally.requests += 1;
         } else {
             tally.others += 1;
