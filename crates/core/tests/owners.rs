@@ -10,40 +10,14 @@ use byline_core::error::Reason;
 use byline_core::limits::{GRACE_MS, QUIET_MS};
 use byline_core::message::body::Access;
 use byline_core::object::{Change, Path};
-use byline_core::runtime::Seat;
-use byline_core::stream::{Origin, Position};
+use byline_core::stream::Origin;
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
-use world::{InFlight, Who, World, count};
-
-/// A Reporter, a reader, and their seats on the room.
-fn room() -> (World, Who, Who, Seat, Seat) {
-    let mut world = World::new();
-    let (owner, guest) = (world.runtime(), world.runtime());
-    let reporter = world.creates(owner, "room", count(0));
-    let observer = world.subscribes(guest, "room");
-    world.settles();
-    world.assert_follows(&observer, &reporter);
-    (world, owner, guest, reporter, observer)
-}
+use world::room::{closed, kicks, room};
+use world::{InFlight, World, count};
 
 fn private() -> Access {
     Access::default()
-}
-
-fn kicks(world: &mut World, reporter: &Seat, reader: &str) -> u64 {
-    let (who, now) = (world.who(reporter), world.now);
-    let call = world
-        .machine(who)
-        .kick(reporter, reader, "no shouting", now);
-    call.unwrap()
-}
-
-fn closed(world: &World, seat: &Seat) -> Option<(u16, String)> {
-    match world.states(seat).last() {
-        Some(State::Closed(refusal)) => Some((refusal.code, refusal.desc.to_string())),
-        _ => None,
-    }
 }
 
 // Putting out and letting in.
@@ -139,51 +113,6 @@ fn a_reader_that_is_away_when_kicked_learns_it_when_it_returns() {
         world.assert_follows(&observer, &reporter);
     }
     world.assert_all_answered();
-}
-
-/// Trace 2.
-#[test]
-fn a_kick_on_its_way_is_before_every_answer_that_would_let_its_reader_in() {
-    let (mut world, owner, guest, reporter, observer) = room();
-    // The Reporter is cut with the kick on its way; its reader's session ends, and it asks anew.
-    world.cut(owner, InFlight::Lost);
-    let call = kicks(&mut world, &reporter, observer.hyperty.as_str());
-    world.cut(guest, InFlight::Lost);
-    world.passes(GRACE_MS + 1_000);
-    world.heals(guest);
-    world.passes(1_000);
-    world.heals(owner);
-    world.passes(60_000);
-    assert_eq!(world.place(owner).done[&call], Ok(()));
-    assert_eq!(closed(&world, &observer).unwrap().0, 403);
-    assert_eq!(world.node.gauges().routes, 0);
-    world.assert_all_answered();
-}
-
-/// Trace 3.
-#[test]
-fn who_was_put_out_stays_out_when_the_node_forgets_or_another_device_claims() {
-    let (mut world, owner, guest, reporter, observer) = room();
-    kicks(&mut world, &reporter, observer.hyperty.as_str());
-    world.settles();
-    world.node_restarts();
-    world.passes(60_000);
-    assert_eq!(world.state(&reporter), "live");
-    let again = world.subscribes_as(guest, "another", "room");
-    world.passes(1_000);
-    assert_eq!(closed(&world, &again).unwrap().0, 403, "the node forgot");
-    let device = world.runtime_of(1);
-    let second = world.creates_as(device, "room", count(9), |create| create.take = true);
-    world.passes(10_000);
-    assert_eq!(world.state(&second), "live");
-    assert_eq!(world.place(owner).refused.len(), 0);
-    let third = world.subscribes_as(guest, "third", "room");
-    world.passes(1_000);
-    assert_eq!(
-        closed(&world, &third).unwrap().0,
-        403,
-        "another device claims"
-    );
 }
 
 /// The node says who is denied while the Reporter's answer is on its way.
@@ -474,67 +403,6 @@ fn a_device_without_take_is_told_that_the_object_is_held() {
         state => panic!("{state:?}"),
     }
     assert_eq!(world.state(&reporter), "live");
-}
-
-/// Trace 10.
-#[test]
-fn a_claimant_that_has_diverged_with_nobody_to_learn_from_is_told_so() {
-    let (mut world, owner, _, reporter, _) = room();
-    world.writes(&reporter, "n", 1);
-    world.settles();
-    world.cut(owner, InFlight::Lost);
-    world.passes(GRACE_MS * 2);
-    let device = world.runtime_of(1);
-    let second = world.creates_as(device, "room", count(50), |_| {});
-    world.passes(10_000);
-    match world.states(&second).last() {
-        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Alone)),
-        state => panic!("{state:?}"),
-    }
-}
-
-/// Traces 7 and 8.
-#[test]
-fn commits_that_were_seen_and_are_gone_are_told_with_the_position_that_is_kept() {
-    for writes_after in [false, true] {
-        let (mut world, reporter, _, epoch) = kitchen();
-        let guest = world.runtime();
-        let observer = world.subscribes(guest, "kitchen");
-        world.settles();
-        answers_readers(&mut world, &reporter, (epoch, 0));
-        for version in 1..=2 {
-            world.commits(&reporter, KITCHEN, (epoch, version), Value::Null);
-        }
-        assert_eq!(
-            world.observer(&observer).position(),
-            Some(Position::new(epoch, 2))
-        );
-        // The node forgets; a device comes that lacks the last commit.
-        world.node_restarts();
-        world.passes(2_000);
-        let device = world.client(1);
-        let claimed = world.claims(&device, KITCHEN, json!({"base": [epoch, 1]}));
-        let next = claimed["body"]["epoch"].as_u64().unwrap();
-        let mut at = [epoch, 1];
-        if writes_after {
-            world.commits(&device, KITCHEN, (next, 2), json!([epoch, 1]));
-            at = [next, 2];
-        }
-        world.passes(60_000);
-        for frame in world.frames(&device) {
-            if frame["type"] == "subscribe" {
-                let body = json!({"code": 200, "epoch": next, "position": at, "kept": [epoch, 1],
-                    "value": {"url": KITCHEN, "data": {"n": 1}}});
-                let answer = json!({"id": frame["id"], "type": "response", "from": frame["to"],
-                    "to": frame["from"], "body": body});
-                world.says(&device, &answer.to_string());
-            }
-        }
-        let stream = world.observer(&observer);
-        assert_eq!(stream.position(), Some(Position::new(at[0], at[1])));
-        assert_eq!(stream.counters().rewinds, 1);
-        assert_eq!(world.state(&observer), "live");
-    }
 }
 
 /// The Reporter's side of trace 8.

@@ -10,7 +10,7 @@ use byline_core::runtime::Seat;
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, code, kitchen};
-use world::{Client, InFlight, Who, World, count, sm};
+use world::{Client, InFlight, Who, World, count};
 
 /// A Reporter of two objects and a slow and a fast reader of both.
 struct Two {
@@ -159,60 +159,6 @@ fn a_subscribe_on_a_parked_route_does_not_wake_it() {
     // One connection gets each commit once.
     world.commits(&reporter, KITCHEN, (epoch, 3), Value::Null);
     assert_eq!(world.counts(&reader, "update"), before + 2);
-}
-
-/// Trace 14: on waking nobody hears who no longer reads.
-#[test]
-fn a_parked_reader_that_unsubscribed_hears_nothing_on_waking() {
-    let (mut world, reporter, reader, epoch) = kitchen();
-    world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
-    world.parks(reader.connection, KITCHEN);
-    let to = format!("{KITCHEN}/subscription");
-    let answer = world.asks(
-        &reader,
-        "unsubscribe",
-        &reader.hyperty.clone(),
-        &to,
-        json!({}),
-    );
-    assert_eq!(code(&answer), 200);
-    let before = world.counts(&reader, "update");
-    world.commits(&reporter, KITCHEN, (epoch, 2), Value::Null);
-    world.node_says(Input::Drained(reader.connection));
-    assert_eq!(world.counts(&reader, "update"), before);
-    assert_eq!(world.node.gauges().parked, 0);
-    // A new route is a new one, and not parked.
-    subscribe_again(&mut world, &reporter, &reader, (epoch, 2));
-    world.commits(&reporter, KITCHEN, (epoch, 3), Value::Null);
-    assert_eq!(world.counts(&reader, "update"), before + 1);
-}
-
-/// Trace 14: neither does who was put out or may no longer read; it is told so while it is parked.
-#[test]
-fn a_parked_reader_that_is_put_out_hears_that_and_nothing_on_waking() {
-    let private = json!({"public": false});
-    for command in [
-        json!({"method": "kick", "params": [KITCHEN, "", 403, "out"]}),
-        json!({"method": "access", "params": [KITCHEN, private]}),
-    ] {
-        let (mut world, reporter, reader, epoch) = kitchen();
-        world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
-        world.parks(reader.connection, KITCHEN);
-        let mut body = command.clone();
-        if body["method"] == "kick" {
-            body["params"][1] = json!(reader.hyperty);
-        }
-        let answer = world.asks(&reporter, "execute", &reporter.hyperty, &sm(), body);
-        assert_eq!(code(&answer), 200, "{answer}");
-        let last = world.frames(&reader).pop().unwrap();
-        assert_eq!(last["body"]["method"], "revoked", "{last}");
-        let before = world.frames(&reader).len();
-        world.commits(&reporter, KITCHEN, (epoch, 2), Value::Null);
-        world.node_says(Input::Drained(reader.connection));
-        assert_eq!(world.frames(&reader).len(), before, "after {command}");
-        let gauges = world.node.gauges();
-        assert_eq!((gauges.routes, gauges.parked), (0, 0));
-    }
 }
 
 #[test]

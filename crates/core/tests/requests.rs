@@ -11,7 +11,7 @@ use byline_core::limits::{
 use byline_core::node::Gauges;
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, code, dropped, kitchen};
-use world::{Client, World, of};
+use world::{Client, World};
 
 // Answering.
 
@@ -212,27 +212,6 @@ fn a_lost_reporters_askers_are_each_answered_once_with_503() {
     world.assert_all_answered();
 }
 
-#[test]
-fn a_taken_objects_askers_are_answered_though_its_first_holder_is_silent() {
-    let (mut world, first, _, epoch) = kitchen();
-    let asker = world.client(3);
-    world.subscribes_raw(&asker, KITCHEN);
-    let asked = world.frames(&first).pop().unwrap();
-    let second = world.client(1);
-    let with = json!({"base": [epoch, 0], "take": true});
-    assert_eq!(code(&world.claims(&second, KITCHEN, with)), 200);
-    assert_eq!(code(&world.frames(&asker).pop().unwrap()), 503);
-    let before = dropped(&world);
-    answers(&mut world, &first, &asked, (epoch, 0));
-    assert_eq!(
-        dropped(&world),
-        before + 1,
-        "the old holder starts no route"
-    );
-    assert_eq!(world.node.gauges().routes, 1);
-    world.assert_all_answered();
-}
-
 // Sessions.
 
 #[test]
@@ -327,14 +306,6 @@ fn open_ends_the_earlier_session_of_its_runtime_with_all_it_had() {
         code(&world.commits(&again, KITCHEN, (epoch, 1), Value::Null)),
         403
     );
-    // Trace 1: who lost its last commit and opens anew does not write that version again.
-    let claimed = world.claims(&again, KITCHEN, json!({"base": [epoch, 0]}));
-    let next = claimed["body"]["epoch"].as_u64().unwrap();
-    world.commits(&again, KITCHEN, (next, 1), json!([epoch, 0]));
-    let once_more = again.at(world.connects());
-    world.opens(&once_more, "open", &once_more.runtime);
-    let refused = world.claims(&once_more, KITCHEN, json!({"base": [epoch, 0]}));
-    assert!(of(&refused, "desc").starts_with("diverged"), "{refused}");
 }
 
 #[test]

@@ -277,32 +277,6 @@ fn a_second_reporter_of_one_owner_does_not_get_what_the_first_holds() {
 }
 
 #[test]
-fn a_take_is_not_said_again_after_a_lost_socket() {
-    let (mut world, _, _, _, observer) = pair();
-    let (b, c) = (world.runtime_of(1), world.runtime_of(1));
-    let taking = |create: &mut byline_core::runtime::Create| {
-        create.discard = true;
-        create.take = true;
-    };
-    let second = world.creates_as(b, "kitchen", count(50), taking);
-    // Its claim is done at the node, the 200 is lost, and a third takes the object meanwhile.
-    while !world.place(b).link.as_ref().is_some_and(|link| {
-        let mut up = link.up.iter();
-        up.any(|frame| frame.contains("\"claim\""))
-    }) {
-        world.moves_once();
-    }
-    world.cut(b, InFlight::Delivered);
-    let third = world.creates_as(c, "kitchen", count(60), taking);
-    world.passes(1_000);
-    world.heals(b);
-    world.passes(10_000);
-    assert_eq!(world.state(&third), "live");
-    assert_eq!(world.state(&second), "closed");
-    world.assert_follows(&observer, &third);
-}
-
-#[test]
 fn who_observes_before_anybody_claims_waits_and_then_follows() {
     let mut world = World::new();
     let (a, b) = (world.runtime(), world.runtime());
@@ -524,18 +498,6 @@ fn a_dead_connection_is_found_by_silence_and_costs_one_ping() {
     let received = world.place(b).received.len() - received;
     assert!((9..=11).contains(&received), "{received} answers, no heads");
     assert!(world.place(a).refused.is_empty());
-}
-
-#[test]
-fn a_half_open_reporter_comes_back_and_its_readers_are_answered() {
-    let (mut world, a, b, reporter, observer) = pair();
-    world.goes_half_open(a);
-    world.writes(&reporter, "n", 1);
-    let other = world.subscribes_as(b, "other", "kitchen");
-    world.passes(SILENCE_MS + 2 * REQUEST_MS + 60_000);
-    world.assert_follows(&observer, &reporter);
-    world.assert_follows(&other, &reporter);
-    world.assert_all_answered();
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod kitchen;
 mod machines;
 mod place;
 mod raw;
+pub mod room;
 mod slow;
 
 use std::collections::{BTreeMap, VecDeque};
