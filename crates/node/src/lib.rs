@@ -35,6 +35,8 @@
 
 mod clock;
 mod connection;
+#[cfg(test)]
+mod deliveries;
 mod frame;
 mod http;
 mod hub;
