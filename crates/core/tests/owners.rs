@@ -1,16 +1,11 @@
-//! What an owner may do to its object and its readers: put out, let in, say who may read, delete,
-//! take from another device, go on from what another device wrote.
+//! What an owner may do to its object and its readers: put out, let in, say who may read, delete.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
 
-use byline_core::State;
-use byline_core::error::Reason;
-use byline_core::limits::{GRACE_MS, QUIET_MS};
+use byline_core::limits::GRACE_MS;
 use byline_core::message::body::Access;
-use byline_core::object::{Change, Path};
-use byline_core::stream::Origin;
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
 use world::room::{closed, kicks, room};
@@ -240,8 +235,6 @@ fn access_said_anew_closes_the_object_to_those_it_leaves_out_and_to_them_alone()
     world.assert_all_answered();
 }
 
-// The end of an object.
-
 #[test]
 fn access_said_while_away_lets_nobody_in_by_what_the_node_still_has_on_record() {
     let (mut world, owner, _, reporter, observer) = room();
@@ -263,6 +256,8 @@ fn access_said_while_away_lets_nobody_in_by_what_the_node_still_has_on_record() 
         "it saw nothing of what follows"
     );
 }
+
+// The end of an object.
 
 #[test]
 fn a_deleted_object_is_over_for_everybody_after_its_last_commit_and_for_good() {
@@ -353,124 +348,4 @@ fn nobody_but_the_holder_deletes() {
     assert_eq!(world.frames(&reader).pop().unwrap()["type"], "delete");
     let gone = world.asks(&reporter, "delete", &subscription, &changes, json!({}));
     assert_eq!(code(&gone), 403, "it is nobody's any more");
-}
-
-// Two devices of one owner.
-
-#[test]
-fn a_second_device_takes_over_from_where_the_object_is_and_gets_back_what_it_wrote_beside() {
-    let (mut world, _, _, reporter, observer) = room();
-    world.writes(&reporter, "n", 1);
-    world.settles();
-    let device = world.runtime_of(1);
-    let second = world.creates_as(device, "room", count(50), |create| create.take = true);
-    world.writes(&second, "mine", true);
-    world.passes(10_000);
-    assert_eq!(world.state(&second), "live");
-    let refusal = match world.states(&reporter).last() {
-        Some(State::Closed(refusal)) => refusal.clone(),
-        state => panic!("{state:?}"),
-    };
-    assert_eq!(refusal.reason, Some(Reason::Superseded));
-    assert_eq!(
-        world.reporter(&second).data()["n"],
-        1,
-        "it goes on from the object"
-    );
-    let rejected = world.place(device).rejected.clone();
-    let path = Path::root().child("mine");
-    let value = json!(true);
-    assert_eq!(
-        rejected,
-        [(second.clone(), vec![vec![Change::Set { path, value }]])]
-    );
-    world.writes(&second, "n", 2);
-    world.settles();
-    world.assert_follows(&observer, &second);
-    let origins = &world.mirror(&observer).origins;
-    assert!(!origins.contains(&Origin::Rewound), "nobody lost anything");
-    world.assert_all_answered();
-}
-
-#[test]
-fn a_device_without_take_is_told_that_the_object_is_held() {
-    let (mut world, _, _, reporter, _) = room();
-    let device = world.runtime_of(1);
-    let second = world.creates_as(device, "room", count(50), |_| {});
-    world.passes(10_000);
-    match world.states(&second).last() {
-        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Held)),
-        state => panic!("{state:?}"),
-    }
-    assert_eq!(world.state(&reporter), "live");
-}
-
-/// The Reporter's side of trace 8.
-#[test]
-fn a_reporter_says_which_position_of_a_reader_is_still_part_of_the_object() {
-    let (mut world, owner, _, reporter, _) = room();
-    world.writes(&reporter, "n", 1);
-    world.settles();
-    let epoch = world.reporter(&reporter).position().unwrap().epoch;
-    let reader = world.client(7);
-    for (have, kept) in [
-        (json!([epoch, 1]), Value::Null),
-        (json!([epoch, 2]), json!([epoch, 1])),
-        (json!([epoch + 1, 1]), json!([epoch, 1])),
-        (json!([epoch - 1, 9]), Value::Null),
-    ] {
-        let body = json!({"source": reader.hyperty, "have": {"data": have}});
-        let to = "ctxt://localhost/room/subscription";
-        let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
-        assert_eq!(answer["body"]["kept"], kept, "{have}");
-    }
-    assert_eq!(world.place(owner).refused.len(), 0);
-}
-
-// Quiet objects.
-
-#[test]
-fn a_quiet_object_gets_one_head_with_its_hash() {
-    let (mut world, _, guest, reporter, observer) = room();
-    world.writes(&reporter, "n", 1);
-    world.settles();
-    let before = world.place(guest).received.len();
-    world.passes(QUIET_MS * 4);
-    let received = world.place(guest).received[before..].to_vec();
-    let heads: Vec<Value> = received
-        .iter()
-        .map(|frame| serde_json::from_str(frame).unwrap())
-        .filter(|frame: &Value| frame["type"] == "update")
-        .collect();
-    assert_eq!(heads.len(), 1, "{received:?}");
-    let hash = byline_core::object::Hash::of(&world.data(&observer));
-    assert_eq!(heads[0]["body"]["hash"], json!(hash));
-    assert_eq!(world.observer(&observer).counters().divergences, 0);
-}
-
-#[test]
-fn a_copy_that_differs_from_what_its_reporter_says_is_mended_once_and_then_given_up() {
-    let (mut world, reporter, _, epoch) = kitchen();
-    let guest = world.runtime();
-    let observer = world.subscribes(guest, "kitchen");
-    world.settles();
-    answers_readers(&mut world, &reporter, (epoch, 0));
-    let wrong = byline_core::object::Hash::of(&json!({"other": true}));
-    let head = json!({"epoch": epoch, "position": [epoch, 0], "reporter": reporter.hyperty,
-        "live": true, "hash": wrong});
-    let changes = format!("{KITCHEN}/changes");
-    world.asks(&reporter, "update", KITCHEN, &changes, head.clone());
-    answers_readers(&mut world, &reporter, (epoch, 0));
-    assert_eq!(world.state(&observer), "live", "it took a snapshot");
-    world.asks(&reporter, "update", KITCHEN, &changes, head);
-    match world.states(&observer).last() {
-        Some(State::Closed(refusal)) => assert_eq!(refusal.reason, Some(Reason::Diverged)),
-        state => panic!("{state:?}"),
-    }
-    assert_eq!(world.observer(&observer).counters().divergences, 2);
-    // A head that says anything else than what is here passes to nobody.
-    let lie =
-        json!({"epoch": epoch, "position": [epoch, 9], "reporter": reporter.hyperty, "live": true});
-    let refused = world.asks(&reporter, "update", KITCHEN, &changes, lie);
-    assert_eq!(code(&refused), 409);
 }

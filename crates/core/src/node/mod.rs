@@ -8,6 +8,7 @@ mod admission;
 mod claim;
 mod commands;
 mod grants;
+mod leaving;
 mod many;
 mod object;
 mod ownership;

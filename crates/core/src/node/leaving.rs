@@ -1,0 +1,107 @@
+//! What a lost socket takes with it, and what the end of a session does (protocol.md §3).
+
+use super::session::SessionId;
+use super::{ConnectionId, Node, Timer};
+use crate::limits::GRACE_MS;
+use crate::time::Time;
+
+impl Node {
+    /// The driver lost a connection.
+    pub(super) fn lost(&mut self, connection: ConnectionId, now: Time) {
+        let Some(known) = self.connections.remove(&connection) else {
+            return;
+        };
+        let Some(id) = known.session else { return };
+        if self
+            .sessions
+            .get(&id)
+            .is_none_or(|session| session.connection != Some(connection))
+        {
+            return;
+        }
+        self.disconnect(id, connection);
+        self.timers
+            .insert((now.plus_ms(GRACE_MS), Timer::Grace(id)));
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.lost_at = Some(now);
+        self.held_goes_away(id, now);
+    }
+
+    /// What a lost socket takes with it: routes rest, and what was under way on it is answered.
+    pub(super) fn disconnect(&mut self, id: SessionId, connection: ConnectionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.connection = None;
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.session = None;
+        }
+        for url in &session.observed {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.routes.disconnect(connection);
+            }
+        }
+        self.unanswered_by(id, None);
+        self.forget_asked_by(id);
+    }
+
+    pub(super) fn held_goes_away(&mut self, id: SessionId, now: Time) {
+        let held = self
+            .sessions
+            .get(&id)
+            .map(|session| session.held.clone())
+            .unwrap_or_default();
+        for url in &held {
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            if object.away_since.is_none() {
+                object.away_since = Some(now);
+                self.publish_head(url);
+            }
+        }
+    }
+
+    pub(super) fn grace_over(&mut self, id: SessionId, now: Time) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        if session.connection.is_none() {
+            self.end_session(id, now);
+        }
+    }
+
+    /// Ends a session, its claims and its routes.
+    pub(super) fn end_session(&mut self, id: SessionId, now: Time) {
+        self.held_goes_away(id, now);
+        if let Some(connection) = self
+            .sessions
+            .get(&id)
+            .and_then(|session| session.connection)
+        {
+            self.disconnect(id, connection);
+        }
+        let Some(session) = self.sessions.remove(&id) else {
+            return;
+        };
+        self.runtimes.remove(&session.runtime);
+        for hyperty in &session.hyperties {
+            self.hyperties.remove(hyperty);
+        }
+        for url in &session.observed {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.routes.end_all(id);
+            }
+            self.forget_if_empty(Some(url));
+        }
+        for url in &session.held {
+            if let Some(object) = self.objects.get_mut(url) {
+                object.holder = None;
+            }
+            self.expires_later(url, now);
+            self.refuse_waiting(url);
+        }
+    }
+}
