@@ -268,6 +268,8 @@ impl World {
         let Some(connection) = self.liars[liar].connection else {
             return;
         };
+        // What waits for a Reporter in its grace time is bounded by its bytes instead.
+        let before = self.oracle.answers.unanswered(connection);
         let own = self.liars[liar].hyperty.clone();
         let to = format!("ctxt://{DOMAIN}/{LIES}");
         for _ in 0..UNANSWERED_MAX + 3 {
@@ -275,7 +277,7 @@ impl World {
             self.says(liar, frame);
         }
         let unanswered = self.oracle.answers.unanswered(connection);
-        // What waits for a Reporter in its grace time is bounded by its bytes instead.
+        let unanswered = unanswered.saturating_sub(before);
         let there = self.liars[REPORTER].connection.is_some();
         self.oracle
             .expects(!there || unanswered <= UNANSWERED_MAX, Rule::Answer, || {
