@@ -218,12 +218,13 @@ impl ReporterStream {
         self.history.after(node).is_some()
     }
 
-    /// How many commits wait to be handed out.
+    /// How many commits the node lacks, those too that it will get as a snapshot.
     #[must_use]
     pub fn unsent(&self) -> usize {
         let last = self.history.position().version;
         let numbered = last.saturating_sub(self.sent.version);
-        usize::try_from(numbered).unwrap_or(usize::MAX) + self.unnumbered.commits.len()
+        let forgotten = self.unnumbered.forgotten;
+        usize::try_from(numbered + forgotten).unwrap_or(usize::MAX) + self.unnumbered.commits.len()
     }
 
     fn number(&mut self, epoch: u64, changes: Vec<Change>, hash: Option<Hash>) {
