@@ -77,7 +77,7 @@ mod typed;
 pub use builder::{Builder, Runtime, StartError, Unreachable};
 pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
-pub use byline_core::error::{Refusal, Retry};
+pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
 pub use byline_core::object::{

@@ -160,7 +160,6 @@ impl Inner {
                     let _ = waiting.send(result);
                 }
             }
-            // No handle commands or asks for these yet.
             Output::Rejected(seat, commits) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.reject(commits);
