@@ -9,7 +9,7 @@ use byline_core::message::body::Access;
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
 use world::room::{closed, kicks, room};
-use world::{InFlight, World, count};
+use world::{InFlight, World, count, sm};
 
 fn private() -> Access {
     Access::default()
@@ -117,7 +117,7 @@ fn a_request_under_way_is_answered_by_the_kick() {
     let late = world.client(3);
     assert_eq!(world.subscribes_raw(&late, KITCHEN), Value::Null);
     let body = json!({"method": "kick", "params": [KITCHEN, late.hyperty, 403, "out"]});
-    let sm = world::sm();
+    let sm = sm();
     let kicked = world.asks(&reporter, "execute", &reporter.hyperty, &sm, body);
     assert_eq!(code(&kicked), 200, "{kicked}");
     assert_eq!(kicked["body"]["access"]["deny"], json!([late.identity()]));
@@ -145,7 +145,7 @@ fn who_was_let_in_by_the_reporter_stays_so_when_it_asks_again() {
     }
     let access = json!({"authorise": ["user-guid://another"]});
     let body = json!({"method": "access", "params": [KITCHEN, access]});
-    let sm = world::sm();
+    let sm = sm();
     let said = world.asks(&reporter, "execute", &reporter.hyperty, &sm, body);
     assert_eq!(code(&said), 200, "{said}");
     assert_eq!(world.counts(&reader, "execute"), 0, "it is not revoked");
@@ -155,7 +155,7 @@ fn who_was_let_in_by_the_reporter_stays_so_when_it_asks_again() {
 #[test]
 fn nobody_but_an_owner_commands_and_within_limits() {
     let (mut world, reporter, reader, _) = kitchen();
-    let sm = world::sm();
+    let sm = sm();
     let owner = world.client(1);
     let kick = |who: &str, code: Value| json!({"method": "kick", "params": [KITCHEN, who, code]});
     for (client, body, expected) in [
@@ -255,6 +255,54 @@ fn access_said_while_away_lets_nobody_in_by_what_the_node_still_has_on_record() 
         0,
         "it saw nothing of what follows"
     );
+}
+
+#[test]
+fn access_said_by_another_device_reaches_a_holder_that_was_away() {
+    let (mut world, owner, guest, reporter, observer) = room();
+    let device = world.client(1);
+    // Into a dead socket, and while the holder is away.
+    for half_open in [true, false] {
+        if half_open {
+            world.goes_half_open(owner);
+        } else {
+            world.cut(owner, InFlight::Lost);
+        }
+        let body = json!({"method": "access", "params": [reporter.object, {}]});
+        let said = world.asks(&device, "execute", &device.hyperty, &sm(), body);
+        assert_eq!(code(&said), 200, "{said}");
+        if half_open {
+            world.cut(owner, InFlight::Lost);
+        }
+        world.passes(1_000);
+        world.heals(owner);
+        world.passes(20_000);
+        assert_eq!(world.state(&reporter), "live");
+        assert_eq!(closed(&world, &observer).unwrap().0, 403);
+        let late = world.subscribes_as(guest, &format!("late-{half_open}"), "room");
+        world.passes(1_000);
+        assert_eq!(closed(&world, &late).unwrap().0, 403);
+    }
+    world.assert_all_answered();
+}
+
+#[test]
+fn a_request_under_way_is_asked_again_when_access_closes_before_its_answer() {
+    let (mut world, reporter, _, epoch) = kitchen();
+    let late = world.client(3);
+    assert_eq!(world.subscribes_raw(&late, KITCHEN), Value::Null);
+    let body = json!({"method": "access", "params": [KITCHEN, {}]});
+    let said = world.asks(&reporter, "execute", &reporter.hyperty, &sm(), body);
+    assert_eq!(code(&said), 200, "{said}");
+    let refused = world.frames(&late).pop().unwrap();
+    assert_eq!(
+        (code(&refused), &refused["body"]["retry"]),
+        (503, &json!("now"))
+    );
+    // The Reporter had let it in by what it knew.
+    answers_readers(&mut world, &reporter, (epoch, 0));
+    assert_eq!(world.node.gauges().routes, 0);
+    world.assert_all_answered();
 }
 
 // The end of an object.

@@ -163,6 +163,7 @@ impl Node {
         }
         object.record = Some(record);
         object.holder = Some(session);
+        object.access_by_another = false;
         object.away_since = None;
         object.last_commit = now;
         let expires = object.expires.take();

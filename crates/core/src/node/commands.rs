@@ -49,13 +49,25 @@ impl Node {
         };
         self.enforce(url, &told);
         let access = self.access_mut(url).cloned().unwrap_or_default();
-        let holder = self.objects.get(url).and_then(|object| object.holder);
-        if let Some(holder) = holder.filter(|holder| *holder != session) {
-            // It decides about readers too, and must not decide by what was.
-            let told = Command::Access(url.clone(), access.clone());
-            self.command_runtime(holder, &told);
+        if let Some(object) = self.objects.get_mut(url)
+            && object.holder != Some(session)
+        {
+            object.access_by_another = true;
+            self.tell_access(url);
         }
         Ok(Commanded { code: 200, access })
+    }
+
+    /// Tells the holder of `url` what another owner said of its readers: it decides about them too, and
+    /// must not decide by what was. Said again at each re-open, as it may be lost with a socket.
+    pub(super) fn tell_access(&mut self, url: &Address) {
+        if let Some(object) = self.objects.get(url)
+            && object.access_by_another
+            && let (Some(record), Some(holder)) = (&object.record, object.holder)
+        {
+            let told = Command::Access(url.clone(), record.access.clone());
+            self.command_runtime(holder, &told);
+        }
     }
 
     fn deny(&mut self, url: &Address, reader: &str) -> Result<(), Refusal> {

@@ -90,11 +90,7 @@ impl Node {
         record.end_denied_grants();
         self.refuse_denied(url, told);
         for (session, hyperty, decided) in self.undecided_routes(url) {
-            let ask_again = || {
-                let desc = format!("who may read `{url}` was said anew: ask again");
-                Refusal::away(Retry::Now, desc)
-            };
-            let refusal = decided.map_or_else(ask_again, |_| told.clone());
+            let refusal = decided.map_or_else(|| ask_again(url), |_| told.clone());
             self.unsubscribe(session, url, &hyperty);
             self.withdraw_queued(session, url);
             self.revoked(session, url, &hyperty, &refusal);
@@ -137,10 +133,11 @@ impl Node {
             .collect()
     }
 
-    /// Answers what is asked of `url` and neither answered nor allowed.
+    /// Answers what is asked of `url` and neither answered nor allowed. What was forwarded and is left open
+    /// by now is asked again: its Reporter decides by what it knew when it was asked.
     fn refuse_denied(&mut self, url: &Address, told: &Refusal) {
         for ask in self.asked_about(url) {
-            let denied = self.request(url, &ask).is_some_and(|request| {
+            let decided = self.request(url, &ask).and_then(|request| {
                 let record = self.objects.get(url).and_then(|o| o.record.as_ref());
                 let asker = self.sessions.get(&request.asker);
                 let identity = asker.and_then(|asker| asker.identity.as_ref());
@@ -148,10 +145,16 @@ impl Node {
                     Wanted::Route { hyperty, .. } => hyperty.as_str(),
                     Wanted::Content | Wanted::Answer => request.ask.from.as_str(),
                 };
-                record.is_some_and(|record| record.decides(hyperty, identity) == Some(false))
+                record?.decides(hyperty, identity)
             });
-            if denied && let Some(request) = self.take_request(url, &ask) {
-                self.refuse(request, told);
+            let refusal = match decided {
+                Some(true) => continue,
+                Some(false) => told.clone(),
+                None if self.pending.contains_key(&ask) => ask_again(url),
+                None => continue,
+            };
+            if let Some(request) = self.take_request(url, &ask) {
+                self.refuse(request, &refusal);
             }
         }
     }
@@ -175,4 +178,9 @@ impl Node {
             self.outbox.push_back(Output::Send(connection, text));
         }
     }
+}
+
+fn ask_again(url: &Address) -> Refusal {
+    let desc = format!("who may read `{url}` was said anew: ask again");
+    Refusal::away(Retry::Now, desc)
 }

@@ -24,6 +24,8 @@ pub(super) struct Object {
     pub(super) id: ObjectId,
     pub(super) url: Address,
     pub(super) record: Option<Record>,
+    /// Another owner than its holder said who may read, since it was claimed.
+    pub(super) access_by_another: bool,
     /// It is over, and its address is not used again.
     pub(super) deleted: bool,
     /// When the record goes, as nobody holds the object.
@@ -77,6 +79,7 @@ impl Object {
             id,
             url,
             record: None,
+            access_by_another: false,
             deleted: false,
             expires: None,
             holder: None,

@@ -267,6 +267,7 @@ impl Node {
         }
         self.send(connection, header.id, &header.to, &header.from, &body);
         for url in &held {
+            self.tell_access(url);
             self.publish_head(url);
             self.forward_waiting(url, now);
         }

@@ -7,10 +7,20 @@ use super::{Who, World, count};
 
 /// A Reporter, a reader, and their seats on the room.
 pub fn room() -> (World, Who, Who, Seat, Seat) {
+    following("room")
+}
+
+/// The same on the kitchen.
+pub fn pair() -> (World, Who, Who, Seat, Seat) {
+    following("kitchen")
+}
+
+fn following(id: &str) -> (World, Who, Who, Seat, Seat) {
     let mut world = World::new();
     let (owner, guest) = (world.runtime(), world.runtime());
-    let reporter = world.creates(owner, "room", count(0));
-    let observer = world.subscribes(guest, "room");
+    let reporter = world.creates(owner, id, count(0));
+    world.settles();
+    let observer = world.subscribes(guest, id);
     world.settles();
     world.assert_follows(&observer, &reporter);
     (world, owner, guest, reporter, observer)
@@ -29,5 +39,11 @@ pub fn closed(world: &World, seat: &Seat) -> Option<(u16, String)> {
     match world.states(seat).last() {
         Some(State::Closed(refusal)) => Some((refusal.code, refusal.desc.to_string())),
         _ => None,
+    }
+}
+
+pub fn writes_up_to(world: &mut World, reporter: &Seat, n: std::ops::RangeInclusive<u64>) {
+    for n in n {
+        world.writes(reporter, "n", n);
     }
 }
