@@ -5,6 +5,7 @@
 //! `corpus/<target>.txt`, on any toolchain. What a run adds is beside the build; libFuzzer's own
 //! `-set_cover_merge=1 -use_counters=0` finds the few of it that are worth keeping here.
 
+mod clients;
 mod documents;
 mod messages;
 mod node;

@@ -1,9 +1,7 @@
 //! The target of `byline_core::node`: three clients with open sessions who then say anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
-use byline_core::identity::{Key, encode_bytes};
 use byline_core::limits::HELD_MS;
 use byline_core::message::body::{Challenge, Claimed, Code, Opened, SubscribeMany};
 use byline_core::message::{Header, Type};
@@ -11,6 +9,7 @@ use byline_core::node::{ConnectionId, Gauges, Input, Node, ObjectId, Output};
 use byline_core::time::Time;
 use serde_json::{Value, json};
 
+use crate::clients::{CLIENTS, Client};
 use crate::script::Script;
 use crate::stream;
 
@@ -48,23 +47,6 @@ pub(crate) fn node(bytes: &[u8]) {
         }
     }
     run.ends();
-}
-
-/// The three clients before they have said anything: keys cost more than a run does.
-static CLIENTS: LazyLock<[Client; 3]> =
-    LazyLock::new(|| [Client::new(1), Client::new(2), Client::anonymous()]);
-
-#[derive(Clone)]
-struct Client {
-    connection: Option<ConnectionId>,
-    key: Key,
-    runtime: String,
-    hyperty: String,
-    /// What proves it, when it has a key.
-    proof: Value,
-    token: String,
-    /// The header of the last request it was sent: id, from, to.
-    asked: (Value, String, String),
 }
 
 struct Run {
@@ -360,31 +342,6 @@ impl Run {
         self.passes(ALL_TIME_MS);
         assert_eq!(self.node.gauges(), Gauges::default(), "nothing is left");
         assert_eq!(self.node.poll_timeout(), None);
-    }
-}
-
-impl Client {
-    fn new(number: u8) -> Self {
-        let (key, nonce) = (Key::from_bytes(&[number; 32]), [number; 16]);
-        let id = key.public().mint(&nonce);
-        let proof = json!({"publicKey": key.public().to_string(), "nonce": encode_bytes(&nonce)});
-        Self::of(key, &id, proof)
-    }
-
-    fn anonymous() -> Self {
-        Self::of(Key::from_bytes(&[3; 32]), "somebody", json!({}))
-    }
-
-    fn of(key: Key, id: &str, proof: Value) -> Self {
-        Self {
-            connection: None,
-            key,
-            runtime: format!("hyperty-runtime://localhost/{id}"),
-            hyperty: format!("hyperty://localhost/{id}/h"),
-            proof,
-            token: String::new(),
-            asked: (Value::Null, String::new(), String::new()),
-        }
     }
 }
 
