@@ -85,3 +85,5 @@ pub const GRANTS_PER_OBJECT_MAX: usize = 65_536;
 pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
 /// Commands of one runtime that are not answered.
 pub const COMMANDS_MAX: usize = 1024;
+/// Earlier epochs of an object whose ends its Reporter knows.
+pub const LINEAGE_MAX: usize = 64;

@@ -86,6 +86,35 @@ fn a_reporter_says_which_position_of_a_reader_is_still_part_of_the_object() {
     assert_eq!(world.place(owner).refused.len(), 0);
 }
 
+#[test]
+fn a_device_that_caught_up_knows_what_the_object_went_through_before() {
+    let (mut world, owner, _, reporter, _) = room();
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    let first = world.reporter(&reporter).position().unwrap();
+    // The node forgets; the same device writes on, under another epoch.
+    world.node_restarts();
+    world.passes(60_000);
+    world.writes(&reporter, "n", 2);
+    world.settles();
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", count(9), |create| create.take = true);
+    world.passes(10_000);
+    assert_eq!(world.state(&second), "live");
+    let reader = world.client(7);
+    for (have, kept) in [
+        (json!([first.epoch, 1]), Value::Null),
+        (json!([first.epoch, 2]), json!(first)),
+        (json!([first.epoch + 1, 5]), json!(first)),
+    ] {
+        let body = json!({"source": reader.hyperty, "have": {"data": have}});
+        let to = "ctxt://localhost/room/subscription";
+        let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
+        assert_eq!(answer["body"]["kept"], kept, "{have}");
+    }
+    assert_eq!(world.place(owner).refused.len(), 0);
+}
+
 // Quiet objects.
 
 #[test]

@@ -217,6 +217,9 @@ pub struct Content<'a> {
     pub hash: Option<Hash>,
     /// The last position up to the reader's that is part of the object, when its own is not.
     pub kept: Option<Position>,
+    /// Of a `read`: where each earlier epoch of the object ended, oldest first.
+    #[serde(default)]
+    pub lineage: Vec<Position>,
 }
 
 /// What every answer has.

@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Answer, Commit, Head, History, Position, ReporterStream, answer};
 use crate::error::Refusal;
+use crate::limits::LINEAGE_MAX;
 use crate::message::{body::Content, decode};
 use crate::object::{Change, DataObject, Hash, Metadata, encoded_len};
 
@@ -35,6 +36,7 @@ impl ReporterStream {
             commits: None,
             hash: None,
             kept: have.and_then(|have| self.kept(have)),
+            lineage: if whole { self.lineage.clone() } else { vec![] },
         };
         // What was overwritten since counts no more, or commits would always seem to be the less.
         if have.is_some() && !self.measured {
@@ -54,14 +56,13 @@ impl ReporterStream {
     }
 
     /// The last position that a reader at `have` shares with this stream, when its own is none of it:
-    /// it has seen commits that are gone.
+    /// it has seen commits that are gone. `None`, too, of what is older than all that is known here.
     fn kept(&self, have: Position) -> Option<Position> {
-        let shared = self.history.last_up_to(have).or_else(|| {
-            // Of what is before the history, the last claim's base is known.
-            let older = have.epoch < self.epoch.unwrap_or_default();
-            self.base.filter(|base| older && *base < have)
-        });
-        shared.filter(|shared| *shared != have)
+        let last = self.history.position();
+        let ends = self.lineage.iter().rev().copied();
+        let mut ends = std::iter::once(last).chain(ends);
+        let older = ends.find(|end| end.epoch <= have.epoch)?;
+        (older < have).then_some(older)
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -111,6 +112,9 @@ impl ReporterStream {
         self.data_bytes = value.len();
         self.measured = false;
         self.epoch = None;
+        self.lineage = content.lineage;
+        let over = self.lineage.len().saturating_sub(LINEAGE_MAX);
+        self.lineage.drain(..over);
         self.history = History::new(content.position);
         self.sent = content.position;
         self.snapshot = None;
@@ -146,6 +150,8 @@ struct ContentBody<'a> {
     hash: Option<Hash>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<Position>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lineage: Vec<Position>,
 }
 
 /// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.

@@ -73,16 +73,6 @@ impl History {
         )
     }
 
-    /// The last position up to `have` that is known to be part of the stream.
-    #[must_use]
-    pub fn last_up_to(&self, have: Position) -> Option<Position> {
-        let after = self.commits.partition_point(|(at, _)| *at <= have);
-        match after.checked_sub(1) {
-            Some(index) => self.commits.get(index).map(|(at, _)| *at),
-            None => (self.start <= have).then_some(self.start),
-        }
-    }
-
     fn index_after(&self, have: Position) -> Option<usize> {
         if have == self.start {
             return Some(0);

@@ -12,7 +12,7 @@ use super::{Commit, History, Position};
 use crate::address::Address;
 use crate::limits::{
     COMMIT_BYTES_MAX, DATA_BYTES_MAX, HASH_BYTES_MAX, HASH_EVERY_MS, HISTORY_BYTES_MAX,
-    HISTORY_COMMITS_MAX,
+    HISTORY_COMMITS_MAX, LINEAGE_MAX,
 };
 use crate::object::{
     ApplyError, Change, Hash, JsonError, Metadata, Misfit, apply, diff, encoded_len, normalise,
@@ -64,8 +64,8 @@ pub struct ReporterStream {
     pub(super) measured: bool,
     /// The claim's epoch; `None` while a claim is not answered.
     pub(super) epoch: Option<u64>,
-    /// The position that the newest claim continues from.
-    pub(super) base: Option<Position>,
+    /// Where each earlier epoch of the object ended, oldest first; the newest [`LINEAGE_MAX`].
+    pub(super) lineage: Vec<Position>,
     pub(super) history: History,
     /// The position up to which [`ReporterStream::next_unsent`] has handed out commits.
     pub(super) sent: Position,
@@ -99,7 +99,7 @@ impl ReporterStream {
             data_bytes,
             measured: true,
             epoch: None,
-            base: None,
+            lineage: Vec::new(),
             history: History::new(Position::default()),
             sent: Position::default(),
             unnumbered: Unnumbered::default(),
@@ -175,14 +175,14 @@ impl ReporterStream {
     /// The claim was answered: `epoch` is its epoch, `node` the position that the node has. What was
     /// written meanwhile gets its positions.
     pub fn claimed(&mut self, epoch: u64, node: Position) {
-        self.base = self.position();
-        if self.base.is_none() {
+        if self.position().is_none() {
             self.history = History::new(Position::new(epoch, 0));
         }
         self.epoch = Some(epoch);
         self.sent = node;
         let unnumbered = std::mem::take(&mut self.unnumbered);
         if unnumbered.forgotten > 0 {
+            self.begins(epoch);
             let version = self.history.position().version + unnumbered.forgotten;
             self.history = History::new(Position::new(epoch, version));
         }
@@ -228,6 +228,7 @@ impl ReporterStream {
     }
 
     fn number(&mut self, epoch: u64, changes: Vec<Change>, hash: Option<Hash>) {
+        self.begins(epoch);
         let last = self.history.position();
         let position = Position::new(epoch, last.version + 1);
         let base = (last.epoch != epoch).then_some(last);
@@ -241,6 +242,16 @@ impl ReporterStream {
         let modified = self.metadata.last_modified.as_deref().unwrap_or_default();
         self.history
             .push(position, commit.encode(&self.source, modified));
+    }
+
+    /// A commit of `epoch` comes: another epoch may end with it.
+    fn begins(&mut self, epoch: u64) {
+        let last = self.history.position();
+        if last.epoch != epoch && self.lineage.last() != Some(&last) {
+            self.lineage.push(last);
+            let over = self.lineage.len().saturating_sub(LINEAGE_MAX);
+            self.lineage.drain(..over);
+        }
     }
 
     fn hash_if_due(&mut self, now: Time) -> Option<Hash> {
