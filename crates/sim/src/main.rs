@@ -1,4 +1,4 @@
-//! `byline-sim`: runs seeds until one fails, and shows the shortest way to the failure.
+//! `byline-sim`: runs seeds, and shows the shortest way to the first failure.
 
 #![allow(
     clippy::print_stdout,
@@ -6,12 +6,14 @@
 )]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use byline_sim::{Plan, Run, Totals, run, shrink};
 
+/// Failures after which a batch ends: more would be of the same kinds.
+const FAILURES_MAX: usize = 20;
 const USAGE: &str = "usage: byline-sim SEED | --seeds N [--from SEED] | --forever";
 /// From as many seeds on, whatever can happen must have happened.
 const BATCH: u64 = 500;
@@ -21,6 +23,8 @@ const BATCH: u64 = 500;
 struct Batch {
     from: u64,
     count: u64,
+    /// After so many failures it ends.
+    failures_max: usize,
 }
 
 /// What became of a batch.
@@ -75,34 +79,38 @@ fn parse(arguments: &[String]) -> Option<Batch> {
             Some(Batch {
                 from,
                 count: u64::MAX - from,
+                failures_max: 1,
             })
         }
         [flag, count] if flag == "--seeds" => Some(Batch {
             from: 1,
             count: number(count)?,
+            failures_max: FAILURES_MAX,
         }),
         [seeds, count, flag, from] if seeds == "--seeds" && flag == "--from" => Some(Batch {
             from: number(from)?,
             count: number(count)?,
+            failures_max: FAILURES_MAX,
         }),
         [seed] => Some(Batch {
             from: number(seed)?,
             count: 1,
+            failures_max: 1,
         }),
         _ => None,
     }
 }
 
-/// Runs a batch on all cores, up to the first failure.
+/// Runs a batch on all cores.
 fn run_all(batch: Batch) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (next, failures) = (AtomicU64::new(0), AtomicUsize::new(0));
     let outcome = Mutex::new(Outcome::default());
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
                 let mut mine = Outcome::default();
-                while !stop.load(Ordering::Relaxed) {
+                while failures.load(Ordering::Relaxed) < batch.failures_max {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= batch.count {
                         break;
@@ -115,7 +123,7 @@ fn run_all(batch: Batch) -> Outcome {
                         Some(broken) => {
                             println!("seed {seed}: {}: {}", broken.rule, broken.what);
                             mine.failed.push(seed);
-                            stop.store(true, Ordering::Relaxed);
+                            failures.fetch_add(1, Ordering::Relaxed);
                         }
                     }
                 }
