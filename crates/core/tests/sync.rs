@@ -6,6 +6,7 @@ mod world;
 
 use byline_core::State;
 use byline_core::limits::{GRACE_MS, REQUEST_MS};
+use byline_core::runtime::Input;
 use byline_core::stream::Origin;
 use serde_json::json;
 use world::room::{pair, writes_up_to};
@@ -331,4 +332,21 @@ fn after_the_end_everything_is_closed_and_nothing_hangs() {
         "no timer is left"
     );
     assert_eq!(world.node.gauges(), byline_core::node::Gauges::default());
+}
+
+#[test]
+fn what_an_observer_was_not_told_in_its_life_is_not_told_to_the_next() {
+    let (mut world, _, b, reporter, observer) = pair();
+    let epoch = world.reporter(&reporter).position().unwrap().epoch;
+    let (url, now) = (observer.object.clone(), world.now);
+    let commit = json!({"type": "update", "from": url, "to": url.resource("changes"),
+        "body": {"epoch": epoch, "version": 1, "attribute": "n", "value": 1}});
+    // Its driver is busy: what comes out is not asked for yet.
+    let input = Input::Received(&commit.to_string());
+    world.machine(b).handle(input, now);
+    world.unsubscribes(&observer);
+    assert!(!world.place(b).mirrors.contains_key(&observer));
+    let again = world.subscribes(b, "kitchen");
+    world.settles();
+    world.assert_follows(&again, &reporter);
 }

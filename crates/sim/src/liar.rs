@@ -209,7 +209,12 @@ impl World {
             Kind::Replay => {
                 for _ in 0..3 {
                     let some = random.index(self.overheard.len().max(1));
-                    if let Some(frame) = self.overheard.get(some).cloned() {
+                    // A node that has forgotten gives a readable address to whoever claims it first.
+                    let may = |frame: &Arc<str>| {
+                        !self.oracle.node_has_forgotten() || !frame.contains("\"claim\"")
+                    };
+                    let frame = self.overheard.get(some).cloned();
+                    if let Some(frame) = frame.filter(may) {
                         self.says(lie.liar, frame.to_string());
                     }
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::requests::Purpose;
-use super::{Backoff, Runtime, Seat, Timer};
+use super::{Backoff, Output, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
@@ -147,6 +147,14 @@ impl Runtime {
             readers: std::collections::BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
+        let seat = Seat {
+            hyperty: hyperty.clone(),
+            object: url.clone(),
+        };
+        // What an earlier Reporter of this seat was told is no business of this one.
+        self.outbox.retain(|output| {
+            !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _) if *of == seat)
+        });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher
             .reporters
@@ -265,6 +273,10 @@ impl Runtime {
     pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
         let syncher = self.synchers.get_mut(&seat.hyperty);
         let removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
+        // Nor are its last steps the next Observer's, when there is one before they are told.
+        self.outbox.retain(|output| {
+            !matches!(output, Output::Observer(of, _) | Output::Changed(of, _) if of == seat)
+        });
         if removed.is_some() && self.session.ended().is_none() {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

@@ -116,6 +116,10 @@ impl Oracle {
         self.answers = Answers::default();
     }
 
+    pub(crate) const fn node_has_forgotten(&self) -> bool {
+        self.forgot
+    }
+
     /// A frame reached the node.
     pub(crate) fn node_hears(&mut self, from: ConnectionId, frame: &str) {
         self.answers.asked(from, frame);
