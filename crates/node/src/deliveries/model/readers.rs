@@ -173,11 +173,15 @@ impl Model {
     /// Who may no longer read goes, and what it asked is answered.
     pub(super) fn enforces(&mut self, which: Which, how: &'static str) {
         let record = self.objects[&which].record.clone().expect("it was claimed");
-        let denied = |model: &Self, by| model.decides(&record, by) == Some(false);
+        // What was forwarded and is left open by now is asked again.
+        let refused = |model: &Self, one: &Asked| match model.decides(&record, one.by) {
+            Some(let_in) => !let_in,
+            None => one.of.is_some(),
+        };
         let asked: Vec<u64> = self.asked.keys().copied().collect();
         for id in asked {
             let one = &self.asked[&id];
-            if one.object == which && denied(self, one.by) {
+            if one.object == which && refused(self, one) {
                 self.asked.remove(&id);
             }
         }
