@@ -293,7 +293,7 @@ impl Runtime {
         }
     }
 
-    /// Asks to be told, by [`Output::Delivered`](super::Output::Delivered) with the number returned, when everything written so
+    /// Asks to be told, by [`Output::Delivered`] with the number returned, when everything written so
     /// far has reached the node.
     pub fn deliver(&mut self, now: Time) -> u64 {
         self.calls += 1;
