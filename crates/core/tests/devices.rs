@@ -10,9 +10,9 @@ use byline_core::limits::QUIET_MS;
 use byline_core::object::{Change, Path};
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
-use world::count;
 use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
 use world::room::room;
+use world::{World, count};
 
 // Two devices of one owner.
 
@@ -71,17 +71,13 @@ fn a_reporter_says_which_position_of_a_reader_is_still_part_of_the_object() {
     world.writes(&reporter, "n", 1);
     world.settles();
     let epoch = world.reporter(&reporter).position().unwrap().epoch;
-    let reader = world.client(7);
     for (have, kept) in [
         (json!([epoch, 1]), Value::Null),
         (json!([epoch, 2]), json!([epoch, 1])),
         (json!([epoch + 1, 1]), json!([epoch, 1])),
         (json!([epoch - 1, 9]), Value::Null),
     ] {
-        let body = json!({"source": reader.hyperty, "have": {"data": have}});
-        let to = "ctxt://localhost/room/subscription";
-        let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
-        assert_eq!(answer["body"]["kept"], kept, "{have}");
+        assert_eq!(told_kept(&mut world, &have), kept, "{have}");
     }
     assert_eq!(world.place(owner).refused.len(), 0);
 }
@@ -101,18 +97,23 @@ fn a_device_that_caught_up_knows_what_the_object_went_through_before() {
     let second = world.creates_as(device, "room", count(9), |create| create.take = true);
     world.passes(10_000);
     assert_eq!(world.state(&second), "live");
-    let reader = world.client(7);
     for (have, kept) in [
         (json!([first.epoch, 1]), Value::Null),
         (json!([first.epoch, 2]), json!(first)),
         (json!([first.epoch + 1, 5]), json!(first)),
     ] {
-        let body = json!({"source": reader.hyperty, "have": {"data": have}});
-        let to = "ctxt://localhost/room/subscription";
-        let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
-        assert_eq!(answer["body"]["kept"], kept, "{have}");
+        assert_eq!(told_kept(&mut world, &have), kept, "{have}");
     }
     assert_eq!(world.place(owner).refused.len(), 0);
+}
+
+/// What a reader that stands at `have` is told of its position.
+fn told_kept(world: &mut World, have: &Value) -> Value {
+    let reader = world.client(7);
+    let body = json!({"source": reader.hyperty, "have": {"data": have}});
+    let to = "ctxt://localhost/room/subscription";
+    let answer = world.asks(&reader, "subscribe", &reader.hyperty, to, body);
+    answer["body"]["kept"].clone()
 }
 
 // Quiet objects.

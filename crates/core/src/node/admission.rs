@@ -3,7 +3,7 @@
 
 use super::Node;
 use super::commands::{check_access, deleted, denied};
-use super::object::Record;
+use super::object::{Object, Record};
 use super::request::{Ask, Request, Wanted, stamp};
 use super::session::SessionId;
 use crate::address::{Address, Resource, Target};
@@ -121,6 +121,15 @@ impl Node {
         domain.and_then(|rest| rest.strip_suffix("/sm")) == Some(&self.domain)
     }
 
+    /// The object at `url`, when there is one; whatever is asked of a deleted one is answered 410.
+    pub(super) fn not_deleted(&self, url: &str) -> Result<Option<&Object>, Refusal> {
+        let object = self.objects.get(url);
+        match object.filter(|object| object.deleted) {
+            Some(object) => Err(deleted(&object.url)),
+            None => Ok(object),
+        }
+    }
+
     /// A commit: only the holder's, only the next one (§4, §8).
     fn admit_commit(
         &self,
@@ -128,10 +137,7 @@ impl Node {
         url: &str,
         header: &Header<'_>,
     ) -> Result<Passage, Refusal> {
-        let object = self.objects.get(url);
-        if let Some(object) = object.filter(|object| object.deleted) {
-            return Err(deleted(&object.url));
-        }
+        let object = self.not_deleted(url)?;
         let held = object.and_then(|object| Some((object, object.record.as_ref()?)));
         let Some((object, record)) = held.filter(|(object, _)| object.holder == Some(session))
         else {
@@ -196,11 +202,9 @@ impl Node {
             return Err(self.other_domain(&url));
         }
         let identity = self.sessions[&session].identity.clone();
-        let object = self.objects.get(&url);
-        if object.is_some_and(|object| object.deleted) {
-            return Err(deleted(&url));
-        }
-        let record = object.and_then(|object| object.record.as_ref());
+        let record = self
+            .not_deleted(url.as_str())?
+            .and_then(|object| object.record.as_ref());
         match record {
             Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
                 return Err(denied(&url));
@@ -265,11 +269,9 @@ impl Node {
         | Command::Access(url, ..)
         | Command::Superseded(url, ..)
         | Command::Revoked(url, ..)) = &command;
-        let object = self.objects.get(url);
-        if object.is_some_and(|object| object.deleted) {
-            return Err(deleted(url));
-        }
-        let record = object.and_then(|object| object.record.as_ref());
+        let record = self
+            .not_deleted(url.as_str())?
+            .and_then(|object| object.record.as_ref());
         let identity = self.sessions[&session].identity.as_ref();
         let owner = |id| record.is_some_and(|record| record.owners.contains(id));
         if !identity.is_some_and(owner) {

@@ -1,6 +1,6 @@
 //! Claims (protocol.md §5, §8): who may write an object, from which position on, under which epoch.
 
-use super::commands::{deleted, denied};
+use super::commands::denied;
 use super::grants::Grants;
 use super::object::Record;
 use super::session::SessionId;
@@ -26,10 +26,7 @@ impl Node {
     ) -> Result<Claimed, Refusal> {
         let url = &claim.url;
         let claimant = self.claimant(session, claim)?;
-        let object = self.objects.get(url);
-        if object.is_some_and(|object| object.deleted) {
-            return Err(deleted(url));
-        }
+        let object = self.not_deleted(url.as_str())?;
         let record = object.and_then(|object| object.record.as_ref());
         let holder = object.and_then(|object| object.holder);
         if record.is_none() && now.ms_since(self.started) < FIRST_SECOND_MS {

@@ -44,14 +44,11 @@ impl Runtime {
                 .requests
                 .add(&asked, Purpose::Subscribe(seat.clone()), deadline);
             self.timers.insert((deadline, super::Timer::Request(id)));
-            let Some(observer) = self.observer_mut(seat) else {
-                continue;
-            };
-            observer.recovery = Recovery::Asked(id);
-            objects.insert(
-                seat.object.clone(),
-                observer.stream.have().map(Digest::from),
-            );
+            if let Some(observer) = self.observer_mut(seat) {
+                observer.recovery = Recovery::Asked(id);
+                let have = observer.stream.have().map(Digest::from);
+                objects.insert(seat.object.clone(), have);
+            }
             self.batched.insert(seat.clone(), id);
         }
         let body = SubscribeMany {

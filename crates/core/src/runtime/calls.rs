@@ -160,10 +160,7 @@ impl Runtime {
             .reporters
             .insert(url.clone(), Reporter::new(&url, stream));
         self.begin(now);
-        Ok(Seat {
-            hyperty: hyperty.clone(),
-            object: url,
-        })
+        Ok(seat)
     }
 
     /// Writes on an object as [`ReporterStream::write`] does.

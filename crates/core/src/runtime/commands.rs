@@ -11,7 +11,6 @@ use crate::manager::Progress;
 use crate::message::Type;
 use crate::message::body::{Access, Command, Commanded};
 use crate::message::{Header, decode};
-use crate::syncher::State;
 use crate::time::Time;
 
 /// A command that is not answered.
@@ -284,12 +283,8 @@ impl Runtime {
     pub(super) fn deleted(&mut self, url: &str, now: Time) {
         let Ok(url) = Address::parse(url) else { return };
         for seat in self.seats_of(&url) {
-            let gone = Refusal::gone(format!("`{url}` was deleted by its Reporter"));
-            self.observe(&seat, now, |observer| {
-                observer.state = State::Closed(gone);
-                observer.recovery = crate::syncher::Recovery::None;
-                (vec![], crate::syncher::Next::Rest)
-            });
+            let desc = format!("`{url}` was deleted by its Reporter");
+            self.observe(&seat, now, |observer| (vec![], observer.revoked(410, desc)));
         }
     }
 }
