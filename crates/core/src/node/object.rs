@@ -106,6 +106,8 @@ impl Object {
         let record = self.record.as_ref()?;
         let live = self.holder.is_some() && self.away_since.is_none();
         Some(Head {
+            children: None,
+            missed: false,
             epoch: record.epoch,
             position: if live {
                 record.position.max(record.base)
