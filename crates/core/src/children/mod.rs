@@ -27,6 +27,7 @@ pub use answering::{ChildrenWanted, Yours};
 pub(crate) use authoring::{Answer, Authoring, Unsafe, Write};
 pub use collection::{Child, ChildChange, ChildChangeKind, ChildrenChanged, Collection};
 pub use commit::{Act, ChildCommit};
+pub(crate) use header::is_child_of;
 pub use header::{ChildHeader, ChildWrite};
 pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
