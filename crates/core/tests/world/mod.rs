@@ -14,6 +14,7 @@
 
 mod answers;
 pub mod chat;
+pub mod children;
 pub mod kitchen;
 mod links;
 mod machines;

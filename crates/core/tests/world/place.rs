@@ -7,10 +7,11 @@ use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Event, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
+use super::children::ChildrenMirror;
 use super::{Frames, Past};
 
 pub struct Place {
@@ -23,6 +24,8 @@ pub struct Place {
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
+    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
+    pub events: Vec<(Seat, String, Event)>,
     pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
@@ -77,6 +80,8 @@ impl Place {
             reads: BTreeMap::new(),
             delivered: vec![],
             done: BTreeMap::new(),
+            children: BTreeMap::new(),
+            events: vec![],
             rejected: vec![],
             refused: vec![],
             received: vec![],
@@ -103,6 +108,11 @@ impl Place {
                 assert!(self.done.insert(call, result).is_none(), "done once");
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
+            Output::Children(seat, name, changed) => {
+                let mirror = self.children.entry((seat, name)).or_default();
+                mirror.takes(changed);
+            }
+            Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
@@ -118,6 +128,11 @@ impl Place {
             assert_eq!(copy.as_ref(), Some(&mirror.data), "events give the copy");
             assert_eq!(observer.position(), Some(mirror.position));
             assert_eq!(observer.steps(), mirror.number);
+        }
+        for ((seat, name), mirror) in &self.children {
+            if let Some(collection) = self.runtime.children(seat, name) {
+                mirror.checks(collection);
+            }
         }
         for (call, results) in &self.reads {
             assert_eq!(results.len(), 1, "read {call} is answered once");
