@@ -197,6 +197,19 @@ fn the_oldest_leave_in_batches_where_there_are_more_than_are_kept() {
 }
 
 #[test]
+fn a_slow_reader_whose_commits_were_dropped_recovers_when_it_wakes() {
+    let (mut world, reporter, observers) = World::with_room(2);
+    world.stalls(2);
+    let (_, call) = world.writes_child(&observers[0], text("dropped"));
+    world.settles();
+    assert_eq!(world.done(&observers[0], call), Some(Ok(())));
+    world.overflows(2, &["room"]);
+    world.drains(2);
+    assert_eq!(world.texts(&observers[1]), ["dropped"]);
+    world.assert_same_children(&reporter, &observers);
+}
+
+#[test]
 fn an_event_is_heard_by_all_who_have_the_object_and_kept_nowhere() {
     let (mut world, reporter, observers) = World::with_room(2);
     let now = world.now;

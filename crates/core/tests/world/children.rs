@@ -64,6 +64,15 @@ fn of(child: &Child) -> (Value, String) {
     (Value::clone(&child.value), child.created.clone())
 }
 
+/// What becomes of a child commit on its way to a runtime.
+#[derive(Clone, Copy, Debug)]
+pub enum Mistreated {
+    Lost,
+    Repeated,
+    /// It comes after the one that follows it.
+    Late,
+}
+
 /// The children of a collection, oldest first.
 pub fn values(collection: &Collection) -> Vec<(ChildId, (Value, String))> {
     let children = collection.iter();
@@ -137,6 +146,30 @@ impl World {
         let (who, now) = (self.who(seat), self.now);
         let runtime = &mut self.places[who].runtime;
         runtime.close_children(seat, "chat", closed, now).unwrap()
+    }
+
+    /// Mistreats the first child commit on its way to `who` that nobody has to answer; says whether
+    /// there was one.
+    pub fn mistreats_child(&mut self, who: Who, how: Mistreated) -> bool {
+        self.collect();
+        let told =
+            |frame: &String| frame.contains("/children/chat\"") && frame.contains("\"id\":null");
+        let Some(link) = &mut self.places[who].link else {
+            return false;
+        };
+        let mut on_their_way = (0..link.down.len()).filter(|at| told(&link.down[*at]));
+        let (first, second) = (on_their_way.next(), on_their_way.next());
+        let Some(first) = first else { return false };
+        match (how, second) {
+            (Mistreated::Lost, _) => drop(link.down.remove(first)),
+            (Mistreated::Repeated, _) => {
+                let frame = link.down[first].clone();
+                link.down.insert(first, frame);
+            }
+            (Mistreated::Late, Some(second)) => link.down.swap(first, second),
+            (Mistreated::Late, None) => return false,
+        }
+        true
     }
 
     pub fn chat(&self, seat: &Seat) -> &Collection {
