@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
+use super::net::Before;
 use super::{Act, ChildCommit, ChildId, encoded_child};
 use crate::address::Address;
 use crate::limits::{
@@ -333,6 +334,10 @@ impl Collection {
             self.remove(id, false);
             self.insert(id.clone(), child.clone());
         }
+        // Of those that were deleted nothing is known: the highest that is here is the least.
+        if let Some(stream) = self.streams.get_mut(id.author()) {
+            stream.number = stream.number.max(id.number());
+        }
         self.len() <= self.keep + CHILDREN_OVER_MAX
             && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
     }
@@ -363,6 +368,24 @@ impl Collection {
         self.bytes = 0;
         self.extent = Extent::Unknown;
         std::mem::take(&mut self.children)
+    }
+
+    /// Becomes what `theirs` is.
+    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
+        let was_closed = self.closed;
+        let (keep, steps) = (self.keep, self.steps);
+        let old = std::mem::replace(
+            self,
+            Self {
+                keep,
+                steps,
+                ..theirs
+            },
+        );
+        let mut before = Before::default();
+        before.note_others(old.children, &self.children);
+        let changes = before.net(self);
+        self.step(Origin::Snapshot, changes, was_closed)
     }
 
     /// The step that these changes are, when it is one.

@@ -18,6 +18,7 @@ mod observed;
 #[cfg(test)]
 mod properties;
 mod reported;
+mod taking;
 mod write;
 
 use serde_json::Value;

@@ -212,14 +212,15 @@ impl Scene {
             Some(Frame::Commit(commit)) => one.observed.commit(NAME, &commit),
             Some(Frame::Content(body)) => {
                 one.recovering = false;
-                one.observed.content(&body).unwrap()
+                one.observed.content(&body)
             }
             Some(Frame::Page(_)) if !one.paging => Received::default(),
             Some(Frame::Page(body)) => {
                 one.paging = false;
-                one.observed.page(&body).unwrap()
+                one.observed.page(&body)
             }
         };
+        assert_eq!(received.closed, None);
         if received.recover {
             self.recovers(reader);
         }

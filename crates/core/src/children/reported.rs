@@ -75,6 +75,12 @@ impl Reported {
         }
     }
 
+    /// Goes on from the collection as another session of the owner's had it.
+    pub(crate) fn adopt(&mut self, theirs: Collection) -> Option<ChildrenChanged> {
+        self.log = ChildLog::default();
+        self.collection.adopt(theirs)
+    }
+
     /// Takes a commit; nothing has changed when it was here already.
     ///
     /// # Errors
