@@ -27,8 +27,6 @@ pub(crate) enum Ready {
     Wait,
     /// What it is to bring about is so already.
     Over,
-    /// What it is about is gone.
-    Gone,
 }
 
 /// Why a commit was not taken.
@@ -182,7 +180,6 @@ impl Reported {
     pub(crate) fn ready(&self, write: &Write) -> Ready {
         match write {
             Write::Create(..) if !self.collection.has_room() => Ready::Wait,
-            Write::Update(id, _) if self.collection.get(id).is_none() => Ready::Gone,
             Write::Delete(id) if self.collection.get(id).is_none() => Ready::Over,
             Write::Moderate(ids) if self.named(ids).is_empty() => Ready::Over,
             _ => Ready::Yes,

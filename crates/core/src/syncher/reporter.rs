@@ -143,6 +143,8 @@ impl Reporter {
         let (mut steps, mut safe) = (Vec::new(), Vec::new());
         let theirs = self.adopting.take().unwrap_or_default();
         for (name, authoring) in &mut self.authoring {
+            // What was under way under another claim is not waited for.
+            authoring.cut();
             safe.extend(authoring.stands(theirs.yours.get(name).copied()));
         }
         for (name, collection) in theirs.into_collections() {
