@@ -59,6 +59,9 @@ impl Hub {
             dirty: VecDeque::new(),
             traffic: Traffic::default(),
             stopping: false,
+            written: Time::default(),
+            wrote: false,
+            more_follows: false,
             armed: None,
         };
         Self {
@@ -107,6 +110,7 @@ impl Hub {
                 match incoming {
                     Incoming::Text(text) => {
                         whole = true;
+                        state.more_follows = !wire.is_empty();
                         state
                             .node
                             .handle(Input::Received(id, text.as_str().into()), now);
@@ -117,6 +121,7 @@ impl Hub {
                     Incoming::Closed(code) => state.end(id, code, now),
                 }
             }
+            state.more_follows = false;
             state.starved(id, reader, whole, now);
         });
     }
@@ -251,6 +256,9 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         let result = change(&mut state, now);
         state.perform(now);
+        if std::mem::take(&mut state.wrote) {
+            state.written = self.clock.now();
+        }
         if !state.dirty.is_empty() {
             self.dirty.notify_one();
         }

@@ -152,7 +152,7 @@ impl Outgoing {
     }
 
     /// Forgets the first `bytes`; says how many frames are out with them.
-    fn advance(&mut self, mut bytes: usize) -> usize {
+    pub(crate) fn advance(&mut self, mut bytes: usize) -> usize {
         self.bytes -= bytes;
         let mut frames = 0;
         while let Some(first) = self.frames.front_mut() {
