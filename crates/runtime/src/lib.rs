@@ -62,6 +62,8 @@
 //! [`Runtime::delivered`] for who must know that the node has it all.
 
 mod builder;
+mod child_reporter;
+mod children;
 mod clock;
 mod commands;
 mod driver;
@@ -69,11 +71,16 @@ mod key;
 mod link;
 mod memory;
 mod observer;
+mod queue;
 mod reporter;
 mod shared;
 mod syncher;
 mod typed;
 
+pub use byline_core::children::{Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged};
+pub use byline_core::runtime::{ChildError, Event};
+pub use child_reporter::ChildReporter;
+pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use builder::{Builder, Runtime, StartError, Unreachable};
 pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};

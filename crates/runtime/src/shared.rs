@@ -7,11 +7,14 @@ use byline_core::State;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::Change;
-use byline_core::runtime::{self, Output, Seat, Snapshot};
-use tokio::sync::{Notify, oneshot, watch};
+use byline_core::children::ChildrenChanged;
+use byline_core::runtime::{self, Event, Output, Seat, Snapshot};
+use byline_core::stream::Changed;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 
+use crate::children::ChildrenStep;
 use crate::clock::Clock;
-use crate::observer::Queue;
+use crate::queue::Queue;
 
 /// Shared by the driver task and every handle.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) machine: runtime::Runtime,
     pub(crate) reporters: BTreeMap<Seat, Reported>,
     pub(crate) observers: BTreeMap<Seat, Watched>,
+    /// Those who follow children, by their collection.
+    pub(crate) followers: BTreeMap<(Seat, String), Followers>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
@@ -78,7 +83,33 @@ impl Reported {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) state: watch::Sender<State>,
-    pub(crate) queues: Vec<Weak<Queue>>,
+    pub(crate) queues: Vec<Weak<Queue<Changed>>>,
+}
+
+/// Events that may wait for a slow follower: of more, the oldest are lost.
+const EVENTS: usize = 256;
+
+/// Those who follow the children of one collection.
+#[derive(Debug)]
+pub(crate) struct Followers {
+    pub(crate) queues: Vec<Weak<Queue<ChildrenStep>>>,
+    pub(crate) events: broadcast::Sender<Event>,
+}
+
+impl Default for Followers {
+    fn default() -> Self {
+        Self {
+            queues: Vec::new(),
+            events: broadcast::Sender::new(EVENTS),
+        }
+    }
+}
+
+impl Followers {
+    fn close(&self) {
+        let queues = self.queues.iter().filter_map(Weak::upgrade);
+        queues.for_each(|queue| queue.close());
+    }
 }
 
 impl Shared {
@@ -89,6 +120,7 @@ impl Shared {
                 machine,
                 reporters: BTreeMap::new(),
                 observers: BTreeMap::new(),
+                followers: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
@@ -129,8 +161,12 @@ impl Inner {
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
             Output::Reporter(seat, state) => {
+                let closed = matches!(state, State::Closed(_));
                 if let Some(reporter) = self.reporters.get(&seat) {
                     reporter.state.send_replace(state);
+                }
+                if closed {
+                    self.end_followers(&seat);
                 }
             }
             Output::Observer(seat, state) => {
@@ -143,6 +179,7 @@ impl Inner {
                             .iter()
                             .filter_map(Weak::upgrade)
                             .for_each(|q| q.close());
+                        self.end_followers(&seat);
                     }
                 }
             }
@@ -150,8 +187,15 @@ impl Inner {
                 if let Some(watched) = self.observers.get_mut(&seat) {
                     watched.queues.retain(|queue| queue.strong_count() > 0);
                     for queue in watched.queues.iter().filter_map(Weak::upgrade) {
-                        queue.push(&changed);
+                        queue.push(changed.number, &changed);
                     }
+                }
+            }
+            Output::Children(seat, name, changed) => self.followed(seat, name, changed),
+            Output::Event(seat, name, event) => {
+                if let Some(followers) = self.followers.get(&(seat, name)) {
+                    // Nobody may listen: then nobody misses it.
+                    let _ = followers.events.send(event);
                 }
             }
             Output::Read(call, result) => {
@@ -183,6 +227,43 @@ impl Inner {
         None
     }
 
+    /// Those who follow a collection, to be joined.
+    pub(crate) fn followers(&mut self, seat: &Seat, name: &str) -> &mut Followers {
+        self.followers
+            .entry((seat.clone(), name.to_owned()))
+            .or_default()
+    }
+
+    /// Whether it is over with the object of a seat.
+    pub(crate) fn is_closed(&self, seat: &Seat) -> bool {
+        let reported = self.reporters.get(seat).map(|reported| &reported.state);
+        let watched = || Some(&self.observers.get(seat)?.state);
+        let state = reported.or_else(watched);
+        state.is_none_or(|state| matches!(*state.borrow(), State::Closed(_)))
+    }
+
+    fn followed(&mut self, seat: Seat, name: String, changed: ChildrenChanged) {
+        let Some(followers) = self.followers.get_mut(&(seat, name)) else {
+            return;
+        };
+        followers.queues.retain(|queue| queue.strong_count() > 0);
+        let (number, step) = (changed.number, ChildrenStep::Changed(changed));
+        for queue in followers.queues.iter().filter_map(Weak::upgrade) {
+            queue.push(number, &step);
+        }
+    }
+
+    /// Nothing more comes of the children of a seat.
+    pub(crate) fn end_followers(&mut self, seat: &Seat) {
+        self.followers.retain(|(of, _), followers| {
+            let ends = of == seat;
+            if ends {
+                followers.close();
+            }
+            !ends
+        });
+    }
+
     /// There will be no answers any more: tells everybody who waits for one. Who asks from here on
     /// is told at once.
     pub(crate) fn end(&mut self, refusal: Refusal) {
@@ -205,10 +286,17 @@ impl Inner {
                 .filter_map(Weak::upgrade)
                 .for_each(|queue| queue.close());
         }
+        self.followers.values().for_each(Followers::close);
+        self.followers.clear();
         self.deliveries.clear();
         self.commands.clear();
         self.reads.clear();
     }
+}
+
+/// Why something that was asked is not answered any more.
+pub(crate) fn ended() -> Refusal {
+    Refusal::conflict("the session has ended: it may be done or not")
 }
 
 /// The end that the application itself has asked for.
