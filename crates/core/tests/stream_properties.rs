@@ -99,6 +99,8 @@ impl Run {
             live: true,
             since: None,
             hash: Some(Hash::of(&self.reporter.data())),
+            children: None,
+            missed: false,
         }
     }
 

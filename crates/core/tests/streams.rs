@@ -45,6 +45,8 @@ fn head(epoch: u64, position: Position, hash: Option<Hash>) -> Head {
         live: true,
         since: None,
         hash,
+        children: None,
+        missed: false,
     }
 }
 

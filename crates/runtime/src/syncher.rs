@@ -32,12 +32,7 @@ impl<T> Create<T> {
     pub fn new(schema: impl Into<String>, data: T) -> Self {
         let create = runtime::Create {
             schema: schema.into(),
-            data: Value::Null,
-            name: None,
-            url: None,
-            access: Access::default(),
-            discard: false,
-            take: false,
+            ..runtime::Create::default()
         };
         Self {
             create,

@@ -91,11 +91,11 @@ impl World {
         let create = Create {
             schema: "Context".into(),
             data,
-            name: None,
             url: self.urls[object].clone(),
             access,
             discard,
             take,
+            ..Create::default()
         };
         let seat = place
             .runtime

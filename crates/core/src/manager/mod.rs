@@ -41,6 +41,8 @@ pub(crate) struct Claim {
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
     pub(crate) take: bool,
+    /// The names of the object's collections of children.
+    pub(crate) children: Vec<String>,
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,
@@ -68,6 +70,7 @@ impl Claim {
                 schema: Some(self.schema.clone()),
                 name: self.name.clone(),
                 reporter: self.reporter.clone(),
+                children: self.children.clone(),
                 access: self.access.clone(),
                 base,
                 snapshot: self.snapshot && position.is_some(),

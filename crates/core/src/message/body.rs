@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::address::Address;
+use crate::children::ChildrenWanted;
 use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::object::Hash;
@@ -108,6 +109,9 @@ pub struct Claim {
     pub name: Option<String>,
     /// The hyperty that writes.
     pub reporter: Address,
+    /// The names of the object's collections of children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
     /// Who may read.
     #[serde(default)]
     pub access: Access,
@@ -169,6 +173,9 @@ pub struct Subscribe {
     /// The reader's position, when it has a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub have: Option<Digest>,
+    /// Which children the answer is to hold.
+    #[serde(default, skip_serializing_if = "ChildrenWanted::is_default")]
+    pub children: ChildrenWanted,
     /// Wait for a Reporter rather than be answered 503.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
@@ -220,6 +227,15 @@ pub struct Content<'a> {
     /// Of a `read`: where each earlier epoch of the object ended, oldest first.
     #[serde(default)]
     pub lineage: Vec<Position>,
+}
+
+/// 200 to a child commit (§9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildCommitted {
+    /// 200.
+    pub code: u16,
+    /// Where the author's stream stands: `[epoch, seq]`.
+    pub position: Position,
 }
 
 /// What every answer has.

@@ -1,17 +1,22 @@
 //! May this frame in, and who gets it (protocol.md §3, §5, §6, §8): the trust border of the node.
 //! Nothing here changes anything.
 
+use std::sync::Arc;
+
 use super::Node;
+use super::children::check_names;
 use super::commands::{check_access, deleted, denied};
 use super::object::{Object, Record};
-use super::request::{Ask, Request, Wanted, stamp};
+use super::request::{Ask, Request, Wanted};
 use super::session::SessionId;
+use super::stamping::stamp_reader;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
 use crate::stream::{CommitHeader, Head, Position};
+use crate::time::Time;
 
 /// Who gets a frame that may in.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(super) enum Passage {
     Forward(Box<Request>),
     /// An event, stamped: whoever is at its address, if anybody.
     Tell(Option<SessionId>, String),
+    /// An event about an object, stamped: every reader, and the holder.
+    Event(Address, Arc<str>),
     /// The node itself.
     Serve(Service),
     /// Nobody: an answer that nobody waits for.
@@ -41,6 +48,8 @@ pub(super) enum Service {
     Claim(Box<Claim>),
     Command(Address, Box<Command>),
     Delete(Address),
+    /// The Reporter's own child commit, stamped, now at this position.
+    Child(Address, Arc<str>, Position),
     Many,
     Unsubscribe(Address, Address),
 }
@@ -61,6 +70,7 @@ impl Node {
         &self,
         session: SessionId,
         header: &Header<'_>,
+        now: Time,
     ) -> Result<Passage, Refusal> {
         let target = Target::of(&header.to);
         if target == Target::Session {
@@ -98,6 +108,13 @@ impl Node {
             (Target::Object(url, Resource::Changes), Type::Delete) => {
                 self.admit_delete(session, url, header)
             }
+            (
+                Target::Object(url, Resource::Children(name)),
+                Type::Create | Type::Update | Type::Delete | Type::Event,
+            ) => self.admit_child(session, url, name, header, now),
+            (Target::Object(url, Resource::Itself), Type::Execute) => {
+                self.admit_execute(session, url, header)
+            }
             (Target::Service(service), Type::Subscribe) if self.is_sm(service) => {
                 if names_objects(header.body) {
                     return Ok(Passage::Serve(Service::Many));
@@ -108,6 +125,7 @@ impl Node {
                 self.admit_command(session, header)
             }
             (Target::Peer(_), _) => self.admit_message(session, header),
+            (Target::Person(_), Type::Create) => self.admit_invitation(session, header),
             _ => Err(Refusal::unknown(format!(
                 "nobody at `{}` takes `{}`: check the address and the type",
                 header.to,
@@ -201,12 +219,12 @@ impl Node {
         if url.domain() != self.domain {
             return Err(self.other_domain(&url));
         }
-        let identity = self.sessions[&session].identity.clone();
+        let identity = self.sessions[&session].identity.as_ref();
         let record = self
             .not_deleted(url.as_str())?
             .and_then(|object| object.record.as_ref());
         match record {
-            Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
+            Some(record) if record.decides(hyperty.as_str(), identity) == Some(false) => {
                 return Err(denied(&url));
             }
             None if header.kind == Type::Read => {
@@ -218,6 +236,9 @@ impl Node {
             }
             _ => {}
         }
+        let granted =
+            record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
+        let text = stamp_reader(header, identity, granted)?;
         let wanted = match header.kind {
             Type::Read => Wanted::Content,
             _ => Wanted::Route {
@@ -225,7 +246,7 @@ impl Node {
                 hold: body.hold,
             },
         };
-        let request = Request::stamped(session, header, Some(url), wanted, identity.as_ref())?;
+        let request = Request::new(session, header, Some(url), wanted, text)?;
         Ok(Passage::Forward(Box::new(request)))
     }
 
@@ -254,6 +275,7 @@ impl Node {
             }
         }
         check_access(&claim.access)?;
+        check_names(&claim.children)?;
         if url.domain() == self.domain {
             Ok(Passage::Serve(Service::Claim(Box::new(claim))))
         } else {
@@ -308,22 +330,6 @@ impl Node {
                 "only who holds `{url}` may delete it: claim it first"
             ))),
         }
-    }
-
-    /// A message to a hyperty or a runtime.
-    fn admit_message(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
-        let identity = self.sessions[&session].identity.as_ref();
-        let owner = self.owner(&header.to);
-        if header.kind == Type::Event {
-            // Best effort, and never answered: nothing is kept of it.
-            let text = stamp(header, identity)?;
-            return Ok(Passage::Tell(owner, text));
-        }
-        if owner.is_none() {
-            return Err(Refusal::unknown(format!("nobody is at `{}`", header.to)));
-        }
-        let request = Request::stamped(session, header, None, Wanted::Answer, identity)?;
-        Ok(Passage::Forward(Box::new(request)))
     }
 
     /// An answer passes to who asked, from who was asked, once (§2).

@@ -40,7 +40,8 @@ impl Grants {
         self.0.remove(hyperty);
     }
 
-    fn approves(&self, hyperty: &str, identity: Option<&Identity>) -> bool {
+    /// Whether the Reporter has said yes to `hyperty` of `identity`.
+    pub(super) fn approves(&self, hyperty: &str, identity: Option<&Identity>) -> bool {
         self.0
             .get(hyperty)
             .is_some_and(|grant| grant.approved && Some(&grant.identity) == identity)
@@ -144,6 +145,8 @@ impl Node {
                 let hyperty = match &request.wanted {
                     Wanted::Route { hyperty, .. } => hyperty.as_str(),
                     Wanted::Content | Wanted::Answer => request.ask.from.as_str(),
+                    // Its Reporter may have taken it, and says so itself.
+                    Wanted::FanOut(_) => return Some(true),
                 };
                 record?.decides(hyperty, identity)
             });

@@ -5,6 +5,7 @@
 //! it; only then does anything change.
 
 mod admission;
+mod children;
 mod claim;
 mod commands;
 mod grants;
@@ -13,9 +14,11 @@ mod many;
 mod object;
 mod ownership;
 mod parking;
+mod peers;
 mod publishing;
 mod request;
 mod session;
+mod stamping;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +30,8 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
+use crate::identity::Identity;
+use crate::message::body::ChildCommitted;
 use crate::message::{Header, Type, encode};
 use crate::time::Time;
 use admission::{Passage, Service};
@@ -79,7 +84,7 @@ pub enum Output {
 pub struct Counters {
     /// Frames received.
     pub frames: u64,
-    /// Commits forwarded.
+    /// Commits forwarded, those of children too.
     pub commits: u64,
     /// Commits and heads sent to a reader: one for each.
     pub deliveries: u64,
@@ -133,6 +138,8 @@ pub struct Node {
     sessions_made: u64,
     runtimes: BTreeMap<Address, SessionId>,
     hyperties: BTreeMap<Address, SessionId>,
+    /// The sessions of each identity.
+    identities: BTreeMap<Identity, BTreeSet<SessionId>>,
     objects: BTreeMap<Address, Object>,
     objects_made: u64,
     pending: BTreeMap<Ask, Pending>,
@@ -155,6 +162,7 @@ impl Node {
             sessions_made: 0,
             runtimes: BTreeMap::new(),
             hyperties: BTreeMap::new(),
+            identities: BTreeMap::new(),
             objects: BTreeMap::new(),
             objects_made: 0,
             pending: BTreeMap::new(),
@@ -243,7 +251,7 @@ impl Node {
         };
         let judged = match session {
             Some(session) => self
-                .admit(session, &header)
+                .admit(session, &header, now)
                 .and_then(|passage| self.adopt(session, &header.from).map(|()| passage)),
             None => Self::admit_stranger(&header),
         };
@@ -267,11 +275,15 @@ impl Node {
                 }
                 Ok(())
             }
+            (Passage::Event(object, text), Some(session)) => {
+                self.publish_event(session, &object, &text);
+                Ok(())
+            }
             (Passage::Serve(Service::Open), _) => self.open(connection, &header, now),
             (Passage::Serve(service), Some(session)) => {
                 self.serve(service, session, connection, &header, now)
             }
-            (Passage::Serve(_) | Passage::Drop, _) => {
+            (Passage::Serve(_) | Passage::Event(..) | Passage::Drop, _) => {
                 self.counters.answers_dropped += 1;
                 Ok(())
             }
@@ -313,6 +325,15 @@ impl Node {
             Service::Command(url, command) => {
                 let commanded = self.command(session, &url, &command)?;
                 self.send(connection, header.id, &header.to, &header.from, &commanded);
+                Ok(())
+            }
+            Service::Child(url, text, position) => {
+                self.publish_child(&url, &text);
+                let taken = ChildCommitted {
+                    code: 200,
+                    position,
+                };
+                self.send(connection, header.id, &header.to, &header.from, &taken);
                 Ok(())
             }
             Service::Many => self.subscribe_many(session, connection, header, now),

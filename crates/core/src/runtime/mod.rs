@@ -2,9 +2,11 @@
 //! Manager send over it (protocol.md §3–§7). No sockets here: a driver connects, hands in frames and
 //! performs what comes out; the application's calls are methods.
 
+mod authoring;
 mod backoff;
 mod batches;
 mod calls;
+mod children;
 mod commands;
 mod objects;
 mod observing;
@@ -12,10 +14,12 @@ mod reading;
 mod reporting;
 mod requests;
 mod session;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::address::{Address, Resource, Target};
+use crate::children::ChildrenChanged;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
@@ -27,10 +31,13 @@ use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
 pub(crate) use backoff::Backoff;
+
 pub use calls::{CallError, Create, Snapshot};
+pub use children::Event;
 use commands::Commanding;
 use requests::Requests;
 use session::Session;
+pub use writing::ChildError;
 
 /// What a driver tells the runtime.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +83,10 @@ pub enum Output {
     Read(u64, Result<Snapshot, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
+    /// A collection of children made a step, at a Reporter or an Observer.
+    Children(Seat, String, ChildrenChanged),
+    /// Somebody said something to all who have an object, at this collection of children.
+    Event(Seat, String, Event),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
@@ -91,6 +102,7 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Writing(Seat, String),
 }
 
 /// The state of one Hyperty Runtime.
@@ -120,6 +132,14 @@ pub struct Runtime {
     commands: BTreeMap<u64, Commanding>,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
+    /// Observers that lack a page of children.
+    paging: BTreeSet<Seat>,
+    /// Children's collections with commits of this runtime that are not safe.
+    writing: BTreeSet<(Seat, String)>,
+    /// The one of them that sent last: the others come first.
+    wrote: Option<(Seat, String)>,
+    /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
+    clock_ahead_ms: i64,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
     outbox: VecDeque<Output>,
@@ -150,6 +170,10 @@ impl Runtime {
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
             let_go: BTreeSet::new(),
+            paging: BTreeSet::new(),
+            writing: BTreeSet::new(),
+            wrote: None,
+            clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
             outbox: VecDeque::from([Output::Connect]),
@@ -243,6 +267,13 @@ impl Runtime {
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
+            (
+                Target::Object(url, Resource::Children(name)),
+                Type::Create | Type::Update | Type::Delete,
+            ) => self.child(url, name, &header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Event) => {
+                self.event(url, name, &header)
+            }
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -269,6 +300,7 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 None => break,
             }
         }

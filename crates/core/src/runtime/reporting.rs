@@ -57,7 +57,7 @@ impl Runtime {
             }
         };
         if outgoing.is_empty() {
-            return self.send_delete(url, now);
+            return self.send_head_if_due(url) || self.send_delete(url, now);
         }
         for one in outgoing {
             match one {
@@ -82,13 +82,25 @@ impl Runtime {
         reporter.quiet_armed = due > now;
         if reporter.quiet_armed {
             self.timers.insert((due, Timer::Quiet(url.clone())));
-        } else if reporter.state == State::Live
-            && let Some(head) = reporter.stream.head()
-        {
-            let changes = url.resource("changes");
-            let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-            self.outbox.push_back(Output::Send(text));
+        } else {
+            reporter.head_due = true;
+            self.send_head_if_due(url);
         }
+    }
+
+    /// Sends where an object stands, when its readers are to hear it; says whether it did.
+    fn send_head_if_due(&mut self, url: &Address) -> bool {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return false;
+        };
+        let due = std::mem::take(&mut reporter.head_due) && reporter.state == State::Live;
+        let Some(head) = due.then(|| reporter.head()).flatten() else {
+            return false;
+        };
+        let changes = url.resource("changes");
+        let text = encode("null", Type::Update, url.as_str(), &changes, &head);
+        self.outbox.push_back(Output::Send(text));
+        true
     }
 
     /// The claim was answered 200.
@@ -115,6 +127,7 @@ impl Runtime {
         reporter.stream.claimed(claimed.epoch, node);
         self.reporter_state(url, State::Live);
         self.send_commands(url, now);
+        self.send_children(now);
         self.dirty.insert(url.clone());
     }
 
@@ -221,6 +234,7 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
+        self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
@@ -229,14 +243,16 @@ impl Runtime {
     /// A reader that the node let in asks for content.
     pub(super) fn reader(&mut self, url: &str, header: &Header<'_>) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
-        let hyperty = body.source.as_ref().map_or(&*header.from, Address::as_str);
+        let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
         let identity = body.identity.as_ref();
-        let hyperty = self.manager.admit(url, hyperty, identity, &self.identity)?;
+        let hyperty = self.manager.admit(url, reader, identity, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
             asked: header.to.to_string(),
-            have: body.have.and_then(|digest| digest.data),
+            reader: reader.to_string(),
+            have: body.have.unwrap_or_default(),
+            children: body.children,
             whole: header.kind == Type::Read,
         };
         let url = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
