@@ -58,16 +58,13 @@ impl Runtime {
             }
         }
         for seat in self.seats(|_| true) {
-            match heads.get(&seat.object) {
+            // A head says that the session has a route, not which of its hyperties have.
+            match heads.get(&seat.object).filter(|_| self.alone(&seat)) {
                 Some(head) => self.observe(&seat, now, |observer| {
                     observer.head(head, now);
                     (vec![], Next::Rest)
                 }),
-                None => {
-                    if let Some(observer) = self.observer_mut(&seat) {
-                        observer.need_recovery();
-                    }
-                }
+                None => self.ask_anew(&seat),
             }
         }
         for seat in self.let_go.clone() {
@@ -83,11 +80,22 @@ impl Runtime {
             self.reclaim(&url, false);
         }
         for seat in self.seats(|_| true) {
-            if let Some(observer) = self.observer_mut(&seat) {
-                observer.need_recovery();
-            }
+            self.ask_anew(&seat);
         }
         self.send_reads(now);
+    }
+
+    fn ask_anew(&mut self, seat: &Seat) {
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.ask_anew();
+        }
+    }
+
+    /// Whether no other hyperty of this runtime observes the same object, or did until just now.
+    fn alone(&self, seat: &Seat) -> bool {
+        let synchers = self.synchers.values();
+        let observing = synchers.filter(|syncher| syncher.observers.contains_key(&seat.object));
+        observing.count() == 1 && !self.let_go.iter().any(|left| left.object == seat.object)
     }
 
     /// The connection is gone: nothing that was asked on it will be answered.
