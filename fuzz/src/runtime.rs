@@ -77,14 +77,12 @@ impl Run {
         let create = Create {
             schema: "Context".into(),
             data: json!({"n": 0}),
-            name: None,
             url: Address::object(KITCHEN).ok(),
             access: Access {
                 public: true,
                 ..Access::default()
             },
-            discard: false,
-            take: false,
+            ..Create::default()
         };
         let reporter = runtime.create(&hyperty, create, now).ok()?;
         let observer = runtime
@@ -197,6 +195,8 @@ impl Run {
                 }
                 Output::Rejected(..)
                 | Output::Reporter(..)
+                | Output::Asked(..)
+                | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
                 | Output::Refused(_) => {}

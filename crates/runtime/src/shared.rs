@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use byline_core::State;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::Change;
-use byline_core::runtime::{self, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Asking, Output, Seat, Snapshot};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::inbox::Inbox;
 use crate::observer::Queue;
 
 /// Shared by the driver task and every handle.
@@ -51,6 +53,8 @@ pub(crate) struct Reported {
     pub(crate) rejected: watch::Sender<()>,
     /// Rejected commits that nobody has asked for yet, oldest first.
     pub(crate) kept: VecDeque<Vec<Change>>,
+    /// Those who ask to read: as many as core lets wait.
+    pub(crate) requests: Inbox<Asking>,
 }
 
 impl Reported {
@@ -59,6 +63,18 @@ impl Reported {
             state: watch::Sender::new(state),
             rejected: watch::Sender::new(()),
             kept: VecDeque::new(),
+            requests: Inbox::default(),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.state.borrow(), State::Closed(_))
+    }
+
+    fn becomes(&mut self, state: State) {
+        self.state.send_replace(state);
+        if self.is_over() {
+            self.requests.wake();
         }
     }
 
@@ -108,6 +124,13 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets who asked that question wait for so long.
+    pub(crate) fn hold(&self, number: u64, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.lock().machine.hold(number, ms, self.clock.now());
+        self.wake.notify_one();
+    }
+
     /// Ends the session; the driver sends what is left to say.
     pub(crate) fn close(&self) {
         let mut inner = self.lock();
@@ -129,8 +152,8 @@ impl Inner {
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
             Output::Reporter(seat, state) => {
-                if let Some(reporter) = self.reporters.get(&seat) {
-                    reporter.state.send_replace(state);
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.becomes(state);
                 }
             }
             Output::Observer(seat, state) => {
@@ -165,6 +188,16 @@ impl Inner {
                     reporter.reject(commits);
                 }
             }
+            Output::Asked(seat, asking) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.requests.push(asking);
+                }
+            }
+            Output::Gone(seat, number) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.requests.retain(|asking| asking.number != number);
+                }
+            }
             Output::Done(call, result) => {
                 if let Some(waiting) = self.commands.remove(&call) {
                     let _ = waiting.send(result);
@@ -194,8 +227,10 @@ impl Inner {
             }
             open
         };
-        for reporter in self.reporters.values() {
-            reporter.state.send_if_modified(close);
+        for reporter in self.reporters.values_mut() {
+            if !reporter.is_over() {
+                reporter.becomes(State::Closed(over.clone()));
+            }
         }
         for watched in self.observers.values() {
             watched.state.send_if_modified(close);

@@ -31,12 +31,7 @@ impl<T> Create<T> {
     pub fn new(schema: impl Into<String>, data: T) -> Self {
         let create = runtime::Create {
             schema: schema.into(),
-            data: Value::Null,
-            name: None,
-            url: None,
-            access: Access::default(),
-            discard: false,
-            take: false,
+            ..runtime::Create::default()
         };
         Self {
             create,
@@ -66,6 +61,13 @@ impl<T> Create<T> {
     /// Says exactly who may observe.
     pub fn access(mut self, access: Access) -> Self {
         self.create.access = access;
+        self
+    }
+
+    /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
+    /// they are refused.
+    pub const fn approve(mut self) -> Self {
+        self.create.approve = true;
         self
     }
 

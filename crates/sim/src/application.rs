@@ -91,11 +91,11 @@ impl World {
         let create = Create {
             schema: "Context".into(),
             data,
-            name: None,
             url: self.urls[object].clone(),
             access,
             discard,
             take,
+            ..Create::default()
         };
         let seat = place
             .runtime
@@ -260,6 +260,8 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
+            // Nobody here is asked: every object says whom it lets in.
+            Output::Asked(..) | Output::Gone(..) => {}
             Output::Connect | Output::Disconnect | Output::Send(_) => {}
         }
     }

@@ -17,7 +17,7 @@ use crate::syncher::{Observer, Reporter, State};
 use crate::time::Time;
 
 /// What is to be created (protocol.md §5).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Create {
     /// The schema, carried and not yet checked.
     pub schema: String,
@@ -33,6 +33,9 @@ pub struct Create {
     pub discard: bool,
     /// Take the address from another session of the same identity.
     pub take: bool,
+    /// Whom `access` does not name is the application's to decide on: see
+    /// [`Output::Asked`](super::Output::Asked).
+    pub approve: bool,
 }
 
 /// An object as it was at one moment.
@@ -140,6 +143,7 @@ impl Runtime {
             access: create.access,
             discard: create.discard,
             take: create.take,
+            approve: create.approve,
             progress: Progress::Due,
             snapshot: false,
             behind: false,

@@ -2,12 +2,14 @@
 //! Manager send over it (protocol.md §3–§7). No sockets here: a driver connects, hands in frames and
 //! performs what comes out; the application's calls are methods.
 
+mod approving;
 mod backoff;
 mod batches;
 mod calls;
 mod commands;
 mod objects;
 mod observing;
+mod questions;
 mod reading;
 mod reporting;
 mod requests;
@@ -26,9 +28,11 @@ use crate::stream::{Changed, Position};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
+pub use approving::Asking;
 pub(crate) use backoff::Backoff;
 pub use calls::{CallError, Create, Snapshot};
 use commands::Commanding;
+use questions::Questions;
 use requests::Requests;
 use session::Session;
 
@@ -72,6 +76,10 @@ pub enum Output {
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
     Rejected(Seat, Vec<Vec<Change>>),
+    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
+    Asked(Seat, Asking),
+    /// Nobody waits for the answer to that question about the seat's object any more.
+    Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
     /// What was commanded by that call is done, or was refused.
@@ -91,6 +99,7 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Question(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -118,6 +127,8 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What others ask of the application.
+    questions: Questions,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
     calls: u64,
@@ -149,6 +160,7 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            questions: Questions::default(),
             let_go: BTreeSet::new(),
             calls: 0,
             timers: BTreeSet::new(),
@@ -242,7 +254,7 @@ impl Runtime {
                 Ok(())
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
-            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -269,6 +281,7 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Question(number))) => self.question_over(number, now),
                 None => break,
             }
         }

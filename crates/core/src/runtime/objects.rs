@@ -104,6 +104,7 @@ impl Runtime {
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
+        self.forget_questions(self.questions.all());
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
         for asked in self.deliveries.values_mut() {

@@ -28,7 +28,7 @@ impl Runtime {
             source: Some(seat.hyperty.clone()),
             have,
             hold: true,
-            identity: None,
+            ..Subscribe::default()
         };
         let to = seat.object.resource("subscription");
         let purpose = Purpose::Subscribe(seat.clone());

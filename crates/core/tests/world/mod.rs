@@ -143,14 +143,12 @@ impl World {
         let mut create = Create {
             schema: "Context".into(),
             data: data.clone(),
-            name: None,
             url: Some(address(id)),
             access: Access {
                 public: true,
                 ..Access::default()
             },
-            discard: false,
-            take: false,
+            ..Create::default()
         };
         with(&mut create);
         let seat = self.places[who]

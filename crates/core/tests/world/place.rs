@@ -7,7 +7,7 @@ use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Asking, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ pub struct Place {
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub asked: Vec<(Seat, Asking)>,
+    pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
     pub received: Vec<String>,
@@ -78,6 +80,8 @@ impl Place {
             delivered: vec![],
             done: BTreeMap::new(),
             rejected: vec![],
+            asked: vec![],
+            gone: vec![],
             refused: vec![],
             received: vec![],
             sent: 0,
@@ -103,6 +107,8 @@ impl Place {
                 assert!(self.done.insert(call, result).is_none(), "done once");
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
+            Output::Asked(seat, asking) => self.asked.push((seat, asking)),
+            Output::Gone(_, number) => self.gone.push(number),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
