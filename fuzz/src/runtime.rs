@@ -196,6 +196,8 @@ impl Run {
                 Output::Rejected(..)
                 | Output::Reporter(..)
                 | Output::Asked(..)
+                | Output::Executing(..)
+                | Output::Answered(..)
                 | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)

@@ -90,5 +90,7 @@ pub const LINEAGE_MAX: usize = 64;
 /// Questions of one kind about one object that wait for its application: who may read, what is to be
 /// done. And invitations that wait for a runtime's.
 pub const QUESTIONS_MAX: usize = 256;
+/// Longest name of a method, in bytes.
+pub const METHOD_BYTES_MAX: usize = 256;
 /// Longest question that an application is asked, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 64 << 10;

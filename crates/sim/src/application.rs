@@ -260,8 +260,9 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
-            // Nobody here is asked: every object says whom it lets in.
-            Output::Asked(..) | Output::Gone(..) => {}
+            // Every object here says whom it lets in, and nobody has anything done.
+            Output::Asked(..) | Output::Executing(..) | Output::Answered(..) | Output::Gone(..) => {
+            }
             Output::Connect | Output::Disconnect | Output::Send(_) => {}
         }
     }

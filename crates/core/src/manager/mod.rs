@@ -149,16 +149,7 @@ impl SyncManager {
         granted: bool,
         own: &Identity,
     ) -> Result<Admission, Refusal> {
-        let claim = self
-            .claims
-            .get_mut(url)
-            .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
-        if claim.progress != Progress::Held {
-            return Err(Refusal::away(
-                Retry::Seconds(1),
-                format!("`{url}` is being claimed"),
-            ));
-        }
+        let claim = held(&mut self.claims, url)?;
         let decided = claim.decides(hyperty, identity, own);
         match decided {
             Some(true) => {}
@@ -170,16 +161,17 @@ impl SyncManager {
         Ok(Admission::Granted(claim.reporter.clone()))
     }
 
-    /// What `access` says by now of a reader that the application was asked about.
+    /// Who reports `url`, and what is decided by now about a reader.
     pub(crate) fn decides(
-        &self,
+        &mut self,
         url: &Address,
         hyperty: &Address,
         identity: Option<&Identity>,
         own: &Identity,
-    ) -> Option<bool> {
-        let claim = self.claims.get(url)?;
-        claim.decides(hyperty.as_str(), identity, own)
+    ) -> Result<(Address, Option<bool>), Refusal> {
+        let claim = held(&mut self.claims, url.as_str())?;
+        let decided = claim.decides(hyperty.as_str(), identity, own);
+        Ok((claim.reporter.clone(), decided))
     }
 
     /// The application lets a reader in. An anonymous one is not remembered: it ends with its session.
@@ -232,6 +224,21 @@ impl SyncManager {
             || reader.to_owned(),
             |known| known.identity.as_str().to_owned(),
         )
+    }
+}
+
+/// The claim of an object that may be asked about now.
+fn held<'a>(claims: &'a mut BTreeMap<Address, Claim>, url: &str) -> Result<&'a mut Claim, Refusal> {
+    let claim = claims
+        .get_mut(url)
+        .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
+    if claim.progress == Progress::Held {
+        Ok(claim)
+    } else {
+        Err(Refusal::away(
+            Retry::Seconds(1),
+            format!("`{url}` is being claimed"),
+        ))
     }
 }
 

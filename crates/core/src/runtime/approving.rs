@@ -69,13 +69,11 @@ impl Runtime {
         let Some(question) = self.take_question(number) else {
             return false;
         };
-        if answer.is_ok() {
+        let follows = matches!(&question.wish, Wish::Read(due) if !due.whole);
+        if follows && answer.is_ok() {
             let (hyperty, identity) = (&question.hyperty, question.identity.as_ref());
-            let Wish::Read(due) = &question.wish;
-            if !due.whole {
-                self.manager
-                    .approve(&question.seat.object, hyperty, identity);
-            }
+            let url = &question.seat.object;
+            self.manager.approve(url, hyperty, identity);
         }
         self.judged(question, answer);
         true
@@ -92,9 +90,10 @@ impl Runtime {
                 .manager
                 .decides(url, &one.hyperty, identity, &self.identity);
             let answer = match decided {
-                Some(true) => Ok(()),
-                Some(false) => Err(closed_to_you(url.as_str())),
-                None => continue,
+                Ok((_, Some(true))) => Ok(()),
+                Ok((_, Some(false))) => Err(closed_to_you(url.as_str())),
+                // Where the claim is asked for anew, its answer comes here again.
+                Ok((_, None)) | Err(_) => continue,
             };
             if let Some(question) = self.close_question(number) {
                 self.judged(question, answer);
@@ -103,7 +102,9 @@ impl Runtime {
     }
 
     fn judged(&mut self, question: Question, answer: Result<(), Refusal>) {
-        let Wish::Read(due) = question.wish.clone();
+        let Wish::Read(due) = question.wish.clone() else {
+            return;
+        };
         let let_in = answer.and_then(|()| self.let_in(&question.seat.object, due));
         if let Err(refusal) = let_in {
             self.answer_question(&question, &refusal);

@@ -81,6 +81,9 @@ pub enum CallError {
         crate::limits::COMMANDS_MAX
     )]
     Commands,
+    /// This hyperty does not observe the object.
+    #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
+    NotObserved(Address),
     /// This hyperty observes the object already.
     #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
     Observed(Address),

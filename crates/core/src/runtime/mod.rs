@@ -7,6 +7,7 @@ mod backoff;
 mod batches;
 mod calls;
 mod commands;
+mod executing;
 mod objects;
 mod observing;
 mod questions;
@@ -16,6 +17,8 @@ mod requests;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
 
 use crate::address::{Address, Resource, Target};
 use crate::entropy::Entropy;
@@ -32,6 +35,8 @@ pub use approving::Asking;
 pub(crate) use backoff::Backoff;
 pub use calls::{CallError, Create, Snapshot};
 use commands::Commanding;
+pub use executing::Executing;
+use executing::Wanted;
 use questions::Questions;
 use requests::Requests;
 use session::Session;
@@ -78,10 +83,14 @@ pub enum Output {
     Rejected(Seat, Vec<Vec<Change>>),
     /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
     Asked(Seat, Asking),
+    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
+    Executing(Seat, Executing),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
+    /// What [`Runtime::execute`] asked for is done, or was refused.
+    Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
     /// Everything written before that call has reached the node.
@@ -100,6 +109,7 @@ enum Timer {
     Recovery(Seat),
     Read(u64),
     Question(u64),
+    Execute(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -127,6 +137,8 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What was asked of other applications and is not answered, by its calls.
+    wanted: BTreeMap<u64, Wanted>,
     /// What others ask of the application.
     questions: Questions,
     /// Observers that ended, while the node may still have their routes.
@@ -160,6 +172,7 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),
             calls: 0,
@@ -255,6 +268,9 @@ impl Runtime {
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
+            (Target::Object(url, Resource::Itself), Type::Execute) => {
+                self.asked_to_do(url, &header, now)
+            }
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -281,6 +297,7 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 None => break,
             }

@@ -28,6 +28,7 @@ impl Runtime {
         }
         let due = self.seats(|observer| observer.recovery == Recovery::Due);
         self.send_subscribes(due, now);
+        self.send_wanted(now);
     }
 
     /// The session goes on: R sends what N lacks, O recovers what it lacks (§3).
@@ -104,6 +105,7 @@ impl Runtime {
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
+        self.cut_wanted();
         self.forget_questions(self.questions.all());
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
@@ -144,6 +146,7 @@ impl Runtime {
                 self.tell(&seat, false, &before, State::Closed(refusal.clone()));
             }
         }
+        self.close_wanted(refusal);
         for call in self.reads.keys().copied().collect::<Vec<_>>() {
             self.read_failed(call, refusal.clone());
         }

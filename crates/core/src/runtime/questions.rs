@@ -27,6 +27,8 @@ pub(super) struct Asker {
 pub(super) enum Wish {
     /// To read, from where the asker stands.
     Read(Due),
+    /// To have something done.
+    Execute,
 }
 
 /// A question that is not answered.
@@ -46,6 +48,7 @@ pub(super) struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
     Read(Address),
+    Execute(Address),
 }
 
 /// The questions that are not answered.
@@ -59,6 +62,7 @@ impl Question {
     fn topic(&self) -> Topic {
         match &self.wish {
             Wish::Read(_) => Topic::Read(self.seat.object.clone()),
+            Wish::Execute => Topic::Execute(self.seat.object.clone()),
         }
     }
 
@@ -67,6 +71,7 @@ impl Question {
         let same = (&self.seat, &self.hyperty, &self.identity);
         let wish = match (&self.wish, &other.wish) {
             (Wish::Read(due), Wish::Read(other)) => due.whole == other.whole,
+            _ => false,
         };
         wish && same == (&other.seat, &other.hyperty, &other.identity)
     }
@@ -79,7 +84,9 @@ impl Questions {
     }
 
     pub(super) fn about(&self, url: &Address) -> Vec<u64> {
-        self.on(&Topic::Read(url.clone()))
+        let mut about = self.on(&Topic::Read(url.clone()));
+        about.extend(self.on(&Topic::Execute(url.clone())));
+        about
     }
 
     pub(super) fn all(&self) -> Vec<u64> {

@@ -33,6 +33,8 @@ pub(super) enum Purpose {
     Read(u64),
     /// A command, by the number its caller knows it by.
     Command(u64),
+    /// Something to be done by another application, by the number its caller knows it by.
+    Execute(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -157,6 +159,8 @@ impl Runtime {
             }
             Purpose::Command(call) if code == 200 => self.commanded(call, header.body),
             Purpose::Command(call) => self.command_refused(call, refusal()),
+            Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
+            Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
             Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
             // Who writes it may have gone: then the claim is asked for again.
@@ -199,6 +203,7 @@ impl Runtime {
             Purpose::Batch(_) => {}
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Read(call) => self.read_failed(call, refusal),
+            Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
         }
         self.send_crowded(now);
     }

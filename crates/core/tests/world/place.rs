@@ -7,7 +7,7 @@ use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Asking, Executing, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ pub struct Place {
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
     pub asked: Vec<(Seat, Asking)>,
+    pub executing: Vec<(Seat, Executing)>,
+    pub answered: BTreeMap<u64, Result<Value, Refusal>>,
     pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
@@ -81,6 +83,8 @@ impl Place {
             done: BTreeMap::new(),
             rejected: vec![],
             asked: vec![],
+            executing: vec![],
+            answered: BTreeMap::new(),
             gone: vec![],
             refused: vec![],
             received: vec![],
@@ -108,6 +112,13 @@ impl Place {
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
             Output::Asked(seat, asking) => self.asked.push((seat, asking)),
+            Output::Executing(seat, executing) => self.executing.push((seat, executing)),
+            Output::Answered(call, result) => {
+                assert!(
+                    self.answered.insert(call, result).is_none(),
+                    "answered once"
+                );
+            }
             Output::Gone(_, number) => self.gone.push(number),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
