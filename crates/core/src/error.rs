@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::time::Time;
+
 /// When the same request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -60,6 +62,9 @@ pub struct Refusal {
         skip_serializing_if = "Option::is_none"
     )]
     pub reason: Option<Reason>,
+    /// What the time is, in RFC 3339, where the asker's clock is too far off (protocol.md §9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
 }
 
 /// Why a claim was refused with 409, or ended (protocol.md §8).
@@ -101,6 +106,7 @@ impl Refusal {
             desc: one_line(desc.into()),
             retry,
             reason: None,
+            time: None,
         }
     }
 
@@ -114,6 +120,13 @@ impl Refusal {
     #[must_use]
     pub const fn because(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// The same refusal, with what the time is.
+    #[must_use]
+    pub fn at(mut self, now: Time) -> Self {
+        self.time = Some(now.rfc3339());
         self
     }
 

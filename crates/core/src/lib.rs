@@ -55,6 +55,7 @@
 //! ```
 
 pub mod address;
+pub mod children;
 pub mod entropy;
 pub mod error;
 pub mod identity;

@@ -94,3 +94,22 @@ pub const QUESTIONS_MAX: usize = 256;
 pub const METHOD_BYTES_MAX: usize = 256;
 /// Longest question that an application is asked, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 64 << 10;
+
+/// Largest encoded child, in bytes.
+pub const CHILD_BYTES_MAX: usize = 256 << 10;
+/// Largest body of a child commit, in bytes: what it changes, and its place, author and time beside it.
+pub const CHILD_BODY_BYTES_MAX: usize = CHILD_BYTES_MAX + (4 << 10);
+/// Largest body of an event to an object's children, in bytes.
+pub const EVENT_BODY_BYTES_MAX: usize = 64 << 10;
+/// Children names of one object.
+pub const CHILDREN_NAMES_MAX: usize = 16;
+/// Longest children name, in bytes.
+pub const CHILDREN_NAME_BYTES_MAX: usize = 64;
+/// Children of others that one commit of a Reporter deletes.
+pub const MODERATED_MAX: usize = 64;
+/// How far a child's `created` may be off the node's clock.
+pub const CREATED_OFF_MS: u64 = 60_000;
+/// Bytes of one session's child commits that wait at the node for their Reporter's answer.
+pub const KEPT_PER_ASKER_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one object's child commits that wait at the node for its Reporter's answer.
+pub const KEPT_PER_OBJECT_BYTES_MAX: usize = 16 << 20;

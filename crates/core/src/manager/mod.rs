@@ -122,6 +122,7 @@ impl Claim {
                 schema: Some(self.schema.clone()),
                 name: self.name.clone(),
                 reporter: self.reporter.clone(),
+                children: vec![],
                 access: self.access.clone(),
                 base,
                 snapshot: self.snapshot && position.is_some(),

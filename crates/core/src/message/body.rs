@@ -108,6 +108,9 @@ pub struct Claim {
     pub name: Option<String>,
     /// The hyperty that writes.
     pub reporter: Address,
+    /// The names of the object's collections of children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
     /// Who may read.
     #[serde(default)]
     pub access: Access,
@@ -223,6 +226,15 @@ pub struct Content<'a> {
     /// Of a `read`: where each earlier epoch of the object ended, oldest first.
     #[serde(default)]
     pub lineage: Vec<Position>,
+}
+
+/// 200 to a child commit (§9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildCommitted {
+    /// 200.
+    pub code: u16,
+    /// Where the author's stream stands: `[epoch, seq]`.
+    pub position: Position,
 }
 
 /// What every answer has.

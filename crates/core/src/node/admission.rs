@@ -1,17 +1,22 @@
 //! May this frame in, and who gets it (protocol.md §3, §5, §6, §8): the trust border of the node.
 //! Nothing here changes anything.
 
+use std::sync::Arc;
+
 use super::Node;
+use super::children::check_names;
 use super::commands::{check_access, deleted, denied};
 use super::object::{Object, Record};
-use super::request::{Ask, Request, Wanted, stamp};
+use super::request::{Ask, Request, Wanted};
 use super::session::SessionId;
+use super::stamping::stamp;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
 use crate::stream::{CommitHeader, Head, Position};
+use crate::time::Time;
 
 /// Who gets a frame that may in.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(super) enum Passage {
     Forward(Box<Request>),
     /// An event, stamped: whoever is at its address, if anybody.
     Tell(Option<SessionId>, String),
+    /// An event about an object, stamped: every reader, and the holder.
+    Event(Address, Arc<str>),
     /// The node itself.
     Serve(Service),
     /// Nobody: an answer that nobody waits for.
@@ -41,6 +48,8 @@ pub(super) enum Service {
     Claim(Box<Claim>),
     Command(Address, Box<Command>),
     Delete(Address),
+    /// The Reporter's own child commit, stamped, now at this position.
+    Child(Address, Arc<str>, Position),
     Many,
     Unsubscribe(Address, Address),
 }
@@ -61,6 +70,7 @@ impl Node {
         &self,
         session: SessionId,
         header: &Header<'_>,
+        now: Time,
     ) -> Result<Passage, Refusal> {
         let target = Target::of(&header.to);
         if target == Target::Session {
@@ -97,6 +107,13 @@ impl Node {
             }
             (Target::Object(url, Resource::Changes), Type::Delete) => {
                 self.admit_delete(session, url, header)
+            }
+            (
+                Target::Object(url, Resource::Children(name)),
+                Type::Create | Type::Update | Type::Delete | Type::Event,
+            ) => self.admit_child(session, url, name, header, now),
+            (Target::Object(url, Resource::Itself), Type::Execute) => {
+                self.admit_execute(session, url, header)
             }
             (Target::Service(service), Type::Subscribe) if self.is_sm(service) => {
                 if names_objects(header.body) {
@@ -254,6 +271,7 @@ impl Node {
             }
         }
         check_access(&claim.access)?;
+        check_names(&claim.children)?;
         if url.domain() == self.domain {
             Ok(Passage::Serve(Service::Claim(Box::new(claim))))
         } else {

@@ -50,7 +50,13 @@ impl Node {
             && !record.has_commit_of_its_epoch()
             && claim.base == Some(Some(record.position))
         {
-            return Ok(claimed(record));
+            let claimed = claimed(record);
+            if let Some(object) = self.objects.get_mut(url)
+                && let Some(record) = &mut object.record
+            {
+                record.children.clone_from(&claim.children);
+            }
+            return Ok(claimed);
         }
         let clock = now.unix_ms();
         let base = match base(claim, record, clock) {
@@ -85,6 +91,7 @@ impl Node {
             base: base.unwrap_or(start),
             access: access(claim, record, base.is_none()),
             reporter: claim.reporter.clone(),
+            children: claim.children.clone(),
             grants: Grants::default(),
         };
         self.hold(session, url, next, holder, now)

@@ -144,6 +144,8 @@ impl Node {
                 let hyperty = match &request.wanted {
                     Wanted::Route { hyperty, .. } => hyperty.as_str(),
                     Wanted::Content | Wanted::Answer => request.ask.from.as_str(),
+                    // Its Reporter may have taken it, and says so itself.
+                    Wanted::FanOut(_) => return Some(true),
                 };
                 record?.decides(hyperty, identity)
             });

@@ -5,6 +5,7 @@
 //! it; only then does anything change.
 
 mod admission;
+mod children;
 mod claim;
 mod commands;
 mod grants;
@@ -16,6 +17,7 @@ mod parking;
 mod publishing;
 mod request;
 mod session;
+mod stamping;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +29,7 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
+use crate::message::body::ChildCommitted;
 use crate::message::{Header, Type, encode};
 use crate::time::Time;
 use admission::{Passage, Service};
@@ -79,7 +82,7 @@ pub enum Output {
 pub struct Counters {
     /// Frames received.
     pub frames: u64,
-    /// Commits forwarded.
+    /// Commits forwarded, those of children too.
     pub commits: u64,
     /// Commits and heads sent to a reader: one for each.
     pub deliveries: u64,
@@ -243,7 +246,7 @@ impl Node {
         };
         let judged = match session {
             Some(session) => self
-                .admit(session, &header)
+                .admit(session, &header, now)
                 .and_then(|passage| self.adopt(session, &header.from).map(|()| passage)),
             None => Self::admit_stranger(&header),
         };
@@ -267,11 +270,15 @@ impl Node {
                 }
                 Ok(())
             }
+            (Passage::Event(object, text), Some(session)) => {
+                self.publish_event(session, &object, &text);
+                Ok(())
+            }
             (Passage::Serve(Service::Open), _) => self.open(connection, &header, now),
             (Passage::Serve(service), Some(session)) => {
                 self.serve(service, session, connection, &header, now)
             }
-            (Passage::Serve(_) | Passage::Drop, _) => {
+            (Passage::Serve(_) | Passage::Event(..) | Passage::Drop, _) => {
                 self.counters.answers_dropped += 1;
                 Ok(())
             }
@@ -313,6 +320,15 @@ impl Node {
             Service::Command(url, command) => {
                 let commanded = self.command(session, &url, &command)?;
                 self.send(connection, header.id, &header.to, &header.from, &commanded);
+                Ok(())
+            }
+            Service::Child(url, text, position) => {
+                self.publish_child(&url, &text);
+                let taken = ChildCommitted {
+                    code: 200,
+                    position,
+                };
+                self.send(connection, header.id, &header.to, &header.from, &taken);
                 Ok(())
             }
             Service::Many => self.subscribe_many(session, connection, header, now),

@@ -39,6 +39,8 @@ pub(super) struct Object {
     pub(super) waiting: VecDeque<Request>,
     /// Requests forwarded to the Reporter and not answered.
     pub(super) asked: usize,
+    /// The bytes of those of them that readers get when they are answered.
+    pub(super) kept_bytes: usize,
     pub(super) last_commit: Time,
     /// Whether a quiet head is due some time.
     pub(super) quiet_armed: bool,
@@ -58,6 +60,8 @@ pub(super) struct Record {
     pub(super) base: Position,
     pub(super) access: Access,
     pub(super) reporter: Address,
+    /// The names of its collections of children.
+    pub(super) children: Vec<String>,
     pub(super) grants: Grants,
 }
 
@@ -87,6 +91,7 @@ impl Object {
             routes: Routes::default(),
             waiting: VecDeque::new(),
             asked: 0,
+            kept_bytes: 0,
             last_commit: Time::default(),
             quiet_armed: false,
             quiet_said: None,
@@ -116,14 +121,26 @@ impl Object {
             live,
             since: self.away_since.map(Time::rfc3339),
             hash: None,
+            missed: false,
         })
     }
 
     /// The message that says so to readers.
     pub(super) fn head_frame(&self) -> Option<Arc<str>> {
-        let changes = self.url.resource("changes");
+        Some(self.frame(&self.head()?))
+    }
+
+    /// The same to a reader who was parked: what it lacks of children no position tells.
+    pub(super) fn wake_frame(&self) -> Option<Arc<str>> {
+        let record = self.record.as_ref()?;
         let head = self.head()?;
-        Some(encode("null", Type::Update, self.url.as_str(), &changes, &head).into())
+        let missed = !record.children.is_empty();
+        Some(self.frame(&Head { missed, ..head }))
+    }
+
+    fn frame(&self, head: &Head) -> Arc<str> {
+        let changes = self.url.resource("changes");
+        encode("null", Type::Update, self.url.as_str(), &changes, head).into()
     }
 }
 
@@ -201,6 +218,12 @@ impl Routes {
 
     pub(super) fn end_all(&mut self, session: SessionId) {
         self.hyperties.remove(&session);
+    }
+
+    /// Whether `hyperty` of `session` reads.
+    pub(super) fn reads(&self, session: SessionId, hyperty: &str) -> bool {
+        let hyperties = self.hyperties.get(&session);
+        hyperties.is_some_and(|hyperties| hyperties.contains(hyperty))
     }
 
     /// The reading hyperties, with their sessions.

@@ -27,7 +27,7 @@ impl Node {
                 continue;
             };
             if object.routes.wake(connection)
-                && let Some(head) = object.head_frame()
+                && let Some(head) = object.wake_frame()
             {
                 self.counters.wakes += 1;
                 self.counters.deliveries += 1;

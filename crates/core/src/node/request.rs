@@ -1,19 +1,16 @@
 //! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::value::{RawValue, to_raw_value};
-
-use super::session::{SessionId, Waiting};
+use super::session::{Session, SessionId, Waiting};
+use super::stamping::stamp;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
-use crate::limits::{
-    ADDRESS_BYTES_MAX, HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX,
-};
+use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
+use crate::message::Header;
 use crate::message::body::Code;
-use crate::message::{Header, decode};
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -32,6 +29,20 @@ pub(super) enum Wanted {
     Content,
     /// The object's content and from then on its commits.
     Route { hyperty: Address, hold: bool },
+    /// That every reader gets this: the request is a child commit (§9).
+    FanOut(Arc<str>),
+}
+
+impl Wanted {
+    /// Whether it waits for a Reporter who is away: in its grace time, or gone.
+    pub(super) const fn waits(&self, in_grace: bool) -> bool {
+        match self {
+            Self::Route { hold, .. } => *hold || in_grace,
+            Self::Content => in_grace,
+            // Its author says it again when the Reporter is there.
+            Self::FanOut(_) | Self::Answer => false,
+        }
+    }
 }
 
 /// A request that was let in.
@@ -86,33 +97,13 @@ impl Request {
     }
 }
 
-/// The message of `header`, stamped with `identity` in place of whatever it said itself (§3); all else
-/// is as it came.
-pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<String, Refusal> {
-    if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
-        return Err(Refusal::malformed(
-            "fields `from` and `to` must be addresses",
-        ));
-    }
-    let mut body: BTreeMap<String, Box<RawValue>> = decode(header.body)?;
-    body.remove("identity");
-    if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
-        body.insert("identity".to_owned(), stamp);
-    }
-    let unreadable = |error: serde_json::Error| Refusal::malformed(format!("the message: {error}"));
-    let mut message: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(header.text).map_err(unreadable)?;
-    message.insert("body".to_owned(), to_raw_value(&body).map_err(unreadable)?);
-    serde_json::to_string(&message).map_err(unreadable)
-}
-
 impl Node {
     /// Forwards `request`, or lets it wait for who is away and will come back.
     pub(super) fn ask(&mut self, request: Request, now: Time) -> Result<(), Refusal> {
         if let Wanted::Route { hyperty, .. } = &request.wanted {
             self.adopt(request.asker, hyperty.as_str())?;
         }
-        let Some(asker) = self.sessions.get_mut(&request.asker) else {
+        let Some(asker) = self.sessions.get(&request.asker) else {
             return Ok(());
         };
         // Those that wait are bounded by their bytes.
@@ -130,14 +121,18 @@ impl Node {
                 "{UNANSWERED_PER_OBJECT_MAX} requests for `{url}` are unanswered: try again later"
             )));
         }
-        if asker.asked.contains_key(&request.ask) {
+        // Of somebody gone, too: the answer to the one would be taken for the other's.
+        if asker.asked.contains_key(&request.ask) || self.pending.contains_key(&request.ask) {
             return Err(Refusal::malformed(
                 "field `id`: a request with it is not answered yet",
             ));
         }
-        asker
-            .asked
-            .insert(request.ask.clone(), request.object.clone());
+        self.check_kept(&request)?;
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            asker
+                .asked
+                .insert(request.ask.clone(), request.object.clone());
+        }
         self.forward(request, now);
         Ok(())
     }
@@ -163,6 +158,7 @@ impl Node {
                 if let Some(answering) = self.sessions.get_mut(&session) {
                     answering.answering.insert(request.ask.clone());
                 }
+                self.count_kept(&request, true);
                 let deadline = now.plus_ms(UNANSWERED_MS);
                 self.timers
                     .insert((deadline, Timer::Unanswered(request.ask.clone())));
@@ -192,7 +188,10 @@ impl Node {
                 pending.deadline = now.plus_ms(HELD_MS);
                 self.timers.insert((pending.deadline, timer));
                 let asker = pending.request.asker;
-                self.pass(asker, text);
+                let waits = |asker: &Session| asker.asked.contains_key(ask);
+                if self.sessions.get(&asker).is_some_and(waits) {
+                    self.pass(asker, text);
+                }
             }
             return;
         }
@@ -206,15 +205,24 @@ impl Node {
                     Err(refusal) => self.refuse(request, &refusal),
                 }
             }
+            (Some(url), Wanted::FanOut(commit)) if code == 200 => {
+                self.publish_child(url, commit);
+                self.pass_answer(&request, text);
+            }
             _ => self.pass_answer(&request, text),
         }
     }
 
     fn pass_answer(&mut self, request: &Request, text: &str) {
-        self.pass(request.asker, text);
-        if let Some(asker) = self.sessions.get_mut(&request.asker) {
-            asker.asked.remove(&request.ask);
+        if self.waits_no_longer(request) {
+            self.pass(request.asker, text);
         }
+    }
+
+    /// Takes `request` from those that its asker waits for. Whether it did: one that is gone does not.
+    fn waits_no_longer(&mut self, request: &Request) -> bool {
+        let asker = self.sessions.get_mut(&request.asker);
+        asker.is_some_and(|asker| asker.asked.remove(&request.ask).is_some())
     }
 
     pub(super) fn pass(&mut self, asker: SessionId, text: &str) {
@@ -226,10 +234,9 @@ impl Node {
 
     /// Answers `request` with a refusal of this node's own.
     pub(super) fn refuse(&mut self, request: Request, refusal: &Refusal) {
-        self.count(refusal);
-        self.tell(&request, refusal);
-        if let Some(asker) = self.sessions.get_mut(&request.asker) {
-            asker.asked.remove(&request.ask);
+        if self.waits_no_longer(&request) {
+            self.count(refusal);
+            self.tell(&request, refusal);
         }
     }
 
@@ -260,6 +267,7 @@ impl Node {
         {
             object.asked -= 1;
         }
+        self.count_kept(&pending.request, false);
         Some(pending)
     }
 
@@ -345,13 +353,18 @@ impl Node {
         }
     }
 
-    /// Who asked is gone: nobody waits for the answers.
+    /// Who asked is gone: nobody waits for the answers. What it wrote stays with the Reporter, who may
+    /// have taken it: then readers get it all the same.
     pub(super) fn forget_asked_by(&mut self, session: SessionId) {
         let Some(asker) = self.sessions.get_mut(&session) else {
             return;
         };
         asker.waiting = Waiting::default();
         for (ask, url) in std::mem::take(&mut asker.asked) {
+            let wrote = |pending: &Pending| matches!(pending.request.wanted, Wanted::FanOut(_));
+            if self.pending.get(&ask).is_some_and(wrote) {
+                continue;
+            }
             if self.take_pending(&ask).is_none()
                 && let Some(object) = url.as_ref().and_then(|url| self.objects.get_mut(url))
             {

@@ -64,6 +64,8 @@ pub(super) struct Session {
     pub(super) waiting: Waiting,
     /// Requests forwarded to it that it has not answered.
     pub(super) answering: BTreeSet<Ask>,
+    /// The bytes of its child commits that were forwarded and are not answered.
+    pub(super) kept_bytes: usize,
 }
 
 impl Node {
@@ -203,6 +205,7 @@ impl Node {
             asked: BTreeMap::new(),
             waiting: Waiting::default(),
             answering: BTreeSet::new(),
+            kept_bytes: 0,
         };
         self.sessions.insert(id, session);
         self.runtimes.insert(runtime, id);

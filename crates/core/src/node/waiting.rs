@@ -2,7 +2,7 @@
 //! its grace time, or, when they hold, for any.
 
 use super::Node;
-use super::request::{Request, Wanted};
+use super::request::Request;
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::limits::{WAITING_BYTES_MAX, WAITING_PER_ASKER_BYTES_MAX};
@@ -11,8 +11,9 @@ use crate::time::Time;
 impl Node {
     /// Lets `request` wait at its object for a Reporter in its grace time, or for any when it holds.
     pub(super) fn wait(&mut self, mut request: Request, in_grace: bool) {
-        let holds = matches!(request.wanted, Wanted::Route { hold: true, .. });
-        let Some(url) = request.object.clone().filter(|_| in_grace || holds) else {
+        let holds = request.wanted.waits(false);
+        let waits = request.wanted.waits(in_grace);
+        let Some(url) = request.object.clone().filter(|_| waits) else {
             let desc = format!("who answers for `{}` is away: try again later", request.to);
             return self.refuse(request, &Refusal::away(Retry::Seconds(1), desc));
         };

@@ -47,14 +47,12 @@ pub(super) struct Wanted {
 
 #[derive(Serialize)]
 struct Asked<'a> {
-    source: &'a Address,
     method: &'a str,
     params: &'a Value,
 }
 
 #[derive(Deserialize)]
 struct Received<'a> {
-    source: Option<Address>,
     method: String,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
@@ -129,7 +127,6 @@ impl Runtime {
                 ..
             } = one.clone();
             let body = Asked {
-                source: &seat.hyperty,
                 method: &method,
                 params: &params,
             };
@@ -193,10 +190,7 @@ impl Runtime {
         }
         let malformed = |error| Refusal::malformed(format!("field `body.params`: {error}"));
         let params = parse(params).map_err(malformed)?;
-        let hyperty = match body.source {
-            Some(source) => source,
-            None => super::reporting::address(&header.from)?,
-        };
+        let hyperty = super::reporting::address(&header.from)?;
         let object = super::reporting::address(url)?;
         let identity = body.identity.as_ref();
         let (reporter, decided) =

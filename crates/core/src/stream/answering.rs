@@ -133,6 +133,7 @@ impl ReporterStream {
             live: true,
             since: None,
             hash: Some(Hash::of(&self.data)),
+            missed: false,
         })
     }
 }

@@ -133,20 +133,30 @@ impl CommitHeader {
     /// A 400 that names the field.
     pub fn peek(body: &str) -> Result<Self, Refusal> {
         let raw: Peeked<'_> = decode(body)?;
-        let shape = |json: &str| {
-            ChangeShape::check(json)
-                .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))
-        };
-        match several(raw.changes, raw.attribute)? {
-            None => shape(body)?,
-            Some(list) => list
-                .into_iter()
-                .try_for_each(|change| shape(change.get()))?,
-        }
+        check_changes(body, raw.changes, raw.attribute)?;
         Ok(Self {
             position: Position::new(raw.epoch, raw.version),
             base: raw.base,
         })
+    }
+}
+
+/// Checks the shape of what a body changes: the fields of one change, or a list of them.
+///
+/// # Errors
+/// A 400 that names the field.
+pub(crate) fn check_changes(
+    body: &str,
+    changes: Option<Vec<&RawValue>>,
+    attribute: Option<IgnoredAny>,
+) -> Result<(), Refusal> {
+    let shape = |json: &str| {
+        ChangeShape::check(json)
+            .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))
+    };
+    match several(changes, attribute)? {
+        None => shape(body),
+        Some(list) => list.into_iter().try_for_each(|change| shape(change.get())),
     }
 }
 

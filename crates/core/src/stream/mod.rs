@@ -20,6 +20,7 @@ use crate::address::Address;
 use crate::object::Hash;
 
 pub use changed::{Changed, Edit, ObserverCounters, Origin, Reaction};
+pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
 pub use observer::ObserverStream;
@@ -115,4 +116,7 @@ pub struct Head {
     /// The hash of `data` at `position`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Hash>,
+    /// The reader may have missed something that `position` does not tell (§7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
 }

@@ -13,6 +13,7 @@
 )]
 
 mod answers;
+pub mod chat;
 pub mod kitchen;
 mod links;
 mod machines;

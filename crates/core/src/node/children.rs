@@ -1,0 +1,233 @@
+//! Children and events (protocol.md §6, §9): who may write beside the Reporter, and what its readers
+//! get of it. A child commit goes to the Reporter as a request; when that says 200 every reader has it in the
+//! same step, so that none has what the Reporter lacks, and all have it in the Reporter's order.
+
+use std::sync::Arc;
+
+use super::admission::{Passage, Service};
+use super::object::{Object, Record};
+use super::request::{Request, Wanted};
+use super::session::SessionId;
+use super::stamping::stamp_for_readers;
+use super::{Node, Output};
+use crate::address::Address;
+use crate::children::{ChildHeader, ChildWrite, is_child_of};
+use crate::error::Refusal;
+use crate::limits::{
+    CHILD_BODY_BYTES_MAX, CHILD_BYTES_MAX, CHILDREN_NAME_BYTES_MAX, CHILDREN_NAMES_MAX,
+    CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, KEPT_PER_ASKER_BYTES_MAX, KEPT_PER_OBJECT_BYTES_MAX,
+};
+use crate::message::{Header, Type};
+use crate::time::Time;
+
+/// Names that an address would read as another resource.
+const RESERVED_NAMES: [&str; 3] = ["changes", "subscription", "registration"];
+
+impl Node {
+    /// A child commit or an event. A stranger learns nothing: whether it may speak here is judged before
+    /// what it says.
+    pub(super) fn admit_child(
+        &self,
+        session: SessionId,
+        url: &str,
+        name: &str,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<Passage, Refusal> {
+        let (object, record) = self.may_speak(session, url, &header.from)?;
+        if !record.children.iter().any(|one| one == name) {
+            let desc = format!("`{url}` has no children of the name `{name}`");
+            return Err(Refusal::unknown(desc));
+        }
+        let identity = self.sessions[&session].identity.as_ref();
+        if header.kind == Type::Event {
+            if header.body.len() > EVENT_BODY_BYTES_MAX {
+                return Err(Refusal::too_large(format!(
+                    "field `body`: an event has at most {EVENT_BODY_BYTES_MAX} bytes"
+                )));
+            }
+            let text = stamp_for_readers(header, identity)?;
+            return Ok(Passage::Event(object.url.clone(), text));
+        }
+        if header.body.len() > CHILD_BODY_BYTES_MAX {
+            return Err(Refusal::too_large(format!(
+                "field `body`: a child has at most {CHILD_BYTES_MAX} bytes"
+            )));
+        }
+        let commit = ChildHeader::peek(header.kind, header.body)?;
+        let reports = reports(object, record, session, &header.from);
+        check_commit(&commit, &header.from, reports, now)?;
+        let text = stamp_for_readers(header, identity)?;
+        let url = object.url.clone();
+        if reports {
+            return Ok(Passage::Serve(Service::Child(url, text, commit.position)));
+        }
+        let wanted = Wanted::FanOut(text);
+        let request = Request::stamped(session, header, Some(url), wanted, identity)?;
+        Ok(Passage::Forward(Box::new(request)))
+    }
+
+    /// What may be asked of an object's Reporter by those who read it, and by nobody else.
+    pub(super) fn admit_execute(
+        &self,
+        session: SessionId,
+        url: &str,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let (object, _) = self.may_speak(session, url, &header.from)?;
+        let identity = self.sessions[&session].identity.as_ref();
+        let url = Some(object.url.clone());
+        let request = Request::stamped(session, header, url, Wanted::Answer, identity)?;
+        Ok(Passage::Forward(Box::new(request)))
+    }
+
+    /// The object at `url`, when `hyperty` observes or reports it. Everybody else is told the same.
+    fn may_speak(
+        &self,
+        session: SessionId,
+        url: &str,
+        hyperty: &str,
+    ) -> Result<(&Object, &Record), Refusal> {
+        let object = self.not_deleted(url)?;
+        let claimed = object.and_then(|object| Some((object, object.record.as_ref()?)));
+        let may = |(object, record): &(&Object, &Record)| {
+            object.routes.reads(session, hyperty) || reports(object, record, session, hyperty)
+        };
+        claimed.filter(may).ok_or_else(|| {
+            Refusal::forbidden(format!(
+                "only who observes or reports `{url}` may say this: subscribe first"
+            ))
+        })
+    }
+
+    /// Whether the node may keep one more child commit of `request`'s asker until it is answered.
+    pub(super) fn check_kept(&self, request: &Request) -> Result<(), Refusal> {
+        let Wanted::FanOut(text) = &request.wanted else {
+            return Ok(());
+        };
+        let asker = self.sessions.get(&request.asker);
+        let object = request
+            .object
+            .as_ref()
+            .and_then(|url| self.objects.get(url));
+        let by_asker = asker.map_or(0, |asker| asker.kept_bytes) + text.len();
+        let by_object = object.map_or(0, |object| object.kept_bytes) + text.len();
+        if by_asker > KEPT_PER_ASKER_BYTES_MAX {
+            return Err(Refusal::too_many(format!(
+                "{KEPT_PER_ASKER_BYTES_MAX} bytes of your child commits are unanswered: wait for one"
+            )));
+        }
+        if by_object > KEPT_PER_OBJECT_BYTES_MAX {
+            return Err(Refusal::too_many(format!(
+                "{KEPT_PER_OBJECT_BYTES_MAX} bytes of child commits of the object are unanswered: try again later"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Counts the bytes that `request` makes the node keep, from now on or no longer.
+    pub(super) fn count_kept(&mut self, request: &Request, begins: bool) {
+        let Wanted::FanOut(text) = &request.wanted else {
+            return;
+        };
+        let counted = |bytes: &mut usize| {
+            *bytes = if begins {
+                *bytes + text.len()
+            } else {
+                bytes.saturating_sub(text.len())
+            };
+        };
+        if let Some(asker) = self.sessions.get_mut(&request.asker) {
+            counted(&mut asker.kept_bytes);
+        }
+        let object = request.object.as_ref();
+        if let Some(object) = object.and_then(|url| self.objects.get_mut(url)) {
+            counted(&mut object.kept_bytes);
+        }
+    }
+
+    /// A child commit that the Reporter took, or made: every reader's, its author's too.
+    pub(super) fn publish_child(&mut self, url: &Address, text: &Arc<str>) {
+        self.counters.commits += 1;
+        self.deliver(url.as_str(), text);
+    }
+
+    /// An event: every reader's, and the holder's when it is another's.
+    pub(super) fn publish_event(&mut self, session: SessionId, url: &Address, text: &Arc<str>) {
+        self.deliver(url.as_str(), text);
+        let Some(object) = self.objects.get(url) else {
+            return;
+        };
+        let holder = object.holder.filter(|holder| *holder != session);
+        let holder = holder.and_then(|holder| self.sessions.get(&holder));
+        if let Some(holder) = holder.filter(|holder| !holder.observed.contains(url))
+            && let Some(connection) = holder.connection
+        {
+            // As to a reader: where too much waits, it is dropped.
+            let to = Arc::new(vec![connection]);
+            self.outbox
+                .push_back(Output::Publish(object.id, to, Arc::clone(text)));
+        }
+    }
+}
+
+/// Whether `hyperty` of `session` is the Reporter.
+fn reports(object: &Object, record: &Record, session: SessionId, hyperty: &str) -> bool {
+    object.holder == Some(session) && record.reporter.as_str() == hyperty
+}
+
+/// Judges what a commit of `author` does (§9).
+fn check_commit(
+    commit: &ChildHeader,
+    author: &str,
+    reports: bool,
+    now: Time,
+) -> Result<(), Refusal> {
+    if let Some(child) = commit.write.resource()
+        && !is_child_of(child, author)
+    {
+        return Err(Refusal::forbidden(format!(
+            "field `body.resource`: `{child}` is no child of `{author}`: an id is its author's address, `#` and a number"
+        )));
+    }
+    if commit.write.is_the_reporters() && !reports {
+        return Err(Refusal::forbidden(
+            "only the object's Reporter deletes the children of others, and closes a collection",
+        ));
+    }
+    match commit.write {
+        ChildWrite::Create(_, created)
+            if created.ms_since(now).max(now.ms_since(created)) > CREATED_OFF_MS =>
+        {
+            let seconds = CREATED_OFF_MS / 1000;
+            Err(Refusal::malformed(format!(
+                "field `body.created` is more than {seconds} s off this node's clock"
+            ))
+            .at(now))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a claim's children names are within their limits.
+pub(super) fn check_names(names: &[String]) -> Result<(), Refusal> {
+    if names.len() > CHILDREN_NAMES_MAX {
+        return Err(Refusal::too_large(format!(
+            "field `body.claim.children` has at most {CHILDREN_NAMES_MAX} names"
+        )));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let good = |name: &String| {
+        (1..=CHILDREN_NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(plain)
+            && !RESERVED_NAMES.contains(&name.as_str())
+    };
+    let twice = |(at, name): (usize, &String)| names[..at].contains(name);
+    if names.iter().all(good) && !names.iter().enumerate().any(twice) {
+        return Ok(());
+    }
+    Err(Refusal::malformed(format!(
+        "field `body.claim.children`: a name has up to {CHILDREN_NAME_BYTES_MAX} of A-Z a-z 0-9 _ -, is none of {}, and stands there once",
+        RESERVED_NAMES.join(", ")
+    )))
+}

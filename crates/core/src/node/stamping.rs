@@ -1,0 +1,53 @@
+//! What the node says of a message's sender, in place of whatever the message said itself
+//! (protocol.md §3). All else is as it came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::error::Refusal;
+use crate::identity::Identity;
+use crate::limits::ADDRESS_BYTES_MAX;
+use crate::message::{Header, decode};
+
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// The message of `header`, from `identity`.
+pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<String, Refusal> {
+    text(&fields(header, identity)?)
+}
+
+/// The same for readers, who answer nothing: without its id.
+pub(super) fn stamp_for_readers(
+    header: &Header<'_>,
+    identity: Option<&Identity>,
+) -> Result<Arc<str>, Refusal> {
+    let mut message = fields(header, identity)?;
+    message.insert("id".to_owned(), RawValue::NULL.to_owned());
+    text(&message).map(Arc::from)
+}
+
+fn fields(header: &Header<'_>, identity: Option<&Identity>) -> Result<Fields, Refusal> {
+    if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
+        return Err(Refusal::malformed(
+            "fields `from` and `to` must be addresses",
+        ));
+    }
+    let mut body: Fields = decode(header.body)?;
+    body.remove("identity");
+    if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
+        body.insert("identity".to_owned(), stamp);
+    }
+    let mut message: Fields = serde_json::from_str(header.text).map_err(unreadable)?;
+    message.insert("body".to_owned(), to_raw_value(&body).map_err(unreadable)?);
+    Ok(message)
+}
+
+fn text(message: &Fields) -> Result<String, Refusal> {
+    serde_json::to_string(message).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> Refusal {
+    Refusal::malformed(format!("the message: {error}"))
+}
