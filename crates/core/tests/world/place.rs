@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
+use byline_core::message::body::Code;
+use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
 use byline_core::runtime::{Asking, Executing, Output, Runtime, Seat, Snapshot};
@@ -33,6 +35,8 @@ pub struct Place {
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// The code of each refusal that it answered a request with.
+    pub refusals: Vec<u16>,
 }
 
 /// A socket between a runtime and the node, with what is on its way.
@@ -89,6 +93,18 @@ impl Place {
             refused: vec![],
             received: vec![],
             sent: 0,
+            refusals: vec![],
+        }
+    }
+
+    /// Notes that the runtime sent a frame.
+    pub fn sends(&mut self, frame: &str) {
+        self.sent += 1;
+        let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Response
+            && let Ok(Code { code: code @ 400.. }) = header.decode()
+        {
+            self.refusals.push(code);
         }
     }
 
