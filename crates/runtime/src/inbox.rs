@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Inbox<T> {
     waiting: VecDeque<T>,
     wakers: Vec<Waker>,
+    /// How many have said that they take what comes.
+    takers: usize,
 }
 
 // Derived, it would ask the same of `T`.
@@ -16,6 +18,7 @@ impl<T> Default for Inbox<T> {
         Self {
             waiting: VecDeque::new(),
             wakers: Vec::new(),
+            takers: 0,
         }
     }
 }
@@ -24,6 +27,24 @@ impl<T> Inbox<T> {
     pub(crate) fn push(&mut self, one: T) {
         self.waiting.push_back(one);
         self.wake();
+    }
+
+    /// Somebody takes what comes from now on.
+    pub(crate) const fn enter(&mut self) {
+        self.takers += 1;
+    }
+
+    /// One of those who take what comes does no longer. With the last of them what waits is given back.
+    pub(crate) fn leave(&mut self) -> VecDeque<T> {
+        self.takers = self.takers.saturating_sub(1);
+        if self.is_taken() {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.takers > 0
     }
 
     /// Takes back what nobody needs to take any more.

@@ -8,7 +8,8 @@ use byline_core::State;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::Change;
-use byline_core::runtime::{self, Asking, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Asking, Executing, Output, Seat, Snapshot};
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
@@ -55,6 +57,8 @@ pub(crate) struct Reported {
     pub(crate) kept: VecDeque<Vec<Change>>,
     /// Those who ask to read: as many as core lets wait.
     pub(crate) requests: Inbox<Asking>,
+    /// What readers ask to have done: as much as core lets wait.
+    pub(crate) executions: Inbox<Executing>,
 }
 
 impl Reported {
@@ -64,6 +68,7 @@ impl Reported {
             rejected: watch::Sender::new(()),
             kept: VecDeque::new(),
             requests: Inbox::default(),
+            executions: Inbox::default(),
         }
     }
 
@@ -75,6 +80,7 @@ impl Reported {
         self.state.send_replace(state);
         if self.is_over() {
             self.requests.wake();
+            self.executions.wake();
         }
     }
 
@@ -108,6 +114,7 @@ impl Shared {
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
+                answers: BTreeMap::new(),
                 over: None,
                 closing: false,
             }),
@@ -193,9 +200,22 @@ impl Inner {
                     reporter.requests.push(asking);
                 }
             }
+            Output::Executing(seat, executing) => {
+                let reporter = self.reporters.get_mut(&seat);
+                match reporter.filter(|reporter| reporter.executions.is_taken()) {
+                    Some(reporter) => reporter.executions.push(executing),
+                    None => self.refuse_execution(executing.number),
+                }
+            }
+            Output::Answered(call, result) => {
+                if let Some(waiting) = self.answers.remove(&call) {
+                    let _ = waiting.send(result);
+                }
+            }
             Output::Gone(seat, number) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.requests.retain(|asking| asking.number != number);
+                    reporter.requests.retain(|one| one.number != number);
+                    reporter.executions.retain(|one| one.number != number);
                 }
             }
             Output::Done(call, result) => {
@@ -214,6 +234,13 @@ impl Inner {
             }
         }
         None
+    }
+
+    /// Nobody does what a reader asks for, if that is still to be said.
+    pub(crate) fn refuse_execution(&mut self, number: u64) {
+        let refusal = Refusal::not_built("its application does nothing of the kind");
+        // Only a value can be wrong.
+        _ = self.machine.answer_execute(number, Err(refusal));
     }
 
     /// There will be no answers any more: tells everybody who waits for one. Who asks from here on
@@ -242,6 +269,7 @@ impl Inner {
         }
         self.deliveries.clear();
         self.commands.clear();
+        self.answers.clear();
         self.reads.clear();
     }
 }
