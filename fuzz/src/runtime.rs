@@ -195,6 +195,10 @@ impl Run {
                 }
                 Output::Rejected(..)
                 | Output::Reporter(..)
+                | Output::Asked(..)
+                | Output::Executing(..)
+                | Output::Answered(..)
+                | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
                 | Output::Refused(_) => {}

@@ -87,6 +87,13 @@ pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
 pub const COMMANDS_MAX: usize = 1024;
 /// Earlier epochs of an object whose ends its Reporter knows.
 pub const LINEAGE_MAX: usize = 64;
+/// Questions of one kind about one object that wait for its application: who may read, what is to be
+/// done. And invitations that wait for a runtime's.
+pub const QUESTIONS_MAX: usize = 256;
+/// Longest name of a method, in bytes.
+pub const METHOD_BYTES_MAX: usize = 256;
+/// Longest question that an application is asked, in bytes.
+pub const QUESTION_BYTES_MAX: usize = 64 << 10;
 
 /// Largest encoded child, in bytes.
 pub const CHILD_BYTES_MAX: usize = 256 << 10;

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use byline_core::children::ChildId;
-use byline_core::object::Misfit;
 use byline_core::runtime::ChildError;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -34,7 +33,8 @@ impl<T: Data> ChildReporter<T> {
     /// # Errors
     /// [`ChildError`]; the child is as it was then.
     pub fn update(&mut self, edit: impl FnOnce(&mut T)) -> Result<bool, ChildError> {
-        let next = typed::edit(&self.data()?, edit)?;
+        let before = self.data()?;
+        let next = typed::edit(&before, edit)?;
         self.write_all(next)
     }
 
@@ -52,7 +52,8 @@ impl<T: Data> ChildReporter<T> {
     /// # Errors
     /// [`ChildError::NoChild`] when it was removed; [`ChildError::Misfit`] when it is no `T`.
     pub fn copy(&self) -> Result<T, ChildError> {
-        typed::read(&*self.data()?).map_err(|misfit: Misfit| misfit.into())
+        let data = self.data()?;
+        Ok(typed::read(&data)?)
     }
 }
 
@@ -90,7 +91,9 @@ impl<T> ChildReporter<T> {
     /// [`ChildError::NoChild`] when it was removed, or refused.
     pub fn data(&self) -> Result<Arc<Value>, ChildError> {
         let inner = self.place.alive.0.lock();
-        let own = inner.machine.own_child(&self.place.seat, &self.place.name, &self.id);
+        let own = inner
+            .machine
+            .own_child(&self.place.seat, &self.place.name, &self.id);
         own.ok_or_else(|| ChildError::NoChild(self.id.clone()))
     }
 

@@ -179,10 +179,8 @@ impl<T> Children<T> {
     /// # Errors
     /// [`CommandError`].
     pub async fn remove(&self, id: &ChildId) -> Result<(), CommandError> {
-        self.command(|machine, place, now| {
-            machine.delete_child(&place.seat, &place.name, id, now)
-        })
-        .await
+        self.command(|machine, place, now| machine.delete_child(&place.seat, &place.name, id, now))
+            .await
     }
 
     /// Takes no more from anybody but the object's Reporter, which says so; what is there stays.
@@ -224,9 +222,9 @@ impl<T> Children<T> {
             Time,
         ) -> Result<u64, ChildError>,
     ) -> Result<(), CommandError> {
-        let wrote = self.place.write(|machine, place, now| {
-            command(machine, place, now).map(|call| ((), call))
-        });
+        let wrote = self
+            .place
+            .write(|machine, place, now| command(machine, place, now).map(|call| ((), call)));
         let ((), answered) = wrote.map_err(CallError::from)?;
         Ok(answered.await.map_err(|_| shared::ended())??)
     }
@@ -240,7 +238,10 @@ impl<T> Children<T> {
         let shared = &self.place.alive.0;
         let Place { seat, name, .. } = &self.place;
         let now = shared.clock.now();
-        shared.lock().machine.send_event(seat, name, value.into(), now)?;
+        shared
+            .lock()
+            .machine
+            .send_event(seat, name, value.into(), now)?;
         shared.wake.notify_one();
         Ok(())
     }
@@ -295,7 +296,11 @@ pub enum ChildrenStep {
 
 fn all(inner: &Inner, place: &Place) -> Option<Vec<(ChildId, Child)>> {
     let here = inner.machine.children(&place.seat, &place.name)?;
-    Some(here.iter().map(|(id, child)| (id.clone(), child.clone())).collect())
+    Some(
+        here.iter()
+            .map(|(id, child)| (id.clone(), child.clone()))
+            .collect(),
+    )
 }
 
 fn whole(inner: &Inner, place: &Place) -> Option<(u64, ChildrenStep)> {

@@ -67,23 +67,25 @@ mod children;
 mod clock;
 mod commands;
 mod driver;
+mod executions;
+mod inbox;
 mod key;
 mod link;
 mod memory;
 mod observer;
 mod queue;
 mod reporter;
+mod requests;
 mod shared;
 mod syncher;
 mod typed;
 
-pub use byline_core::children::{Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged};
-pub use byline_core::runtime::{ChildError, Event};
-pub use child_reporter::ChildReporter;
-pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use builder::{Builder, Runtime, StartError, Unreachable};
 pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
+pub use byline_core::children::{
+    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged,
+};
 pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
@@ -91,13 +93,18 @@ pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, Misfit, Path, PathError, parse,
 };
 pub use byline_core::runtime::{CallError, Snapshot};
+pub use byline_core::runtime::{ChildError, Event};
 pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
 pub use byline_core::time::Time;
+pub use child_reporter::ChildReporter;
+pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
+pub use executions::{Execution, Executions};
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
+pub use requests::{Request, Requests};
 pub use syncher::{Create, ReadError, Syncher};
 pub use typed::Data;
 

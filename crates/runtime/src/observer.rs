@@ -111,6 +111,14 @@ impl<T> Observer<T> {
         }
     }
 
+    pub(crate) fn alive(&self) -> &Alive {
+        &self.held.alive
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.held.seat
+    }
+
     /// The object's address.
     #[must_use]
     pub fn url(&self) -> &Address {

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use byline_core::State;
+use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::Change;
-use byline_core::children::ChildrenChanged;
-use byline_core::runtime::{self, Event, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Asking, Event, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
+use serde_json::Value;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use crate::children::ChildrenStep;
 use crate::clock::Clock;
+use crate::inbox::Inbox;
 use crate::queue::Queue;
 
 /// Shared by the driver task and every handle.
@@ -42,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
@@ -56,6 +60,10 @@ pub(crate) struct Reported {
     pub(crate) rejected: watch::Sender<()>,
     /// Rejected commits that nobody has asked for yet, oldest first.
     pub(crate) kept: VecDeque<Vec<Change>>,
+    /// Those who ask to read: as many as core lets wait.
+    pub(crate) requests: Inbox<Asking>,
+    /// What readers ask to have done: as much as core lets wait.
+    pub(crate) executions: Inbox<Executing>,
 }
 
 impl Reported {
@@ -64,6 +72,20 @@ impl Reported {
             state: watch::Sender::new(state),
             rejected: watch::Sender::new(()),
             kept: VecDeque::new(),
+            requests: Inbox::default(),
+            executions: Inbox::default(),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.state.borrow(), State::Closed(_))
+    }
+
+    fn becomes(&mut self, state: State) {
+        self.state.send_replace(state);
+        if self.is_over() {
+            self.requests.wake();
+            self.executions.wake();
         }
     }
 
@@ -124,6 +146,7 @@ impl Shared {
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
+                answers: BTreeMap::new(),
                 over: None,
                 closing: false,
             }),
@@ -138,6 +161,13 @@ impl Shared {
     /// core changes nothing before it has checked everything.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets who asked that question wait for so long.
+    pub(crate) fn hold(&self, number: u64, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.lock().machine.hold(number, ms, self.clock.now());
+        self.wake.notify_one();
     }
 
     /// Ends the session; the driver sends what is left to say.
@@ -162,8 +192,8 @@ impl Inner {
             Output::Send(frame) => return Some(ToLink::Send(frame)),
             Output::Reporter(seat, state) => {
                 let closed = matches!(state, State::Closed(_));
-                if let Some(reporter) = self.reporters.get(&seat) {
-                    reporter.state.send_replace(state);
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.becomes(state);
                 }
                 if closed {
                     self.end_followers(&seat);
@@ -207,6 +237,29 @@ impl Inner {
             Output::Rejected(seat, commits) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.reject(commits);
+                }
+            }
+            Output::Asked(seat, asking) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.requests.push(asking);
+                }
+            }
+            Output::Executing(seat, executing) => {
+                let reporter = self.reporters.get_mut(&seat);
+                match reporter.filter(|reporter| reporter.executions.is_taken()) {
+                    Some(reporter) => reporter.executions.push(executing),
+                    None => self.refuse_execution(executing.number),
+                }
+            }
+            Output::Answered(call, result) => {
+                if let Some(waiting) = self.answers.remove(&call) {
+                    let _ = waiting.send(result);
+                }
+            }
+            Output::Gone(seat, number) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.requests.retain(|one| one.number != number);
+                    reporter.executions.retain(|one| one.number != number);
                 }
             }
             Output::Done(call, result) => {
@@ -264,6 +317,13 @@ impl Inner {
         });
     }
 
+    /// Nobody does what a reader asks for, if that is still to be said.
+    pub(crate) fn refuse_execution(&mut self, number: u64) {
+        let refusal = Refusal::not_built("its application does nothing of the kind");
+        // Only a value can be wrong.
+        _ = self.machine.answer_execute(number, Err(refusal));
+    }
+
     /// There will be no answers any more: tells everybody who waits for one. Who asks from here on
     /// is told at once.
     pub(crate) fn end(&mut self, refusal: Refusal) {
@@ -275,8 +335,10 @@ impl Inner {
             }
             open
         };
-        for reporter in self.reporters.values() {
-            reporter.state.send_if_modified(close);
+        for reporter in self.reporters.values_mut() {
+            if !reporter.is_over() {
+                reporter.becomes(State::Closed(over.clone()));
+            }
         }
         for watched in self.observers.values() {
             watched.state.send_if_modified(close);
@@ -290,6 +352,7 @@ impl Inner {
         self.followers.clear();
         self.deliveries.clear();
         self.commands.clear();
+        self.answers.clear();
         self.reads.clear();
     }
 }

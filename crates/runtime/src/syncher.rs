@@ -77,6 +77,13 @@ impl<T> Create<T> {
         self
     }
 
+    /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
+    /// they are refused.
+    pub const fn approve(mut self) -> Self {
+        self.create.approve = true;
+        self
+    }
+
     /// Starts afresh at an address of one's own: what was there is over, and whoever observes gets
     /// this as a snapshot.
     pub const fn discard(mut self) -> Self {

@@ -4,23 +4,9 @@
 
 mod common;
 
-use byline::{
-    Access, CallError, Change, CommandError, Observer, Refusal, Runtime, State, WriteError,
-};
-use common::{Folder, OBJECT, bounded, node, observe, public, report, runtime, until};
+use byline::{Access, CallError, Change, CommandError, Runtime, State, WriteError};
+use common::{Folder, OBJECT, bounded, closed, node, observe, public, report, runtime, until};
 use serde_json::json;
-
-/// Waits until the Observer is closed, and gives the reason.
-async fn closed(observer: &Observer) -> Refusal {
-    let mut state = observer.state();
-    let over = state
-        .wait_for(|state| matches!(state, State::Closed(_)))
-        .await;
-    match over.as_deref() {
-        Ok(State::Closed(refusal)) => refusal.clone(),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn a_kicked_reader_is_told_why_and_comes_again_when_it_is_allowed() {

@@ -260,6 +260,10 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
+            // Every object here says whom it lets in, and nobody has anything done.
+            Output::Asked(..) | Output::Executing(..) | Output::Answered(..) | Output::Gone(..) => {
+            }
+            Output::Children(..) | Output::Event(..) => {}
             Output::Connect | Output::Disconnect | Output::Send(_) => {}
         }
     }

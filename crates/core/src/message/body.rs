@@ -182,6 +182,9 @@ pub struct Subscribe {
     /// Who asks, as the node states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Its Reporter has let it in before, as the node states it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted: bool,
 }
 
 /// `subscribe` to many objects at once, at the subscription manager (§6).

@@ -37,6 +37,9 @@ pub struct Create {
     pub take: bool,
     /// The names of its collections of children, and how many of each are kept.
     pub children: BTreeMap<String, usize>,
+    /// Whom `access` does not name is the application's to decide on: see
+    /// [`Output::Asked`](super::Output::Asked).
+    pub approve: bool,
 }
 
 /// An object as it was at one moment.
@@ -85,6 +88,9 @@ pub enum CallError {
         crate::limits::COMMANDS_MAX
     )]
     Commands,
+    /// This hyperty does not observe the object.
+    #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
+    NotObserved(Address),
     /// This hyperty observes the object already.
     #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
     Observed(Address),
@@ -150,6 +156,7 @@ impl Runtime {
             discard: create.discard,
             take: create.take,
             children: create.children.into_keys().collect(),
+            approve: create.approve,
             progress: Progress::Due,
             snapshot: false,
             behind: false,

@@ -42,6 +42,7 @@ impl Runtime {
     ) -> Result<u64, CallError> {
         self.reporting(seat)?;
         let denied = self.manager.deny(&seat.object, reader);
+        self.judge_again(&seat.object);
         let command = Command::Kick(seat.object.clone(), denied, 403, why.to_owned());
         self.command(seat, What::Command(command), now)
     }
@@ -53,6 +54,7 @@ impl Runtime {
     pub fn allow(&mut self, seat: &Seat, reader: &str, now: Time) -> Result<u64, CallError> {
         self.reporting(seat)?;
         let denied = self.manager.allow(&seat.object, reader);
+        self.judge_again(&seat.object);
         let command = Command::Allow(seat.object.clone(), denied);
         self.command(seat, What::Command(command), now)
     }
@@ -63,9 +65,8 @@ impl Runtime {
     /// As [`Runtime::kick`].
     pub fn access(&mut self, seat: &Seat, access: Access, now: Time) -> Result<u64, CallError> {
         self.reporting(seat)?;
-        if let Some(claim) = self.manager.claims.get_mut(&seat.object) {
-            claim.access.clone_from(&access);
-        }
+        self.manager.set_access(&seat.object, access.clone());
+        self.judge_again(&seat.object);
         let command = Command::Access(seat.object.clone(), access);
         self.command(seat, What::Command(command), now)
     }
@@ -187,8 +188,8 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get_mut(url) else {
             return;
         };
-        claim.access.clone_from(&access);
-        claim.on_record = access;
+        claim.on_record = access.clone();
+        self.manager.set_access(url, access);
         let about = self.commands.values().filter(|one| one.url == *url);
         for one in about {
             match &one.what {
@@ -199,13 +200,12 @@ impl Runtime {
                     self.manager.allow(url, reader);
                 }
                 What::Command(Command::Access(_, access)) => {
-                    if let Some(claim) = self.manager.claims.get_mut(url) {
-                        claim.access.clone_from(access);
-                    }
+                    self.manager.set_access(url, access.clone());
                 }
                 What::Command(_) | What::Delete => {}
             }
         }
+        self.judge_again(url);
     }
 
     pub(super) fn command_refused(&mut self, call: u64, refusal: Refusal) {

@@ -2,14 +2,17 @@
 //! Manager send over it (protocol.md §3–§7). No sockets here: a driver connects, hands in frames and
 //! performs what comes out; the application's calls are methods.
 
+mod approving;
 mod authoring;
 mod backoff;
 mod batches;
 mod calls;
 mod children;
 mod commands;
+mod executing;
 mod objects;
 mod observing;
+mod questions;
 mod reading;
 mod reporting;
 mod requests;
@@ -17,6 +20,8 @@ mod session;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
 
 use crate::address::{Address, Resource, Target};
 use crate::children::ChildrenChanged;
@@ -30,11 +35,15 @@ use crate::stream::{Changed, Position};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
+pub use approving::Asking;
 pub(crate) use backoff::Backoff;
 
 pub use calls::{CallError, Create, Snapshot};
 pub use children::Event;
 use commands::Commanding;
+pub use executing::Executing;
+use executing::Wanted;
+use questions::Questions;
 use requests::Requests;
 use session::Session;
 pub use writing::ChildError;
@@ -79,8 +88,16 @@ pub enum Output {
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
     Rejected(Seat, Vec<Vec<Change>>),
+    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
+    Asked(Seat, Asking),
+    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
+    Executing(Seat, Executing),
+    /// Nobody waits for the answer to that question about the seat's object any more.
+    Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
+    /// What [`Runtime::execute`] asked for is done, or was refused.
+    Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
     /// A collection of children made a step, at a Reporter or an Observer.
@@ -103,6 +120,8 @@ enum Timer {
     Recovery(Seat),
     Read(u64),
     Writing(Seat, String),
+    Question(u64),
+    Execute(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -130,6 +149,10 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What was asked of other applications and is not answered, by its calls.
+    wanted: BTreeMap<u64, Wanted>,
+    /// What others ask of the application.
+    questions: Questions,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
     /// Observers that lack a page of children.
@@ -169,6 +192,8 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            questions: Questions::default(),
             let_go: BTreeSet::new(),
             paging: BTreeSet::new(),
             writing: BTreeSet::new(),
@@ -266,7 +291,10 @@ impl Runtime {
                 Ok(())
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
-            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
+            (Target::Object(url, Resource::Itself), Type::Execute) => {
+                self.asked_to_do(url, &header, now)
+            }
             (
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete,
@@ -301,6 +329,8 @@ impl Runtime {
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Writing(..))) => self.send_crowded(now),
+                Some((_, Timer::Execute(call))) => self.wanted_over(call),
+                Some((_, Timer::Question(number))) => self.question_over(number, now),
                 None => break,
             }
         }

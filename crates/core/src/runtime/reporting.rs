@@ -6,7 +6,7 @@ use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::{Reason, Refusal};
 use crate::limits::QUIET_MS;
-use crate::manager::Progress;
+use crate::manager::{Admission, Progress};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -235,17 +235,25 @@ impl Runtime {
             reporter.forget_due();
         }
         self.reporters_writes_end(url, &refusal);
+        self.forget_questions(self.questions.about(url));
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
     }
 
-    /// A reader that the node let in asks for content.
-    pub(super) fn reader(&mut self, url: &str, header: &Header<'_>) -> Result<(), Refusal> {
+    /// A reader that the node did not refuse asks for content.
+    pub(super) fn reader(
+        &mut self,
+        url: &str,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
         let identity = body.identity.as_ref();
-        let hyperty = self.manager.admit(url, reader, identity, &self.identity)?;
+        let admitted = self
+            .manager
+            .admit(url, reader, identity, body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
@@ -255,12 +263,31 @@ impl Runtime {
             children: body.children,
             whole: header.kind == Type::Read,
         };
-        let url = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
-        let syncher = self.synchers.get_mut(&hyperty);
-        if let Some(reporter) = syncher.and_then(|syncher| syncher.reporters.get_mut(&url)) {
+        let (reporter, open) = match admitted {
+            Admission::Granted(reporter) => (reporter, false),
+            Admission::Open(reporter) => (reporter, true),
+        };
+        let seat = Seat {
+            hyperty: reporter,
+            object: address(url)?,
+        };
+        if open {
+            let reader = (address(reader)?, body.identity);
+            return self.ask_to_read(seat, header, reader, due, now);
+        }
+        self.let_in(&seat.object, due)
+    }
+
+    /// A reader that may read is answered next, in its place among the commits.
+    pub(super) fn let_in(&mut self, url: &Address, due: Due) -> Result<(), Refusal> {
+        if let Some(reporter) = self.reporter_mut(url) {
             reporter.admit(due)?;
-            self.dirty.insert(url);
+            self.dirty.insert(url.clone());
         }
         Ok(())
     }
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Refusal> {
+    Address::parse(text).map_err(|error| Refusal::malformed(error.to_string()))
 }

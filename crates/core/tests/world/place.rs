@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
+use byline_core::message::body::Code;
+use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Asking, Executing, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
@@ -24,11 +26,17 @@ pub struct Place {
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub asked: Vec<(Seat, Asking)>,
+    pub executing: Vec<(Seat, Executing)>,
+    pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// The code of each refusal that it answered a request with.
+    pub refusals: Vec<u16>,
 }
 
 /// A socket between a runtime and the node, with what is on its way.
@@ -78,9 +86,25 @@ impl Place {
             delivered: vec![],
             done: BTreeMap::new(),
             rejected: vec![],
+            asked: vec![],
+            executing: vec![],
+            answered: BTreeMap::new(),
+            gone: vec![],
             refused: vec![],
             received: vec![],
             sent: 0,
+            refusals: vec![],
+        }
+    }
+
+    /// Notes that the runtime sent a frame.
+    pub fn sends(&mut self, frame: &str) {
+        self.sent += 1;
+        let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Response
+            && let Ok(Code { code: code @ 400.. }) = header.decode()
+        {
+            self.refusals.push(code);
         }
     }
 
@@ -103,6 +127,15 @@ impl Place {
                 assert!(self.done.insert(call, result).is_none(), "done once");
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
+            Output::Asked(seat, asking) => self.asked.push((seat, asking)),
+            Output::Executing(seat, executing) => self.executing.push((seat, executing)),
+            Output::Answered(call, result) => {
+                assert!(
+                    self.answered.insert(call, result).is_none(),
+                    "answered once"
+                );
+            }
+            Output::Gone(_, number) => self.gone.push(number),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
