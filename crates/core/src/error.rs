@@ -65,7 +65,7 @@ pub struct Refusal {
     pub reason: Option<Reason>,
     /// Where the stream stands that a child commit does not follow (protocol.md §9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
+    pub position: Option<Box<Position>>,
     /// What the time is, in RFC 3339, where the asker's clock is too far off (protocol.md §9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,

@@ -263,8 +263,11 @@ impl World {
             // Every object here says whom it lets in, and nobody has anything done.
             Output::Asked(..) | Output::Executing(..) | Output::Answered(..) | Output::Gone(..) => {
             }
-            Output::Children(..) | Output::Event(..) => {}
-            Output::Connect | Output::Disconnect | Output::Send(_) => {}
+            Output::Children(..)
+            | Output::Event(..)
+            | Output::Connect
+            | Output::Disconnect
+            | Output::Send(_) => {}
         }
     }
 }

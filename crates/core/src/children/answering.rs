@@ -64,7 +64,7 @@ pub(crate) struct ChildrenAnswer {
     you: BTreeMap<String, Yours>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct NameAnswer<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     closed: bool,
@@ -164,18 +164,6 @@ impl Reported {
         NameAnswer {
             closed: self.collection.closed,
             ..answer
-        }
-    }
-}
-
-impl Default for NameAnswer<'_> {
-    fn default() -> Self {
-        Self {
-            closed: false,
-            commits: None,
-            at: None,
-            page: None,
-            next: None,
         }
     }
 }

@@ -7,65 +7,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answering::Yours;
+use super::write::{Answer, Unsafe, Write};
 use super::{Act, ChildCommit, ChildId, Collection};
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Retry;
 use crate::limits::{UNSAFE_BYTES_MAX, UNSAFE_COMMITS_MAX, UNSAFE_WINDOW};
-use crate::object::{Change, apply};
 use crate::runtime::Backoff;
 use crate::stream::Position;
 use crate::time::Time;
-
-/// What an author wants done.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Write {
-    Create(ChildId, Arc<Value>),
-    Update(ChildId, Vec<Change>),
-    Delete(ChildId),
-    /// The Reporter deletes these children, whoever made them.
-    Moderate(Vec<ChildId>),
-    Close(bool),
-}
-
-impl Write {
-    /// The author's own child that it is about.
-    pub(crate) const fn child(&self) -> Option<&ChildId> {
-        match self {
-            Self::Create(id, _) | Self::Update(id, _) | Self::Delete(id) => Some(id),
-            Self::Moderate(_) | Self::Close(_) => None,
-        }
-    }
-
-    /// What it does to the author's own child, as far as it can.
-    fn applied(&self, child: Option<Arc<Value>>) -> Option<Arc<Value>> {
-        match self {
-            Self::Create(_, value) => Some(Arc::clone(value)),
-            Self::Update(_, changes) => {
-                let mut value = child?;
-                let _undo = apply(Arc::make_mut(&mut value), changes);
-                Some(value)
-            }
-            Self::Delete(_) => None,
-            Self::Moderate(_) | Self::Close(_) => child,
-        }
-    }
-}
-
-/// A write that is not known to be safe.
-#[derive(Debug)]
-pub(crate) struct Unsafe {
-    /// The call that waits for it; none when nobody does.
-    pub(crate) call: Option<u64>,
-    pub(crate) write: Write,
-    bytes: usize,
-    /// What was sent: sent again it is the same, for it may have arrived.
-    sent: Option<ChildCommit>,
-    /// It is under way.
-    asked: bool,
-    /// It was dated anew.
-    dated: bool,
-}
 
 /// A child as its author has it, what is not safe included.
 #[derive(Debug, Default)]
@@ -76,21 +26,6 @@ struct Own {
     left: usize,
     /// The last that is.
     last: Position,
-}
-
-/// What an answer makes of a commit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Answer {
-    /// It is safe.
-    Safe,
-    /// It will never be.
-    Refused,
-    /// The Reporter has the stream at this position.
-    Gap(Position),
-    /// It was dated by a clock that is off: this is the time.
-    Dated(Time),
-    /// It may be taken later.
-    Later(Retry),
 }
 
 /// One author's stream in one collection.
@@ -440,12 +375,5 @@ impl Authoring {
             own.value = about.fold(child, |child, one| one.write.applied(child));
         }
         Some(one)
-    }
-}
-
-impl Unsafe {
-    fn is_at(&self, position: Position) -> bool {
-        let sent = self.sent.as_ref();
-        sent.is_some_and(|commit| commit.position == position)
     }
 }

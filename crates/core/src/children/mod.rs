@@ -7,6 +7,7 @@
 
 mod answering;
 mod authoring;
+mod child;
 mod collection;
 mod commit;
 mod header;
@@ -14,7 +15,10 @@ mod id;
 mod log;
 mod net;
 mod observed;
+#[cfg(test)]
+mod properties;
 mod reported;
+mod write;
 
 use serde_json::Value;
 
@@ -24,14 +28,16 @@ use crate::object::encoded_len;
 
 pub(crate) use answering::{ChildrenAnswer, answer, digest, page};
 pub use answering::{ChildrenWanted, Yours};
-pub(crate) use authoring::{Answer, Authoring, Unsafe, Write};
-pub use collection::{Child, ChildChange, ChildChangeKind, ChildrenChanged, Collection};
+pub(crate) use authoring::Authoring;
+pub use child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
+pub use collection::Collection;
 pub use commit::{Act, ChildCommit};
 pub(crate) use header::is_child_of;
 pub use header::{ChildHeader, ChildWrite};
 pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
 pub(crate) use reported::{NotTaken, Ready, Reported};
+pub(crate) use write::{Answer, Unsafe, Write};
 
 /// Whether `name` can be a collection's: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[must_use]

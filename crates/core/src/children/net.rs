@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collection::{Child, ChildChange, ChildChangeKind, Collection};
-use super::{Act, ChildCommit, ChildId};
+use super::child::{Child, ChildChange, ChildChangeKind};
+use super::{Act, ChildCommit, ChildId, Collection};
 use crate::stream::edits_between;
 
 /// The children as they were before the first commit that touched them.

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answering::{Yours, hash};
-use super::collection::{Child, Extent, Taken};
+use super::collection::{Extent, Taken};
 use super::net::Before;
-use super::{ChildCommit, ChildId, ChildrenChanged, Collection, encoded_child, is_name, too_large};
+use super::{
+    Child, ChildCommit, ChildId, ChildrenChanged, Collection, encoded_child, is_name, too_large,
+};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::Identity;

@@ -56,7 +56,7 @@ impl NotTaken {
                 let gap = Refusal::conflict(desc).because(Reason::Gap);
                 Refusal {
                     retry: Retry::Now,
-                    position: Some(position),
+                    position: Some(Box::new(position)),
                     ..gap
                 }
             }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use super::requests::Purpose;
 use super::{ChildError, Output, Runtime, Seat, Timer};
 use crate::address::Address;
-use crate::children::{Act, Answer, Authoring, Collection, Ready, Reported, Unsafe, Write};
+use crate::children::{
+    Act, Answer, Authoring, ChildCommit, ChildId, ChildrenChanged, Collection, Ready, Reported,
+    Unsafe, Write,
+};
 use crate::error::{Reason, Refusal, Retry};
 use crate::limits::UNDER_WAY_MAX;
 use crate::stream::Position;
@@ -25,16 +28,62 @@ enum Place<'a> {
     Observes(&'a Collection),
 }
 
+impl Place<'_> {
+    const fn here(&self) -> &Collection {
+        match self {
+            Self::Reports(reported) => &reported.collection,
+            Self::Observes(here) => here,
+        }
+    }
+}
+
 impl Desk<'_> {
     pub(super) const fn reports(&self) -> bool {
         matches!(self.place, Place::Reports(_))
     }
 
     pub(super) const fn here(&self) -> &Collection {
-        match &self.place {
-            Place::Reports(reported) => &reported.collection,
-            Place::Observes(here) => here,
-        }
+        self.place.here()
+    }
+
+    /// Whether the next commit can be sent; none when there is none that may be.
+    fn ready(&self, now: Time) -> Option<Ready> {
+        let (write, sent) = self.authoring.due(now)?;
+        Some(match &self.place {
+            Place::Reports(reported) if !sent => reported.ready(write),
+            _ => Ready::Yes,
+        })
+    }
+
+    /// Ends the next write: there is nothing left to do.
+    fn skip(&mut self) -> Option<Unsafe> {
+        self.authoring.skip(self.place.here())
+    }
+
+    /// The next commit, dated so when it makes a child.
+    fn send(&mut self, dated: Time) -> Option<ChildCommit> {
+        let named = |ids: &[ChildId]| match &self.place {
+            Place::Reports(reported) => reported.named(ids),
+            Place::Observes(_) => BTreeMap::new(),
+        };
+        self.authoring.send(|write| match write.clone() {
+            Write::Create(id, value) => Act::Create(id, dated, value),
+            Write::Update(id, changes) => Act::Update(id, changes),
+            Write::Delete(id) => Act::Delete(id),
+            Write::Moderate(ids) => Act::Moderate(named(&ids)),
+            Write::Close(closed) => Act::Close(closed),
+        })
+    }
+
+    /// A Reporter takes its own commit in the step in which it sends it, so that its answers to readers
+    /// have their place before or after.
+    fn take(&mut self, commit: &ChildCommit) -> Option<ChildrenChanged> {
+        let Place::Reports(reported) = &mut self.place else {
+            return None;
+        };
+        let taken = reported.take(commit);
+        debug_assert!(taken.is_ok(), "a Reporter sends what it takes: {taken:?}");
+        taken.ok().flatten()
     }
 }
 
@@ -131,58 +180,36 @@ impl Runtime {
 
     /// Sends the next commit of `seat` to the children of this name; says whether there was one.
     fn send_child(&mut self, seat: &Seat, name: &str, now: Time) -> bool {
-        let clock = now.unix_ms().saturating_add_signed(self.clock_ahead_ms);
         let Ok(mut desk) = desk(&mut self.synchers, seat, name, now) else {
             self.writing.remove(&(seat.clone(), name.to_owned()));
             return false;
         };
-        let Some((write, sent)) = desk.authoring.due(now) else {
-            if desk.authoring.is_idle() {
+        match desk.ready(now) {
+            None if desk.authoring.is_idle() => {
                 self.writing.remove(&(seat.clone(), name.to_owned()));
-            }
-            return false;
-        };
-        if let Place::Reports(reported) = &desk.place
-            && !sent
-        {
-            let ready = reported.ready(write);
-            if ready == Ready::Wait {
                 return false;
             }
-            if ready != Ready::Yes {
-                let over = desk.authoring.skip(&reported.collection);
+            None | Some(Ready::Wait) => return false,
+            Some(Ready::Yes) => {}
+            Some(over @ (Ready::Over | Ready::Gone)) => {
+                let skipped = desk.skip();
                 let gone = Refusal::gone("the child was deleted before this was sent");
-                let refusal = (ready == Ready::Gone).then_some(gone);
-                self.writes_over(over, refusal.as_ref());
+                self.writes_over(skipped, Some(gone).filter(|_| over == Ready::Gone).as_ref());
                 return true;
             }
         }
-        let named = |ids: &[_]| match &desk.place {
-            Place::Reports(reported) => reported.named(ids),
-            Place::Observes(_) => BTreeMap::new(),
-        };
-        let act = |write: &Write| match write.clone() {
-            Write::Create(id, value) => Act::Create(id, Time::from_unix_ms(clock), value),
-            Write::Update(id, changes) => Act::Update(id, changes),
-            Write::Delete(id) => Act::Delete(id),
-            Write::Moderate(ids) => Act::Moderate(named(&ids)),
-            Write::Close(closed) => Act::Close(closed),
-        };
-        let Some(mut commit) = desk.authoring.send(act) else {
+        let dated = now.unix_ms().saturating_add_signed(self.clock_ahead_ms);
+        let Some(commit) = desk.send(Time::from_unix_ms(dated)) else {
             return false;
         };
-        let (kind, body, at) = (commit.kind(), commit.encode(), commit.position);
+        let step = desk.take(&ChildCommit {
+            identity: Some(self.identity.clone()),
+            ..commit.clone()
+        });
         let reports = desk.reports();
-        let mut step = None;
-        if let Place::Reports(reported) = &mut desk.place {
-            commit.identity = Some(self.identity.clone());
-            let taken = reported.take(&commit);
-            debug_assert!(taken.is_ok(), "a Reporter sends what it takes: {taken:?}");
-            step = taken.ok().flatten();
-        }
         let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
-        let purpose = Purpose::Child(seat.clone(), name.to_owned(), at);
-        self.request(kind, from, &to, &body, purpose, now);
+        let purpose = Purpose::Child(seat.clone(), name.to_owned(), commit.position);
+        self.request(commit.kind(), from, &to, &commit.encode(), purpose, now);
         if reports {
             self.written(&seat.object, now);
             self.children_changed(seat, step.map(|step| (name.to_owned(), step)));
@@ -222,10 +249,7 @@ impl Runtime {
             meaning(refusal, &desk, at, may_write)
         });
         let Desk { authoring, place } = &mut desk;
-        let here = match place {
-            Place::Reports(reported) => &reported.collection,
-            Place::Observes(here) => here,
-        };
+        let here = place.here();
         let over = authoring.answered(at, answer, here);
         let (safe, later) = authoring.drained(&mut self.entropy, now);
         authoring.settle(here);
@@ -234,7 +258,7 @@ impl Runtime {
             self.clock_ahead_ms = i64::try_from(ahead).unwrap_or_default();
             if let (Place::Reports(reported), Some(sent)) = (place, authoring.sent(at)) {
                 let identity = Some(self.identity.clone());
-                reported.date(&crate::children::ChildCommit {
+                reported.date(&ChildCommit {
                     identity,
                     ..sent.clone()
                 });
@@ -309,9 +333,9 @@ impl Runtime {
 /// What a refusal of the commit at `at` means for it.
 fn meaning(refusal: &Refusal, desk: &Desk<'_>, at: Position, may_write: bool) -> Answer {
     let time = refusal.time.as_deref().and_then(Time::parse_rfc3339);
-    match (refusal.code, refusal.position, time) {
+    match (refusal.code, refusal.position.as_deref(), time) {
         (409, Some(position), _) if refusal.reason == Some(Reason::Gap) && !desk.reports() => {
-            Answer::Gap(position)
+            Answer::Gap(*position)
         }
         (400, _, Some(time)) if desk.authoring.may_date(at) => Answer::Dated(time),
         (408 | 429 | 500 | 502.., ..) => Answer::Later(refusal.retry),

@@ -38,7 +38,7 @@ pub(crate) enum Outgoing {
     /// A commit: the whole frame.
     Commit(String),
     /// An answer with this body.
-    Content(Due, String),
+    Content(Box<Due>, String),
 }
 
 /// One object as its Reporter has it.
@@ -112,7 +112,7 @@ impl Reporter {
         }
         for due in std::mem::take(&mut self.due) {
             let body = self.content(&due);
-            outgoing.push(Outgoing::Content(due, body));
+            outgoing.push(Outgoing::Content(Box::new(due), body));
         }
         Ok(outgoing)
     }
