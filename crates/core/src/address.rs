@@ -199,6 +199,8 @@ pub enum Target<'a> {
     Service(&'a str),
     /// A hyperty or a runtime, or something below it.
     Peer(&'a str),
+    /// Somebody, by identity.
+    Person(&'a str),
     /// An object, and which of its resources.
     Object(&'a str, Resource<'a>),
     /// Nothing that a node routes to.
@@ -213,9 +215,8 @@ impl<'a> Target<'a> {
             return Self::Session;
         }
         match to.split_once("://") {
-            None | Some(("mn" | "global" | "user" | "user-guid" | "hyperty-catalogue", _)) => {
-                Self::Nothing
-            }
+            None | Some(("mn" | "global" | "hyperty-catalogue", _)) => Self::Nothing,
+            Some(("user" | "user-guid", _)) => Self::Person(to),
             Some(("domain", service)) => Self::Service(service),
             Some(("hyperty" | "hyperty-runtime" | "runtime", _)) => Self::Peer(to),
             Some(_) => Self::object(to),
@@ -314,6 +315,7 @@ mod tests {
             Target::of("comm://d/a/children/chat"),
             Target::Object("comm://d/a", Resource::Children("chat"))
         );
+        assert_eq!(Target::of("user://idp/x"), Target::Person("user://idp/x"));
         assert_eq!(Target::of("nonsense"), Target::Nothing);
     }
 }

@@ -1,6 +1,7 @@
 //! Who somebody is: an Ed25519 key, the identity it gives, the ids minted from it, and the proof
 //! that a session holds it (protocol.md §1, §3).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +35,12 @@ impl Identity {
     /// The identity as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Identity {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -9,7 +9,7 @@ use super::commands::{check_access, deleted, denied};
 use super::object::{Object, Record};
 use super::request::{Ask, Request, Wanted};
 use super::session::SessionId;
-use super::stamping::stamp;
+use super::stamping::stamp_reader;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
@@ -125,6 +125,7 @@ impl Node {
                 self.admit_command(session, header)
             }
             (Target::Peer(_), _) => self.admit_message(session, header),
+            (Target::Person(_), Type::Create) => self.admit_invitation(session, header),
             _ => Err(Refusal::unknown(format!(
                 "nobody at `{}` takes `{}`: check the address and the type",
                 header.to,
@@ -218,12 +219,12 @@ impl Node {
         if url.domain() != self.domain {
             return Err(self.other_domain(&url));
         }
-        let identity = self.sessions[&session].identity.clone();
+        let identity = self.sessions[&session].identity.as_ref();
         let record = self
             .not_deleted(url.as_str())?
             .and_then(|object| object.record.as_ref());
         match record {
-            Some(record) if record.decides(hyperty.as_str(), identity.as_ref()) == Some(false) => {
+            Some(record) if record.decides(hyperty.as_str(), identity) == Some(false) => {
                 return Err(denied(&url));
             }
             None if header.kind == Type::Read => {
@@ -235,6 +236,9 @@ impl Node {
             }
             _ => {}
         }
+        let granted =
+            record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
+        let text = stamp_reader(header, identity, granted)?;
         let wanted = match header.kind {
             Type::Read => Wanted::Content,
             _ => Wanted::Route {
@@ -242,7 +246,7 @@ impl Node {
                 hold: body.hold,
             },
         };
-        let request = Request::stamped(session, header, Some(url), wanted, identity.as_ref())?;
+        let request = Request::new(session, header, Some(url), wanted, text)?;
         Ok(Passage::Forward(Box::new(request)))
     }
 
@@ -326,22 +330,6 @@ impl Node {
                 "only who holds `{url}` may delete it: claim it first"
             ))),
         }
-    }
-
-    /// A message to a hyperty or a runtime.
-    fn admit_message(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
-        let identity = self.sessions[&session].identity.as_ref();
-        let owner = self.owner(&header.to);
-        if header.kind == Type::Event {
-            // Best effort, and never answered: nothing is kept of it.
-            let text = stamp(header, identity)?;
-            return Ok(Passage::Tell(owner, text));
-        }
-        if owner.is_none() {
-            return Err(Refusal::unknown(format!("nobody is at `{}`", header.to)));
-        }
-        let request = Request::stamped(session, header, None, Wanted::Answer, identity)?;
-        Ok(Passage::Forward(Box::new(request)))
     }
 
     /// An answer passes to who asked, from who was asked, once (§2).

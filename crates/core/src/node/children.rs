@@ -8,7 +8,7 @@ use super::admission::{Passage, Service};
 use super::object::{Object, Record};
 use super::request::{Request, Wanted};
 use super::session::SessionId;
-use super::stamping::stamp_for_readers;
+use super::stamping::{stamp, stamp_for_readers};
 use super::{Node, Output};
 use crate::address::Address;
 use crate::children::{ChildHeader, ChildWrite, is_child_of};
@@ -57,13 +57,13 @@ impl Node {
         let commit = ChildHeader::peek(header.kind, header.body)?;
         let reports = reports(object, record, session, &header.from);
         check_commit(&commit, &header.from, reports, now)?;
-        let text = stamp_for_readers(header, identity)?;
+        let kept = stamp_for_readers(header, identity)?;
         let url = object.url.clone();
         if reports {
-            return Ok(Passage::Serve(Service::Child(url, text, commit.position)));
+            return Ok(Passage::Serve(Service::Child(url, kept, commit.position)));
         }
-        let wanted = Wanted::FanOut(text);
-        let request = Request::stamped(session, header, Some(url), wanted, identity)?;
+        let text = stamp(header, identity)?;
+        let request = Request::new(session, header, Some(url), Wanted::FanOut(kept), text)?;
         Ok(Passage::Forward(Box::new(request)))
     }
 
@@ -75,9 +75,9 @@ impl Node {
         header: &Header<'_>,
     ) -> Result<Passage, Refusal> {
         let (object, _) = self.may_speak(session, url, &header.from)?;
-        let identity = self.sessions[&session].identity.as_ref();
+        let text = stamp(header, self.sessions[&session].identity.as_ref())?;
         let url = Some(object.url.clone());
-        let request = Request::stamped(session, header, url, Wanted::Answer, identity)?;
+        let request = Request::new(session, header, url, Wanted::Answer, text)?;
         Ok(Passage::Forward(Box::new(request)))
     }
 

@@ -40,7 +40,8 @@ impl Grants {
         self.0.remove(hyperty);
     }
 
-    fn approves(&self, hyperty: &str, identity: Option<&Identity>) -> bool {
+    /// Whether the Reporter has said yes to `hyperty` of `identity`.
+    pub(super) fn approves(&self, hyperty: &str, identity: Option<&Identity>) -> bool {
         self.0
             .get(hyperty)
             .is_some_and(|grant| grant.approved && Some(&grant.identity) == identity)

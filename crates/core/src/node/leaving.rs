@@ -87,6 +87,7 @@ impl Node {
             return;
         };
         self.runtimes.remove(&session.runtime);
+        self.ends_as(id, session.identity.as_ref());
         for hyperty in &session.hyperties {
             self.hyperties.remove(hyperty);
         }

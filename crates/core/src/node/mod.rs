@@ -14,6 +14,7 @@ mod many;
 mod object;
 mod ownership;
 mod parking;
+mod peers;
 mod publishing;
 mod request;
 mod session;
@@ -29,6 +30,7 @@ use serde::Serialize;
 use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
+use crate::identity::Identity;
 use crate::message::body::ChildCommitted;
 use crate::message::{Header, Type, encode};
 use crate::time::Time;
@@ -136,6 +138,8 @@ pub struct Node {
     sessions_made: u64,
     runtimes: BTreeMap<Address, SessionId>,
     hyperties: BTreeMap<Address, SessionId>,
+    /// The sessions of each identity.
+    identities: BTreeMap<Identity, BTreeSet<SessionId>>,
     objects: BTreeMap<Address, Object>,
     objects_made: u64,
     pending: BTreeMap<Ask, Pending>,
@@ -158,6 +162,7 @@ impl Node {
             sessions_made: 0,
             runtimes: BTreeMap::new(),
             hyperties: BTreeMap::new(),
+            identities: BTreeMap::new(),
             objects: BTreeMap::new(),
             objects_made: 0,
             pending: BTreeMap::new(),

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use super::session::{Session, SessionId, Waiting};
-use super::stamping::stamp;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
-use crate::identity::Identity;
 use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
 use crate::message::Header;
 use crate::message::body::Code;
@@ -69,13 +67,13 @@ pub(super) struct Pending {
 }
 
 impl Request {
-    /// The request of `header`, stamped with `identity` in place of whatever it said itself (§3).
-    pub(super) fn stamped(
+    /// The request of `header`, whose stamped message is `text`.
+    pub(super) fn new(
         asker: SessionId,
         header: &Header<'_>,
         object: Option<Address>,
         wanted: Wanted,
-        identity: Option<&Identity>,
+        text: String,
     ) -> Result<Self, Refusal> {
         if header.id == "null" {
             return Err(Refusal::malformed(
@@ -91,7 +89,7 @@ impl Request {
             to: header.to.as_ref().into(),
             object,
             wanted,
-            text: stamp(header, identity)?,
+            text,
             told: false,
         })
     }
@@ -141,7 +139,9 @@ impl Node {
     pub(super) fn forward(&mut self, mut request: Request, now: Time) {
         let answers = match &request.object {
             Some(url) => self.objects.get(url).and_then(|object| object.holder),
-            None => self.owner(&request.to),
+            None => self
+                .owner(&request.to)
+                .or_else(|| self.newest_of(&request.to)),
         };
         let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
         match (answers, connection) {

@@ -209,6 +209,7 @@ impl Node {
         };
         self.sessions.insert(id, session);
         self.runtimes.insert(runtime, id);
+        self.begins_as(id);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.session = Some(id);
         }

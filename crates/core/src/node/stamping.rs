@@ -1,5 +1,5 @@
 //! What the node says of a message's sender, in place of whatever the message said itself
-//! (protocol.md §3). All else is as it came.
+//! (protocol.md §3, §6). All else is as it came.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,21 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The message of `header`, from `identity`.
 pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<String, Refusal> {
-    text(&fields(header, identity)?)
+    text(message(header, body(header, identity)?)?)
+}
+
+/// The same of a `subscribe` or `read`, and whether the Reporter has said yes to it before.
+pub(super) fn stamp_reader(
+    header: &Header<'_>,
+    identity: Option<&Identity>,
+    granted: bool,
+) -> Result<String, Refusal> {
+    let mut body = body(header, identity)?;
+    body.remove("granted");
+    if granted {
+        body.insert("granted".to_owned(), RawValue::TRUE.to_owned());
+    }
+    text(message(header, body)?)
 }
 
 /// The same for readers, who answer nothing: without its id.
@@ -23,29 +37,33 @@ pub(super) fn stamp_for_readers(
     header: &Header<'_>,
     identity: Option<&Identity>,
 ) -> Result<Arc<str>, Refusal> {
-    let mut message = fields(header, identity)?;
+    let mut message = message(header, body(header, identity)?)?;
     message.insert("id".to_owned(), RawValue::NULL.to_owned());
-    text(&message).map(Arc::from)
+    text(message).map(Arc::from)
 }
 
-fn fields(header: &Header<'_>, identity: Option<&Identity>) -> Result<Fields, Refusal> {
-    if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
-        return Err(Refusal::malformed(
-            "fields `from` and `to` must be addresses",
-        ));
-    }
+fn body(header: &Header<'_>, identity: Option<&Identity>) -> Result<Fields, Refusal> {
     let mut body: Fields = decode(header.body)?;
     body.remove("identity");
     if let Some(stamp) = identity.and_then(|identity| to_raw_value(identity).ok()) {
         body.insert("identity".to_owned(), stamp);
+    }
+    Ok(body)
+}
+
+fn message(header: &Header<'_>, body: Fields) -> Result<Fields, Refusal> {
+    if header.from.len().max(header.to.len()) > 2 * ADDRESS_BYTES_MAX {
+        return Err(Refusal::malformed(
+            "fields `from` and `to` must be addresses",
+        ));
     }
     let mut message: Fields = serde_json::from_str(header.text).map_err(unreadable)?;
     message.insert("body".to_owned(), to_raw_value(&body).map_err(unreadable)?);
     Ok(message)
 }
 
-fn text(message: &Fields) -> Result<String, Refusal> {
-    serde_json::to_string(message).map_err(unreadable)
+fn text(message: Fields) -> Result<String, Refusal> {
+    serde_json::to_string(&message).map_err(unreadable)
 }
 
 fn unreadable(error: serde_json::Error) -> Refusal {
