@@ -81,6 +81,9 @@ pub enum CallError {
         crate::limits::COMMANDS_MAX
     )]
     Commands,
+    /// Who is invited was put out.
+    #[error("`{0}` is denied: allow it before it is invited")]
+    Denied(Address),
     /// This hyperty does not observe the object.
     #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
     NotObserved(Address),

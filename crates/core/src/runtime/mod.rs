@@ -8,6 +8,7 @@ mod batches;
 mod calls;
 mod commands;
 mod executing;
+mod inviting;
 mod objects;
 mod observing;
 mod questions;
@@ -37,6 +38,7 @@ pub use calls::{CallError, Create, Snapshot};
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
+pub use inviting::Invitation;
 use questions::Questions;
 use requests::Requests;
 use session::Session;
@@ -85,6 +87,9 @@ pub enum Output {
     Asked(Seat, Asking),
     /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
     Executing(Seat, Executing),
+    /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
+    /// [`Runtime::answer_invitation`].
+    Invited(Address, Invitation),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
@@ -271,6 +276,7 @@ impl Runtime {
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.asked_to_do(url, &header, now)
             }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",

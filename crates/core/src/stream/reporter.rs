@@ -108,6 +108,12 @@ impl ReporterStream {
         })
     }
 
+    /// What the object says of itself.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// The data as it is now. Cheap; holding it costs one copy of the data at the next write.
     #[must_use]
     pub fn data(&self) -> Arc<Value> {

@@ -9,7 +9,7 @@ use byline_core::message::body::Code;
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Executing, Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Asking, Executing, Invitation, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub struct Place {
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub invited: Vec<(Address, Invitation)>,
     pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
@@ -89,6 +90,7 @@ impl Place {
             asked: vec![],
             executing: vec![],
             answered: BTreeMap::new(),
+            invited: vec![],
             gone: vec![],
             refused: vec![],
             received: vec![],
@@ -135,6 +137,7 @@ impl Place {
                     "answered once"
                 );
             }
+            Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
             Output::Gone(_, number) => self.gone.push(number),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
