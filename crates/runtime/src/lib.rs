@@ -70,6 +70,7 @@ mod inbox;
 mod key;
 mod link;
 mod memory;
+mod notifications;
 mod observer;
 mod reporter;
 mod requests;
@@ -84,15 +85,19 @@ pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
 pub use byline_core::object::{
-    ApplyError, Change, Hash, JsonError, JsonRule, Metadata, Misfit, Path, PathError, parse,
+    ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
+    PathError, parse,
 };
 pub use byline_core::runtime::{CallError, Snapshot};
-pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
+pub use byline_core::stream::{
+    Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
+};
 pub use byline_core::time::Time;
 pub use commands::CommandError;
 pub use executions::{Execution, Executions};
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
+pub use notifications::{Invitation, Notification, Notifications};
 pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};

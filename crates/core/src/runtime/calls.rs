@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::requests::Purpose;
 use super::{Backoff, Output, Runtime, Seat, Timer};
@@ -192,6 +192,24 @@ impl Runtime {
     /// [`WriteError`]; nothing has changed then.
     pub fn replace(&mut self, seat: &Seat, next: Value, now: Time) -> Result<bool, WriteError> {
         self.writing(seat, now, |stream| stream.replace(next, now))
+    }
+
+    /// Changes what an object says of itself as [`ReporterStream::describe`] does.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn describe(
+        &mut self,
+        seat: &Seat,
+        patch: Map<String, Value>,
+        now: Time,
+    ) -> Result<bool, WriteError> {
+        let changed = self.writing(seat, now, |stream| stream.describe(patch, now))?;
+        let name = self.reporter(seat).map(|one| one.metadata().name.clone());
+        if let (Some(name), Some(claim)) = (name, self.manager.claims.get_mut(&seat.object)) {
+            claim.name = name;
+        }
+        Ok(changed)
     }
 
     fn writing(

@@ -71,9 +71,7 @@ impl Runtime {
         if access.is_some_and(|access| access.deny.iter().any(|one| one == to.as_str())) {
             return Err(CallError::Denied(to.clone()));
         }
-        let call = self.command_invitation(seat, to, now)?;
-        self.judge_again(url);
-        Ok(call)
+        self.command_invitation(seat, to, now)
     }
 
     /// Tells whoever is invited, when it is let in at the node.

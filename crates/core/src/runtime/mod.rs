@@ -27,8 +27,7 @@ use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
 use crate::message::{Header, Type};
-use crate::object::Change;
-use crate::stream::{Changed, Position};
+use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
@@ -82,7 +81,7 @@ pub enum Output {
     Changed(Seat, Changed),
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
-    Rejected(Seat, Vec<Vec<Change>>),
+    Rejected(Seat, Vec<Written>),
     /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
     Asked(Seat, Asking),
     /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].

@@ -10,7 +10,7 @@ use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
 use byline_core::runtime::{Asking, Executing, Invitation, Output, Runtime, Seat, Snapshot};
-use byline_core::stream::{Changed, Origin, Position};
+use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
 use super::{Frames, Past};
@@ -25,7 +25,7 @@ pub struct Place {
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
-    pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub rejected: Vec<(Seat, Vec<Written>)>,
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
