@@ -198,6 +198,7 @@ impl Run {
                 | Output::Rejected(..)
                 | Output::Reporter(..)
                 | Output::Asked(..)
+                | Output::Invited(..)
                 | Output::Executing(..)
                 | Output::Answered(..)
                 | Output::Gone(..)

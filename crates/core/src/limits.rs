@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 pub const DATA_BYTES_MAX: usize = 4 << 20;
 /// Largest encoded commit, in bytes.
 pub const COMMIT_BYTES_MAX: usize = 1 << 20;
+/// Largest encoded metadata of an object, in bytes.
+pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Largest body of a commit, in bytes: its changes, and its place, author and time beside them.
 pub const COMMIT_BODY_BYTES_MAX: usize = COMMIT_BYTES_MAX + (4 << 10);
 /// Deepest nesting of `data`, and longest path.

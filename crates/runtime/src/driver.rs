@@ -83,10 +83,11 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.lock();
         while self.frame.is_none() {
-            let Some(output) = inner.machine.poll_output(shared.clock.now()) else {
+            let now = shared.clock.now();
+            let Some(output) = inner.machine.poll_output(now) else {
                 break;
             };
-            match inner.perform(output) {
+            match inner.perform(output, now) {
                 None => {}
                 Some(ToLink::Connect) => self.connect(),
                 Some(ToLink::Disconnect) => {

@@ -29,6 +29,16 @@ impl<T> Inbox<T> {
         self.wake();
     }
 
+    /// Keeps at most `limit` of those that may `go`: the oldest is let go for this one.
+    pub(crate) fn push_within(&mut self, one: T, limit: usize, go: impl Fn(&T) -> bool) {
+        if self.waiting.iter().filter(|one| go(one)).count() >= limit
+            && let Some(oldest) = self.waiting.iter().position(go)
+        {
+            self.waiting.remove(oldest);
+        }
+        self.push(one);
+    }
+
     /// Somebody takes what comes from now on.
     pub(crate) const fn enter(&mut self) {
         self.takers += 1;

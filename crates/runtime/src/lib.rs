@@ -72,6 +72,7 @@ mod inbox;
 mod key;
 mod link;
 mod memory;
+mod notifications;
 mod observer;
 mod queue;
 mod reporter;
@@ -90,11 +91,14 @@ pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
 pub use byline_core::message::body::Access;
 pub use byline_core::object::{
-    ApplyError, Change, Hash, JsonError, JsonRule, Metadata, Misfit, Path, PathError, parse,
+    ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
+    PathError, parse,
 };
 pub use byline_core::runtime::{CallError, Snapshot};
 pub use byline_core::runtime::{ChildError, Event};
-pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
+pub use byline_core::stream::{
+    Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
+};
 pub use byline_core::time::Time;
 pub use child_reporter::ChildReporter;
 pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
@@ -102,6 +106,7 @@ pub use commands::CommandError;
 pub use executions::{Execution, Executions};
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
+pub use notifications::{Invitation, Notification, Notifications};
 pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};

@@ -5,18 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use byline_core::State;
+use byline_core::address::Address;
 use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::object::Change;
 use byline_core::runtime::{self, Asking, Event, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
+use byline_core::stream::Written;
+use byline_core::time::Time;
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use crate::children::ChildrenStep;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::notifications::Notice;
 use crate::queue::Queue;
 
 /// Shared by the driver task and every handle.
@@ -42,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) observers: BTreeMap<Seat, Watched>,
     /// Those who follow children, by their collection.
     pub(crate) followers: BTreeMap<(Seat, String), Followers>,
+    /// What happens to the hyperties that take it.
+    pub(crate) notices: BTreeMap<Address, Inbox<Notice>>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
@@ -59,7 +64,7 @@ pub(crate) struct Reported {
     /// Tells that more is kept.
     pub(crate) rejected: watch::Sender<()>,
     /// Rejected commits that nobody has asked for yet, oldest first.
-    pub(crate) kept: VecDeque<Vec<Change>>,
+    pub(crate) kept: VecDeque<Written>,
     /// Those who ask to read: as many as core lets wait.
     pub(crate) requests: Inbox<Asking>,
     /// What readers ask to have done: as much as core lets wait.
@@ -90,7 +95,7 @@ impl Reported {
     }
 
     /// Keeps the newest of what was rejected, as many as a history has.
-    fn reject(&mut self, commits: Vec<Vec<Change>>) {
+    fn reject(&mut self, commits: Vec<Written>) {
         self.kept.extend(commits);
         let over = self.kept.len().saturating_sub(HISTORY_COMMITS_MAX);
         if over > 0 {
@@ -143,6 +148,7 @@ impl Shared {
                 reporters: BTreeMap::new(),
                 observers: BTreeMap::new(),
                 followers: BTreeMap::new(),
+                notices: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
@@ -185,7 +191,7 @@ impl Shared {
 impl Inner {
     /// Tells whoever waits for it what has come out of the machine; gives back what only a connection
     /// can do. This is the one place where outputs are performed.
-    pub(crate) fn perform(&mut self, output: Output) -> Option<ToLink> {
+    pub(crate) fn perform(&mut self, output: Output, now: Time) -> Option<ToLink> {
         match output {
             Output::Connect => return Some(ToLink::Connect),
             Output::Disconnect => return Some(ToLink::Disconnect),
@@ -199,20 +205,7 @@ impl Inner {
                     self.end_followers(&seat);
                 }
             }
-            Output::Observer(seat, state) => {
-                if let Some(watched) = self.observers.get_mut(&seat) {
-                    let closed = matches!(state, State::Closed(_));
-                    watched.state.send_replace(state);
-                    if closed {
-                        watched
-                            .queues
-                            .iter()
-                            .filter_map(Weak::upgrade)
-                            .for_each(|q| q.close());
-                        self.end_followers(&seat);
-                    }
-                }
-            }
+            Output::Observer(seat, state) => self.observer_becomes(&seat, state),
             Output::Changed(seat, changed) => {
                 if let Some(watched) = self.observers.get_mut(&seat) {
                     watched.queues.retain(|queue| queue.strong_count() > 0);
@@ -244,24 +237,14 @@ impl Inner {
                     reporter.requests.push(asking);
                 }
             }
-            Output::Executing(seat, executing) => {
-                let reporter = self.reporters.get_mut(&seat);
-                match reporter.filter(|reporter| reporter.executions.is_taken()) {
-                    Some(reporter) => reporter.executions.push(executing),
-                    None => self.refuse_execution(executing.number),
-                }
-            }
+            Output::Executing(seat, executing) => self.executes(&seat, executing),
             Output::Answered(call, result) => {
                 if let Some(waiting) = self.answers.remove(&call) {
                     let _ = waiting.send(result);
                 }
             }
-            Output::Gone(seat, number) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.requests.retain(|one| one.number != number);
-                    reporter.executions.retain(|one| one.number != number);
-                }
-            }
+            Output::Invited(to, invitation) => self.invited(&to, invitation, now),
+            Output::Gone(seat, number) => self.gone(&seat, number),
             Output::Done(call, result) => {
                 if let Some(waiting) = self.commands.remove(&call) {
                     let _ = waiting.send(result);
@@ -273,7 +256,6 @@ impl Inner {
                 }
             }
             // No handle has children yet.
-            Output::Children(..) | Output::Event(..) => {}
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
                 self.end(refusal);
@@ -319,6 +301,41 @@ impl Inner {
         });
     }
 
+    fn observer_becomes(&mut self, seat: &Seat, state: State) {
+        let closed = matches!(state, State::Closed(_));
+        if let State::Closed(refusal) = &state {
+            self.observer_ends(seat, refusal);
+        }
+        if let Some(watched) = self.observers.get_mut(seat) {
+            watched.state.send_replace(state);
+            let queues = watched.queues.iter().filter(|_| closed);
+            queues.filter_map(Weak::upgrade).for_each(|q| q.close());
+        }
+        if closed {
+            self.end_followers(seat);
+        }
+    }
+
+    /// A reader asks for something: whoever takes that gets it.
+    fn executes(&mut self, seat: &Seat, executing: Executing) {
+        let reporter = self.reporters.get_mut(seat);
+        match reporter.filter(|reporter| reporter.executions.is_taken()) {
+            Some(reporter) => reporter.executions.push(executing),
+            None => self.refuse_execution(executing.number),
+        }
+    }
+
+    /// Nobody waits for the answer to a question any more.
+    fn gone(&mut self, seat: &Seat, number: u64) {
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            reporter.requests.retain(|one| one.number != number);
+            reporter.executions.retain(|one| one.number != number);
+        }
+        for notices in self.notices.values_mut() {
+            notices.retain(|one| !matches!(one, Notice::Invited(one) if one.number == number));
+        }
+    }
+
     /// Nobody does what a reader asks for, if that is still to be said.
     pub(crate) fn refuse_execution(&mut self, number: u64) {
         let refusal = Refusal::not_built("its application does nothing of the kind");
@@ -352,6 +369,7 @@ impl Inner {
         }
         self.followers.values().for_each(Followers::close);
         self.followers.clear();
+        self.notices.values_mut().for_each(Inbox::wake);
         self.deliveries.clear();
         self.commands.clear();
         self.answers.clear();

@@ -113,7 +113,7 @@ pub enum ReadError {
 /// One hyperty's handle on data objects. Clones are the same hyperty.
 #[derive(Clone, Debug)]
 pub struct Syncher {
-    alive: Arc<Alive>,
+    pub(crate) alive: Arc<Alive>,
     hyperty: Address,
 }
 

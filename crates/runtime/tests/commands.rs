@@ -4,7 +4,7 @@
 
 mod common;
 
-use byline::{Access, CallError, Change, CommandError, Runtime, State, WriteError};
+use byline::{Access, CallError, Change, CommandError, Runtime, State, WriteError, Written};
 use common::{Folder, OBJECT, bounded, closed, node, observe, public, report, runtime, until};
 use serde_json::json;
 
@@ -145,11 +145,12 @@ async fn what_was_written_beside_the_object_comes_back() {
         for n in [8, 9] {
             second.update(|data| data["n"] = json!(n)).unwrap();
         }
-        let set = |n| {
-            vec![Change::Set {
+        let set = |n| Written {
+            changes: vec![Change::Set {
                 path: "n".parse().unwrap(),
                 value: json!(n),
-            }]
+            }],
+            ..Written::default()
         };
         assert_eq!(second.clone().rejected().await, Some(vec![set(8), set(9)]));
         second.claimed().await.unwrap();

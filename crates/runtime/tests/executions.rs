@@ -99,8 +99,10 @@ async fn executions_end_with_their_reporter_and_answers_with_their_runtime() {
             drop(execution);
         };
         assert_eq!(tokio::join!(asks, ends).0.code, 503);
-        let (ended, ()) = tokio::join!(executions.next(), ann.close());
-        assert!(ended.is_none());
+        let ended = tokio::spawn(async move { executions.next().await.is_none() });
+        tokio::task::yield_now().await;
+        ann.close().await;
+        assert!(ended.await.unwrap());
     })
     .await;
 }

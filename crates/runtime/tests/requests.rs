@@ -95,8 +95,10 @@ async fn requests_end_with_their_reporter() {
         let ann = runtime(&node);
         let reporter: Reporter = ann.syncher("report").unwrap().create(asks()).unwrap();
         let mut requests = reporter.requests();
-        let (ended, ()) = tokio::join!(requests.next(), ann.close());
-        assert!(ended.is_none());
+        let ended = tokio::spawn(async move { requests.next().await.is_none() });
+        tokio::task::yield_now().await;
+        ann.close().await;
+        assert!(ended.await.unwrap());
     })
     .await;
 }

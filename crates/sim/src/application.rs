@@ -260,9 +260,12 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
-            // Every object here says whom it lets in, and nobody has anything done.
-            Output::Asked(..) | Output::Executing(..) | Output::Answered(..) | Output::Gone(..) => {
-            }
+            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Asked(..)
+            | Output::Executing(..)
+            | Output::Answered(..)
+            | Output::Invited(..)
+            | Output::Gone(..) => {}
             Output::Children(..)
             | Output::Event(..)
             | Output::Connect

@@ -203,6 +203,21 @@ impl SyncManager {
         denied
     }
 
+    /// Lets somebody read `url` from now on, who is not denied. Says whether the node does so already.
+    pub(crate) fn authorise(&mut self, url: &Address, reader: &str) -> bool {
+        let Some(claim) = self.claims.get_mut(url) else {
+            return false;
+        };
+        let open = |access: &Access| {
+            let named = access.authorise.iter().any(|one| one == reader);
+            named || access.public || access.anonymous
+        };
+        if !open(&claim.access) {
+            claim.access.authorise.push(reader.to_owned());
+        }
+        claim.progress == Progress::Held && open(&claim.on_record)
+    }
+
     /// Says anew who may read `url`.
     pub(crate) fn set_access(&mut self, url: &Address, access: Access) {
         if let Some(claim) = self.claims.get_mut(url) {

@@ -6,7 +6,7 @@ use super::requests::Purpose;
 use super::{CallError, Output, Runtime, Seat};
 use crate::address::Address;
 use crate::error::Refusal;
-use crate::limits::COMMANDS_MAX;
+use crate::limits::{COMMANDS_MAX, UNDER_WAY_MAX};
 use crate::manager::Progress;
 use crate::message::Type;
 use crate::message::body::{Access, Command, Commanded};
@@ -24,6 +24,8 @@ pub(super) struct Commanding {
 #[derive(Clone, Debug)]
 enum What {
     Command(Command),
+    /// An invitation, and whether the node lets the invited in.
+    Invite(Address, bool),
     Delete,
 }
 
@@ -86,7 +88,17 @@ impl Runtime {
         Ok(call)
     }
 
-    fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
+    pub(super) fn command_invitation(
+        &mut self,
+        seat: &Seat,
+        to: &Address,
+        now: Time,
+    ) -> Result<u64, CallError> {
+        let let_in = self.manager.authorise(&seat.object, to.as_str());
+        self.command(seat, What::Invite(to.clone(), let_in), now)
+    }
+
+    pub(super) fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
         let claim = self.manager.claims.get(&seat.object);
         if claim.is_none_or(|claim| claim.reporter != seat.hyperty) {
             return Err(CallError::NotReported(seat.object.clone()));
@@ -126,13 +138,44 @@ impl Runtime {
             let Some(one) = self.commands.get(&call) else {
                 continue;
             };
-            if let What::Command(command) = one.what.clone() {
-                let from = self.url().as_str().to_owned();
-                let to = Address::subscription_manager(&self.domain);
-                self.asked(call);
-                let purpose = Purpose::Command(call);
-                self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
-            }
+            let command = match one.what.clone() {
+                What::Command(command) => command,
+                What::Invite(to, true) => {
+                    if self.inviting() < UNDER_WAY_MAX {
+                        self.asked(call);
+                        self.send_invitation(call, url, &to, now);
+                    }
+                    continue;
+                }
+                What::Invite(_, false) => match self.manager.claims.get(url) {
+                    Some(claim) => Command::Access(url.clone(), claim.access.clone()),
+                    None => continue,
+                },
+                What::Delete => continue,
+            };
+            let from = self.url().as_str().to_owned();
+            let to = Address::subscription_manager(&self.domain);
+            self.asked(call);
+            let purpose = Purpose::Command(call);
+            self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
+        }
+    }
+
+    /// How many are invited and have not answered.
+    fn inviting(&self) -> usize {
+        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true));
+        self.commands.values().filter(asked).count()
+    }
+
+    /// Somebody who was invited has answered, or cannot: the next ones are invited.
+    pub(super) fn invitation_ends(&mut self, call: u64, result: Result<(), Refusal>, now: Time) {
+        if self.commands.remove(&call).is_some() {
+            self.outbox.push_back(Output::Done(call, result));
+        }
+        let waits = |one: &&Commanding| !one.asked && matches!(one.what, What::Invite(_, true));
+        let next = self.commands.values().find(waits);
+        if let Some(url) = next.map(|one| one.url.clone()) {
+            self.send_commands(&url, now);
         }
     }
 
@@ -164,7 +207,17 @@ impl Runtime {
         claim.is_some_and(|claim| claim.progress == Progress::Held)
     }
 
-    pub(super) fn commanded(&mut self, call: u64, body: &str) {
+    pub(super) fn commanded(&mut self, call: u64, body: &str, now: Time) {
+        if let Some(one) = self.commands.get_mut(&call)
+            && let What::Invite(_, let_in) = &mut one.what
+        {
+            (*let_in, one.asked) = (true, false);
+            let url = one.url.clone();
+            if let Ok(commanded) = decode::<Commanded>(body) {
+                self.on_record(&url, commanded.access);
+            }
+            return self.send_commands(&url, now);
+        }
         let Some(one) = self.commands.remove(&call) else {
             return;
         };
@@ -174,7 +227,7 @@ impl Runtime {
                 let desc = format!("`{}` was deleted by this Reporter", one.url);
                 self.lose(&one.url, Refusal::gone(desc));
             }
-            What::Command(_) => {
+            What::Command(_) | What::Invite(..) => {
                 let result = decode::<Commanded>(body)
                     .map(|commanded| self.on_record(&one.url, commanded.access));
                 self.outbox.push_back(Output::Done(call, result));
@@ -201,6 +254,9 @@ impl Runtime {
                 }
                 What::Command(Command::Access(_, access)) => {
                     self.manager.set_access(url, access.clone());
+                }
+                What::Invite(to, _) => {
+                    self.manager.authorise(url, to.as_str());
                 }
                 What::Command(_) | What::Delete => {}
             }

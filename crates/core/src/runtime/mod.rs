@@ -10,6 +10,7 @@ mod calls;
 mod children;
 mod commands;
 mod executing;
+mod inviting;
 mod objects;
 mod observing;
 mod questions;
@@ -30,8 +31,7 @@ use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
 use crate::message::{Header, Type};
-use crate::object::Change;
-use crate::stream::{Changed, Position};
+use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
@@ -43,6 +43,7 @@ pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
+pub use inviting::Invitation;
 use questions::Questions;
 use requests::Requests;
 use session::Session;
@@ -87,11 +88,14 @@ pub enum Output {
     Changed(Seat, Changed),
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
-    Rejected(Seat, Vec<Vec<Change>>),
+    Rejected(Seat, Vec<Written>),
     /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
     Asked(Seat, Asking),
     /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
     Executing(Seat, Executing),
+    /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
+    /// [`Runtime::answer_invitation`].
+    Invited(Address, Invitation),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
@@ -302,6 +306,7 @@ impl Runtime {
             (Target::Object(url, Resource::Children(name)), Type::Event) => {
                 self.event(url, name, &header)
             }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",

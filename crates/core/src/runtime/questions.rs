@@ -29,6 +29,8 @@ pub(super) enum Wish {
     Read(Due),
     /// To have something done.
     Execute,
+    /// That somebody observes.
+    Come,
 }
 
 /// A question that is not answered.
@@ -49,6 +51,7 @@ pub(super) struct Question {
 pub(super) enum Topic {
     Read(Address),
     Execute(Address),
+    Come,
 }
 
 /// The questions that are not answered.
@@ -63,6 +66,7 @@ impl Question {
         match &self.wish {
             Wish::Read(_) => Topic::Read(self.seat.object.clone()),
             Wish::Execute => Topic::Execute(self.seat.object.clone()),
+            Wish::Come => Topic::Come,
         }
     }
 
@@ -71,6 +75,7 @@ impl Question {
         let same = (&self.seat, &self.hyperty, &self.identity);
         let wish = match (&self.wish, &other.wish) {
             (Wish::Read(due), Wish::Read(other)) => due.whole == other.whole,
+            (Wish::Come, Wish::Come) => true,
             _ => false,
         };
         wish && same == (&other.seat, &other.hyperty, &other.identity)

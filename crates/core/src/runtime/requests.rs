@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     Page(Seat),
     /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
     Child(Seat, String, Position),
+    /// An invitation, by the number its caller knows it by.
+    Invite(u64),
     /// Something to be done by another application, by the number its caller knows it by.
     Execute(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
@@ -162,7 +164,9 @@ impl Runtime {
                     self.outbox.push_back(Output::Delivered(call));
                 }
             }
-            Purpose::Command(call) if code == 200 => self.commanded(call, header.body),
+            Purpose::Command(call) if code == 200 => self.commanded(call, header.body, now),
+            Purpose::Invite(call) if code == 200 => self.invitation_ends(call, Ok(()), now),
+            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal()), now),
             Purpose::Command(call) => self.command_refused(call, refusal()),
             Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
@@ -221,6 +225,7 @@ impl Runtime {
             }
             Purpose::Read(call) => self.read_failed(call, refusal),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
+            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),
         }
         self.send_crowded(now);
     }

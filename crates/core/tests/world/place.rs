@@ -9,8 +9,8 @@ use byline_core::message::body::Code;
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Event, Executing, Output, Runtime, Seat, Snapshot};
-use byline_core::stream::{Changed, Origin, Position};
+use byline_core::runtime::{Asking, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot};
+use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
 use super::children::ChildrenMirror;
@@ -28,10 +28,11 @@ pub struct Place {
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub children: BTreeMap<(Seat, String), ChildrenMirror>,
     pub events: Vec<(Seat, String, Event)>,
-    pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub rejected: Vec<(Seat, Vec<Written>)>,
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub invited: Vec<(Address, Invitation)>,
     pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
@@ -94,6 +95,7 @@ impl Place {
             asked: vec![],
             executing: vec![],
             answered: BTreeMap::new(),
+            invited: vec![],
             gone: vec![],
             refused: vec![],
             received: vec![],
@@ -140,6 +142,7 @@ impl Place {
                     "answered once"
                 );
             }
+            Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
             Output::Gone(_, number) => self.gone.push(number),
             Output::Children(seat, name, changed) => {
                 let mirror = self.children.entry((seat, name)).or_default();
