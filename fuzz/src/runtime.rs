@@ -199,6 +199,8 @@ impl Run {
                 | Output::Reporter(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Connection(_)
+                | Output::NeedsToken
                 | Output::Refused(_) => {}
             }
         }

@@ -62,7 +62,7 @@ pub struct Refusal {
     pub reason: Option<Reason>,
 }
 
-/// Why a claim was refused with 409, or ended (protocol.md §8).
+/// Why a claim was refused with 409, or ended (protocol.md §8); and who must say who they are (§3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -74,6 +74,8 @@ pub enum Reason {
     Alone,
     /// Another session of the same owner took the object.
     Superseded,
+    /// Who sends this needs a token, or a newer one, that says who they are.
+    NeedsAuth,
 }
 
 /// A reason of a later version is none.
@@ -125,6 +127,11 @@ impl Refusal {
     /// 401: who sends this has not shown who it is.
     pub fn unproven(desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(401, Retry::Now, desc)
+    }
+
+    /// 401: who sends this needs a token, or a newer one; `desc` says what is wrong with theirs.
+    pub fn needs_auth(desc: impl Into<Cow<'static, str>>) -> Self {
+        Self::unproven(desc).because(Reason::NeedsAuth)
     }
 
     /// 403: who sends this may not.

@@ -260,7 +260,11 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
-            Output::Connect | Output::Disconnect | Output::Send(_) => {}
+            Output::Connect
+            | Output::Disconnect
+            | Output::Send(_)
+            | Output::Connection(_)
+            | Output::NeedsToken => {}
         }
     }
 }

@@ -8,12 +8,14 @@ mod calls;
 mod commands;
 mod objects;
 mod observing;
+mod people;
 mod reading;
 mod reporting;
 mod requests;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use crate::address::{Address, Resource, Target};
 use crate::entropy::Entropy;
@@ -54,6 +56,19 @@ pub struct Seat {
     pub object: Address,
 }
 
+/// How a runtime's connection with its node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It is being made, or made again.
+    Connecting,
+    /// Frames flow.
+    Live,
+    /// The node wants a token, or a newer one, for this reason: nothing goes on before it has one.
+    NeedsAuth(String),
+    /// It is over, and not tried again.
+    Ended(Refusal),
+}
+
 /// What a driver does for the runtime.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -80,11 +95,16 @@ pub enum Output {
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
     Refused(Refusal),
+    /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
+    Connection(Connection),
+    /// A token is needed, now or soon: [`Runtime::authenticate`].
+    NeedsToken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Reconnect,
+    Token,
     Silence,
     Request(u64),
     Claim(Address),
@@ -94,7 +114,6 @@ enum Timer {
 }
 
 /// The state of one Hyperty Runtime.
-#[derive(Debug)]
 pub struct Runtime {
     domain: String,
     key: Key,
@@ -156,7 +175,7 @@ impl Runtime {
         }
     }
 
-    /// Who this runtime is.
+    /// Who this runtime is: its key, or the person that the node says it is, once it does.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
@@ -263,6 +282,7 @@ impl Runtime {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Reconnect)) => self.reconnect(),
+                Some((_, Timer::Token)) => self.ask_for_token(),
                 Some((_, Timer::Silence)) => self.silence(now),
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
@@ -295,5 +315,16 @@ impl Runtime {
             .get(url)?
             .stream
             .position()
+    }
+}
+
+/// Without what waits to be sent: there may be a token in it.
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("url", self.url())
+            .field("identity", &self.identity)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

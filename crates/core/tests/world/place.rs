@@ -7,7 +7,7 @@ use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Connection, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position};
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ pub struct Place {
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
     pub refused: Vec<Refusal>,
+    pub connection: Vec<Connection>,
+    /// How often it was asked for a token.
+    pub tokens_asked: usize,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
@@ -79,6 +82,8 @@ impl Place {
             done: BTreeMap::new(),
             rejected: vec![],
             refused: vec![],
+            connection: vec![],
+            tokens_asked: 0,
             received: vec![],
             sent: 0,
         }
@@ -105,6 +110,12 @@ impl Place {
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connection(connection) => {
+                let before = self.connection.last();
+                assert_ne!(before, Some(&connection), "a state is told once");
+                self.connection.push(connection);
+            }
+            Output::NeedsToken => self.tokens_asked += 1,
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
         }
     }
