@@ -143,7 +143,7 @@ impl State {
         }
     }
 
-    fn mark(&mut self, id: ConnectionId) {
+    pub(crate) fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(key_of(id))
             && !connection.dirty
             && !connection.blocked
@@ -210,7 +210,9 @@ impl State {
             connection.wake();
         } else if connection.phase == Phase::Closing {
             connection.phase = Phase::Lingering;
-            connection.socket = None;
+            if let Some(socket) = connection.socket.take() {
+                socket.finish();
+            }
         }
         if connection.parked && connection.outgoing.bytes() < WAKE_BYTES {
             connection.parked = false;
