@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -78,7 +78,11 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 /// Tells whoever speaks HTTP where TLS is spoken.
 pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
     let refusal = "this node speaks TLS here: connect with wss://, or https:// where it is not /ws";
-    let answered = answers(stream, |_| plain(StatusCode::BAD_REQUEST, refusal)).await;
+    let refuse = |_: &_| {
+        let refusal = plain(StatusCode::BAD_REQUEST, refusal);
+        with_header(refusal, CONNECTION, "close")
+    };
+    let answered = answers(stream, refuse).await;
     if let Some((mut stream, _)) = answered {
         let _ = timeout(HEAD, stream.shutdown()).await;
     }

@@ -33,6 +33,7 @@
 //! A program that is a node and nothing else calls [`Server::serve`] with a future that ends when
 //! its operator wants it to.
 
+mod accepting;
 mod clock;
 mod connection;
 #[cfg(test)]

@@ -8,21 +8,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use byline_core::limits::{CONNECTIONS_MAX, UNFINISHED_BYTES_MAX};
-use rustls::ServerConnection;
 use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::{JoinSet, spawn_local};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::connection;
+use crate::accepting::accept;
 use crate::files::{FileError, Files, Reload};
-use crate::http::{self, Upgraded};
 use crate::hub::Hub;
 use crate::operator::OperatorToken;
-use crate::tls::{self, Certificate, Greeting};
+use crate::tls::Certificate;
 use crate::tokens::People;
 
 /// Connections that may wait to be accepted.
@@ -30,10 +27,8 @@ const BACKLOG: i32 = 4_096;
 /// After the word to stop, connections have this long to take what waits and to hang up.
 const STOP: Duration = Duration::from_secs(9);
 /// Sockets beyond the connections: those that still speak HTTP. With as many, nobody is accepted before
-/// one has gone; each has [`http::HEAD`] to say what it wants.
+/// one has gone; each has [`crate::http::HEAD`] to say what it wants.
 const SPARE_SOCKETS: usize = 1_000;
-/// When there are no more file descriptors, the next try is after this long.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a node is told at its start.
 #[derive(Clone, Debug)]
@@ -312,68 +307,6 @@ impl Drop for Running {
         if let Err(error) = self.join() {
             warn!(%error, "the node had stopped");
         }
-    }
-}
-
-async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener, sockets: Arc<Semaphore>) {
-    let mut failing = false;
-    while let Ok(room) = Arc::clone(&sockets).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                failing = false;
-                // Without it, the second of two small writes waits for the first one's answer.
-                if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%error, "a connection may be slow");
-                }
-                let hub = Rc::clone(&hub);
-                spawn_local(async move {
-                    if let Some(upgraded) = begin(stream, &hub).await {
-                        // A task of its own: this one has room for HTTP.
-                        spawn_local(async move {
-                            connection::run(hub, upgraded).await;
-                            drop(room);
-                        });
-                    }
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if !failing {
-                    warn!(%error, "cannot accept connections; trying again");
-                }
-                failing = true;
-                sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-/// Serves HTTP on `stream`, in TLS where that is spoken, until it has become a WebSocket.
-async fn begin(
-    stream: TcpStream,
-    hub: &Hub,
-) -> Option<Upgraded<(TcpStream, Option<ServerConnection>)>> {
-    let Some(config) = hub.tls() else {
-        let upgraded = http::serve(stream, hub).await?;
-        return Some(upgraded.map(|stream| (stream, None)));
-    };
-    match timeout(http::HEAD, tls::greet(stream, config)).await {
-        Ok(Ok(Greeting::Tls(stream))) => {
-            let upgraded = http::serve(stream, hub).await?;
-            Some(upgraded.map(|stream| {
-                let (stream, tls) = stream.into_inner();
-                (stream, Some(tls))
-            }))
-        }
-        Ok(Ok(Greeting::Plain(stream))) => {
-            http::refuse(stream).await;
-            None
-        }
-        Ok(Err(error)) => {
-            debug!(%error, "TLS handshake failed");
-            None
-        }
-        Err(_) => None,
     }
 }
 
