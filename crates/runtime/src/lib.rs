@@ -72,6 +72,8 @@ mod observer;
 mod reporter;
 mod shared;
 mod syncher;
+mod tls;
+mod token;
 mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
@@ -83,7 +85,7 @@ pub use byline_core::message::body::Access;
 pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, Misfit, Path, PathError, parse,
 };
-pub use byline_core::runtime::{CallError, Snapshot};
+pub use byline_core::runtime::{CallError, Connection, Snapshot};
 pub use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position, WriteError};
 pub use byline_core::time::Time;
 pub use commands::CommandError;
@@ -92,6 +94,7 @@ pub use memory::MemoryNode;
 pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
 pub use syncher::{Create, ReadError, Syncher};
+pub use tls::CaFileError;
 pub use typed::Data;
 
 /// The README's example is compiled with the others.

@@ -7,7 +7,7 @@ use byline_core::State;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::Change;
-use byline_core::runtime::{self, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Connection, Output, Seat, Snapshot};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    /// How the connection is doing.
+    pub(crate) connection: watch::Sender<Connection>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
@@ -92,6 +94,7 @@ impl Shared {
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
+                connection: watch::Sender::new(Connection::Connecting),
                 over: None,
                 closing: false,
             }),
@@ -175,6 +178,10 @@ impl Inner {
                     let _ = waiting.send(());
                 }
             }
+            Output::Connection(connection) => {
+                self.connection.send_replace(connection);
+            }
+            Output::NeedsToken => return Some(ToLink::NeedsToken),
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
                 self.end(refusal);
@@ -187,6 +194,13 @@ impl Inner {
     /// is told at once.
     pub(crate) fn end(&mut self, refusal: Refusal) {
         let over = self.over.get_or_insert(refusal);
+        self.connection.send_if_modified(|connection| {
+            let ended = matches!(connection, Connection::Ended(_));
+            if !ended {
+                *connection = Connection::Ended(over.clone());
+            }
+            !ended
+        });
         let close = |state: &mut State| {
             let open = !matches!(state, State::Closed(_));
             if open {
@@ -222,6 +236,7 @@ pub(crate) enum ToLink {
     Connect,
     Disconnect,
     Send(String),
+    NeedsToken,
 }
 
 /// Keeps the driver going: with the last handle the session ends.

@@ -3,7 +3,7 @@
 
 use super::session::Stage;
 use super::{Connection, Output, Runtime, Timer};
-use crate::error::Refusal;
+use crate::error::{Refusal, Retry};
 use crate::identity::Token;
 use crate::limits::TOKEN_AHEAD_MS;
 use crate::message::body::Opened;
@@ -58,6 +58,15 @@ impl Runtime {
             Stage::Offline if needed => self.reconnect(),
             _ => {}
         }
+    }
+
+    /// There is no token to be had now, for the reason `why`: it is asked for again, later and later.
+    pub fn no_token(&mut self, why: &str, now: Time) {
+        if self.session.credential.needed {
+            self.needs_token(&Refusal::needs_auth(why.to_owned()));
+        }
+        let wait_ms = self.session.backoff.next_ms(Retry::Now, &mut self.entropy);
+        self.timers.insert((now.plus_ms(wait_ms), Timer::Token));
     }
 
     fn renew(&mut self, now: Time) {
