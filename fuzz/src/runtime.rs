@@ -204,6 +204,8 @@ impl Run {
                 | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Connection(_)
+                | Output::NeedsToken
                 | Output::Refused(_) => {}
             }
         }

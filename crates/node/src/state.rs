@@ -96,10 +96,8 @@ impl State {
         let idle = connection.phase == Phase::Open
             && !connection.blocked
             && connection.outgoing.bytes() == 0;
-        let written = match connection.socket.as_ref().filter(|_| idle) {
-            Some(socket) => socket.try_write(frame).unwrap_or_default(),
-            None => 0,
-        };
+        let socket = connection.socket.as_ref().filter(|_| idle);
+        let written = socket.map_or(0, |socket| socket.write_at_once(frame));
         self.traffic.bytes_out += written as u64;
         self.traffic.writes += u64::from(written > 0);
         self.wrote = true;
@@ -186,7 +184,7 @@ impl State {
         }
     }
 
-    fn mark(&mut self, id: ConnectionId) {
+    pub(crate) fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(key_of(id))
             && !connection.dirty
             && !connection.blocked
@@ -254,7 +252,9 @@ impl State {
             connection.wake();
         } else if connection.phase == Phase::Closing {
             connection.phase = Phase::Lingering;
-            connection.socket = None;
+            if let Some(socket) = connection.socket.take() {
+                socket.finish();
+            }
         }
         if connection.parked && connection.outgoing.bytes() < WAKE_BYTES {
             connection.parked = false;

@@ -79,6 +79,8 @@ mod reporter;
 mod requests;
 mod shared;
 mod syncher;
+mod tls;
+mod token;
 mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
@@ -94,8 +96,7 @@ pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
     PathError, parse,
 };
-pub use byline_core::runtime::{CallError, Snapshot};
-pub use byline_core::runtime::{ChildError, Event};
+pub use byline_core::runtime::{CallError, ChildError, Connection, Event, Snapshot};
 pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };
@@ -111,6 +112,7 @@ pub use observer::{Changes, Copies, Observer};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};
 pub use syncher::{Create, ReadError, Syncher};
+pub use tls::CaFileError;
 pub use typed::Data;
 
 /// The README's example is compiled with the others.

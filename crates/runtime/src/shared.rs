@@ -9,7 +9,7 @@ use byline_core::address::Address;
 use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::runtime::{self, Asking, Event, Executing, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Asking, Connection, Event, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
 use byline_core::stream::Written;
 use byline_core::time::Time;
@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
+    /// How the connection is doing.
+    pub(crate) connection: watch::Sender<Connection>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
@@ -153,6 +155,7 @@ impl Shared {
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
                 answers: BTreeMap::new(),
+                connection: watch::Sender::new(Connection::Connecting),
                 over: None,
                 closing: false,
             }),
@@ -255,7 +258,10 @@ impl Inner {
                     let _ = waiting.send(());
                 }
             }
-            // No handle has children yet.
+            Output::Connection(connection) => {
+                self.connection.send_replace(connection);
+            }
+            Output::NeedsToken => return Some(ToLink::NeedsToken),
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
                 self.end(refusal);
@@ -347,6 +353,13 @@ impl Inner {
     /// is told at once.
     pub(crate) fn end(&mut self, refusal: Refusal) {
         let over = self.over.get_or_insert(refusal);
+        self.connection.send_if_modified(|connection| {
+            let ended = matches!(connection, Connection::Ended(_));
+            if !ended {
+                *connection = Connection::Ended(over.clone());
+            }
+            !ended
+        });
         let close = |state: &mut State| {
             let open = !matches!(state, State::Closed(_));
             if open {
@@ -393,6 +406,7 @@ pub(crate) enum ToLink {
     Connect,
     Disconnect,
     Send(String),
+    NeedsToken,
 }
 
 /// Keeps the driver going: with the last handle the session ends.

@@ -270,7 +270,9 @@ impl World {
             | Output::Event(..)
             | Output::Connect
             | Output::Disconnect
-            | Output::Send(_) => {}
+            | Output::Send(_)
+            | Output::Connection(_)
+            | Output::NeedsToken => {}
         }
     }
 }

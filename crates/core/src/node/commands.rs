@@ -43,7 +43,7 @@ impl Node {
                 }
                 denied(url)
             }
-            Command::Superseded(..) | Command::Revoked(..) => {
+            Command::Superseded(..) | Command::Revoked(..) | Command::NeedsAuth() => {
                 return Err(Refusal::forbidden("only a node says this"));
             }
         };

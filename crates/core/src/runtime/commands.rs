@@ -325,6 +325,7 @@ impl Runtime {
                     (vec![], observer.revoked(code, desc))
                 });
             }
+            Command::NeedsAuth() => self.suspended(now),
             Command::Superseded(..) | Command::Access(..) => {}
             Command::Kick(..) | Command::Allow(..) => {
                 return Err(Refusal::forbidden(

@@ -13,6 +13,7 @@ mod executing;
 mod inviting;
 mod objects;
 mod observing;
+mod people;
 mod questions;
 mod reading;
 mod reporting;
@@ -21,6 +22,7 @@ mod session;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -71,6 +73,19 @@ pub struct Seat {
     pub object: Address,
 }
 
+/// How a runtime's connection with its node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It is being made, or made again.
+    Connecting,
+    /// Frames flow.
+    Live,
+    /// The node wants a token, or a newer one, for this reason: nothing goes on before it has one.
+    NeedsAuth(String),
+    /// It is over, and not tried again.
+    Ended(Refusal),
+}
+
 /// What a driver does for the runtime.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -112,11 +127,16 @@ pub enum Output {
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
     Refused(Refusal),
+    /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
+    Connection(Connection),
+    /// A token is needed, now or soon: [`Runtime::authenticate`].
+    NeedsToken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Reconnect,
+    Token,
     Silence,
     Request(u64),
     Claim(Address),
@@ -129,7 +149,6 @@ enum Timer {
 }
 
 /// The state of one Hyperty Runtime.
-#[derive(Debug)]
 pub struct Runtime {
     domain: String,
     key: Key,
@@ -209,7 +228,7 @@ impl Runtime {
         }
     }
 
-    /// Who this runtime is.
+    /// Who this runtime is: its key, or the person that the node says it is, once it does.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
@@ -327,6 +346,7 @@ impl Runtime {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Reconnect)) => self.reconnect(),
+                Some((_, Timer::Token)) => self.ask_for_token(),
                 Some((_, Timer::Silence)) => self.silence(now),
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
@@ -362,5 +382,16 @@ impl Runtime {
             .get(url)?
             .stream
             .position()
+    }
+}
+
+/// Without what waits to be sent: there may be a token in it.
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("url", self.url())
+            .field("identity", &self.identity)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

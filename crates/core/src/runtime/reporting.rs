@@ -206,7 +206,11 @@ impl Runtime {
         let Ok(url) = Address::object(&header.to) else {
             return;
         };
-        if *header.from != *url.resource("changes") {
+        let reason = header
+            .decode()
+            .map_or(None, |refusal: Refusal| refusal.reason);
+        // Of a session whose token has ended nothing is taken: that says nothing of the claim.
+        if *header.from != *url.resource("changes") || reason == Some(Reason::NeedsAuth) {
             return;
         }
         if self

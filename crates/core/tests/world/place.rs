@@ -9,7 +9,9 @@ use byline_core::message::body::Code;
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{
+    Asking, Connection, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot,
+};
 use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
@@ -35,6 +37,9 @@ pub struct Place {
     pub invited: Vec<(Address, Invitation)>,
     pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
+    pub connection: Vec<Connection>,
+    /// How often it was asked for a token.
+    pub tokens_asked: usize,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
@@ -98,6 +103,8 @@ impl Place {
             invited: vec![],
             gone: vec![],
             refused: vec![],
+            connection: vec![],
+            tokens_asked: 0,
             received: vec![],
             sent: 0,
             refusals: vec![],
@@ -151,6 +158,12 @@ impl Place {
             Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connection(connection) => {
+                let before = self.connection.last();
+                assert_ne!(before, Some(&connection), "a state is told once");
+                self.connection.push(connection);
+            }
+            Output::NeedsToken => self.tokens_asked += 1,
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
         }
     }

@@ -78,7 +78,7 @@ impl Granted {
             }
             Command::Allow(object, reader) => (object, !access.deny.contains(reader)),
             Command::Access(object, said) => (object, access == *said),
-            Command::Superseded(..) | Command::Revoked(..) => {
+            Command::Superseded(..) | Command::Revoked(..) | Command::NeedsAuth() => {
                 return Err(format!("only a node says {command:?}"));
             }
         };
