@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod documents;
 mod world;
 
 use byline_core::children::ChildId;
 use byline_core::runtime::Seat;
+use documents::cases;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
@@ -189,7 +191,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn in_the_end_everybody_has_the_same_children(

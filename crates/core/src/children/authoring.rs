@@ -297,12 +297,6 @@ impl Authoring {
         self.queue.drain(..).collect()
     }
 
-    /// What was sent at `position`.
-    pub(crate) fn sent(&self, position: Position) -> Option<&ChildCommit> {
-        let one = self.queue.iter().find(|one| one.is_at(position))?;
-        one.sent.as_ref()
-    }
-
     /// A commit came back, to `here`.
     pub(crate) fn saw(&mut self, commit: &ChildCommit, here: &Collection) {
         if commit.from == self.author {

@@ -230,16 +230,6 @@ impl Collection {
         bytes && self.len() < self.keep + CHILDREN_OVER_MAX
     }
 
-    /// Dates a child anew.
-    pub(super) fn date(&mut self, id: &ChildId, made: Time) {
-        if let Some(child) = self.children.get_mut(id) {
-            self.order.remove(&(child.made, id.clone()));
-            child.made = made;
-            child.created = made.rfc3339();
-            self.order.insert((made, id.clone()));
-        }
-    }
-
     fn advance(&mut self, commit: &ChildCommit) {
         let stream = self.streams.entry(commit.from.clone()).or_default();
         stream.position = commit.position;

@@ -82,18 +82,6 @@ impl ChildLog {
         }
     }
 
-    /// Says a commit that was taken in other words.
-    pub(super) fn date(&mut self, commit: &ChildCommit) {
-        let taken = |entry: &&mut Entry| {
-            entry.from == commit.from && entry.position == commit.position && entry.child.is_some()
-        };
-        if let Some(entry) = self.entries.iter_mut().find(taken) {
-            self.bytes -= entry.text.get().len();
-            entry.text = encode(commit);
-            self.bytes += entry.text.get().len();
-        }
-    }
-
     /// The commits that lead from `have` to where the streams of `collection` stand, in order; `None`
     /// when these do not. Costs a pass over the log and over the authors.
     pub(super) fn after(

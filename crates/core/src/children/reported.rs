@@ -183,14 +183,6 @@ impl Reported {
         }
     }
 
-    /// A child of the Reporter's own was dated anew, before anybody got it on a route.
-    pub(crate) fn date(&mut self, commit: &ChildCommit) {
-        if let Act::Create(id, made, _) = &commit.act {
-            self.collection.date(id, *made);
-            self.log.date(commit);
-        }
-    }
-
     /// Those of `ids` that are there, as a moderation names them.
     pub(crate) fn named(&self, ids: &[ChildId]) -> BTreeMap<ChildId, Position> {
         let named = ids.iter().filter_map(|id| {

@@ -256,13 +256,6 @@ impl Runtime {
         if let Answer::Dated(node) = answer {
             let ahead = i128::from(node.unix_ms()) - i128::from(now.unix_ms());
             self.clock_ahead_ms = i64::try_from(ahead).unwrap_or_default();
-            if let (Place::Reports(reported), Some(sent)) = (place, authoring.sent(at)) {
-                let identity = Some(self.identity.clone());
-                reported.date(&ChildCommit {
-                    identity,
-                    ..sent.clone()
-                });
-            }
         }
         let timer = |at| (at, Timer::Writing(seat.clone(), name.to_owned()));
         self.timers.extend(later.map(timer));
@@ -337,7 +330,9 @@ fn meaning(refusal: &Refusal, desk: &Desk<'_>, at: Position, may_write: bool) ->
         (409, Some(position), _) if refusal.reason == Some(Reason::Gap) && !desk.reports() => {
             Answer::Gap(*position)
         }
-        (400, _, Some(time)) if desk.authoring.may_date(at) => Answer::Dated(time),
+        (400, _, Some(time)) if !desk.reports() && desk.authoring.may_date(at) => {
+            Answer::Dated(time)
+        }
         (408 | 429 | 500 | 502.., ..) => Answer::Later(refusal.retry),
         // A Reporter decides on its own commits; a reader's grant is being decided on.
         (code, ..) if desk.reports() || code == 403 && !may_write => Answer::Later(Retry::Now),
