@@ -106,3 +106,9 @@ pub const CREATED_OFF_MS: u64 = 60_000;
 pub const KEPT_PER_ASKER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one object's child commits that wait at the node for its Reporter's answer.
 pub const KEPT_PER_OBJECT_BYTES_MAX: usize = 16 << 20;
+/// The holder of an object is told at most this often who observes it.
+pub const PRESENCE_MS: u64 = 200;
+/// Observers of an object that its holder is told of by name at a time.
+pub const PRESENCE_CHANGES_MAX: usize = 256;
+/// Observers on one page of those who observe an object.
+pub const OBSERVERS_PAGE_MAX: usize = 256;

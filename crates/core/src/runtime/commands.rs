@@ -269,8 +269,8 @@ impl Runtime {
                     (vec![], observer.revoked(code, desc))
                 });
             }
-            Command::Superseded(..) | Command::Access(..) => {}
-            Command::Kick(..) | Command::Allow(..) => {
+            Command::Superseded(..) | Command::Access(..) | Command::Presence(..) => {}
+            Command::Kick(..) | Command::Allow(..) | Command::Observers(..) => {
                 return Err(Refusal::forbidden(
                     "only an owner says this, and to its node",
                 ));
