@@ -150,3 +150,9 @@ pub const UNSAFE_COMMITS_MAX: usize = 1024;
 pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
 /// Commits of one author in one name that are under way at once.
 pub const UNSAFE_WINDOW: usize = 16;
+/// The holder of an object is told at most this often who observes it.
+pub const PRESENCE_MS: u64 = 200;
+/// Observers of an object that its holder is told of by name at a time.
+pub const PRESENCE_CHANGES_MAX: usize = 256;
+/// Observers on one page of those who observe an object.
+pub const OBSERVERS_PAGE_MAX: usize = 256;

@@ -48,6 +48,7 @@ pub(super) enum Service {
     Close,
     Claim(Box<Claim>),
     Command(Address, Box<Command>),
+    Observers(Address, Option<Address>),
     Delete(Address),
     /// The Reporter's own child commit, stamped, now at this position.
     Child(Address, Arc<str>, Position),
@@ -308,6 +309,8 @@ impl Node {
         | Command::Allow(url, ..)
         | Command::Access(url, ..)
         | Command::Superseded(url, ..)
+        | Command::Presence(url, ..)
+        | Command::Observers(url, ..)
         | Command::Revoked(url, ..)) = &command
         else {
             return Err(Refusal::forbidden("only a node says this"));
@@ -329,6 +332,10 @@ impl Node {
                 ))
             }
             Command::Access(_, access) => check_access(access).map(|()| url.clone()),
+            Command::Observers(_, after) => {
+                let asked = Service::Observers(url.clone(), after.clone());
+                return Ok(Passage::Serve(asked));
+            }
             _ => Ok(url.clone()),
         }
         .map(|url| Passage::Serve(Service::Command(url, Box::new(command))))

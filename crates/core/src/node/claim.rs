@@ -189,7 +189,7 @@ impl Node {
             holder.held.insert(url.clone());
         }
         if access_changes {
-            self.enforce(url, &denied(url));
+            self.enforce(url, &denied(url), now);
         }
         Ok(claimed)
     }
@@ -207,6 +207,7 @@ impl Node {
     /// What follows the 200: readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
         self.publish_head(url);
+        self.tell_presence_anew(url, now);
         self.forward_waiting(url, now);
     }
 }

@@ -100,8 +100,10 @@ impl Node {
             self.hyperties.remove(hyperty);
         }
         for url in &session.observed {
-            if let Some(object) = self.objects.get_mut(url) {
-                object.routes.end_all(id);
+            let object = self.objects.get_mut(url);
+            let gone = object.map(|object| object.routes.end_all(id));
+            for hyperty in gone.into_iter().flatten() {
+                self.presence_changed(url, hyperty, true, now);
             }
             self.forget_if_empty(Some(url));
         }

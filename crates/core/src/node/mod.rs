@@ -16,6 +16,7 @@ mod ownership;
 mod parking;
 mod peers;
 mod people;
+mod presence;
 mod publishing;
 mod request;
 mod session;
@@ -127,6 +128,7 @@ enum Timer {
     Quiet(Address),
     Unanswered(Ask),
     Expired(Address),
+    Presence(Address),
 }
 
 /// The state of one Message Node.
@@ -329,7 +331,7 @@ impl Node {
                 Ok(())
             }
             Service::Command(url, command) => {
-                let commanded = self.command(session, &url, &command)?;
+                let commanded = self.command(session, &url, &command, now)?;
                 self.send(connection, header.id, &header.to, &header.from, &commanded);
                 Ok(())
             }
@@ -342,6 +344,11 @@ impl Node {
                 self.send(connection, header.id, &header.to, &header.from, &taken);
                 Ok(())
             }
+            Service::Observers(url, after) => {
+                let observers = self.observers(&url, after.as_ref());
+                self.send(connection, header.id, &header.to, &header.from, &observers);
+                Ok(())
+            }
             Service::Many => self.subscribe_many(session, connection, header, now),
             Service::Delete(url) => {
                 self.delete(&url);
@@ -351,7 +358,7 @@ impl Node {
             }
             Service::Unsubscribe(object, hyperty) => {
                 self.withdraw(session, &object, &hyperty);
-                self.unsubscribe(session, &object, &hyperty);
+                self.unsubscribe(session, &object, &hyperty, now);
                 let ok = crate::message::body::OK;
                 self.send(connection, header.id, &header.to, &header.from, &ok);
                 Ok(())
@@ -369,6 +376,7 @@ impl Node {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),
+                Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 None => break,
             }
         }

@@ -342,6 +342,7 @@ impl Node {
         for url in &held {
             self.tell_access(url);
             self.publish_head(url);
+            self.tell_presence_anew(url, now);
             self.forward_waiting(url, now);
         }
     }

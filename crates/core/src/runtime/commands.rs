@@ -326,8 +326,8 @@ impl Runtime {
                 });
             }
             Command::NeedsAuth() => self.suspended(now),
-            Command::Superseded(..) | Command::Access(..) => {}
-            Command::Kick(..) | Command::Allow(..) => {
+            Command::Superseded(..) | Command::Access(..) | Command::Presence(..) => {}
+            Command::Kick(..) | Command::Allow(..) | Command::Observers(..) => {
                 return Err(Refusal::forbidden(
                     "only an owner says this, and to its node",
                 ));
