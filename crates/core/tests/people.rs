@@ -366,6 +366,22 @@ fn a_copy_catches_up_when_its_runtime_has_a_newer_token() {
 }
 
 #[test]
+fn what_waits_for_a_slow_reader_when_its_token_ends_is_not_for_it() {
+    let (mut world, _, ben, reporter, observer) = room(MINUTE_MS);
+    world.stalls(ben);
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    world.passes_for_the_node(MINUTE_MS);
+    world.drains(ben);
+    assert_eq!(world.data(&observer)["n"], 0);
+    assert_eq!(world.state(&observer), "stale");
+    let token = world.pass("ben", HOUR_MS);
+    world.authenticates(ben, token);
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+}
+
+#[test]
 fn a_reporter_loses_nothing_of_what_it_writes_while_its_token_has_ended() {
     let mut world = World::of_people();
     let ana = world.runtime_as("ana", MINUTE_MS);

@@ -106,6 +106,31 @@ fn every_commit_reaches_readers_behind_tls_whole_and_in_order() {
 }
 
 #[test]
+fn what_a_client_says_on_the_heels_of_its_upgrade_is_heard() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let node = tls_node(&folder, &authority);
+    let mut stream = shakes_hands(&node, &authority);
+    let open = r#"{"id":1,"type":"open","from":"hyperty-runtime://localhost/r","to":"mn:/session"}"#;
+    // Two records of TLS in one write.
+    let mut session = stream.conn.writer();
+    session.write_all(format!("{UPGRADE}\r\n").as_bytes()).unwrap();
+    stream.flush().unwrap();
+    read_head(&mut stream);
+    let mut records = vec![];
+    for frame in [masked(0x89, b"ping"), masked(0x81, open.as_bytes())] {
+        stream.conn.writer().write_all(&frame).unwrap();
+        stream.conn.write_tls(&mut records).unwrap();
+    }
+    stream.sock.write_all(&records).unwrap();
+    let mut pong = [0; 6];
+    stream.read_exact(&mut pong).unwrap();
+    assert_eq!(pong[0], 0x8a);
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[0], 0x81, "the answer to `open`");
+}
+
+#[test]
 fn whoever_speaks_something_else_than_tls_is_told_in_one_line() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let node = tls_node(&folder, &authority);
