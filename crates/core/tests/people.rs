@@ -338,6 +338,20 @@ fn a_runtime_asks_for_a_newer_token_ahead_and_nothing_is_interrupted() {
 }
 
 #[test]
+fn a_token_that_ends_no_later_is_not_asked_for_ahead_again() {
+    let (mut world, _, ben, _, observer) = room(MINUTE_MS);
+    let same = world.pass("ben", MINUTE_MS);
+    world.passes(54_000);
+    assert_eq!(world.place(ben).tokens_asked, 1);
+    world.authenticates(ben, same);
+    world.passes(5_999);
+    assert_eq!(world.place(ben).tokens_asked, 1);
+    assert_eq!(world.state(&observer), "live");
+    world.passes(1);
+    assert_eq!(world.place(ben).tokens_asked, 2);
+}
+
+#[test]
 fn a_copy_catches_up_when_its_runtime_has_a_newer_token() {
     let (mut world, _, ben, reporter, observer) = room(MINUTE_MS);
     world.passes(MINUTE_MS);
@@ -366,6 +380,22 @@ fn a_copy_catches_up_when_its_runtime_has_a_newer_token() {
 }
 
 #[test]
+fn what_waits_for_a_slow_reader_when_its_token_ends_is_not_for_it() {
+    let (mut world, _, ben, reporter, observer) = room(MINUTE_MS);
+    world.stalls(ben);
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    world.passes_for_the_node(MINUTE_MS);
+    world.drains(ben);
+    assert_eq!(world.data(&observer)["n"], 0);
+    assert_eq!(world.state(&observer), "stale");
+    let token = world.pass("ben", HOUR_MS);
+    world.authenticates(ben, token);
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+}
+
+#[test]
 fn a_reporter_loses_nothing_of_what_it_writes_while_its_token_has_ended() {
     let mut world = World::of_people();
     let ana = world.runtime_as("ana", MINUTE_MS);
@@ -389,6 +419,8 @@ fn a_reporter_loses_nothing_of_what_it_writes_while_its_token_has_ended() {
     world.settles();
     world.assert_follows(&observer, &reporter);
     assert_eq!(world.data(&observer)["n"], 3);
+    world.writes(&reporter, "n", 4);
+    world.settles();
     let now = world.reporter(&reporter).position().unwrap().epoch;
     assert_eq!(now, epoch, "its claim goes on");
     world.assert_all_answered();

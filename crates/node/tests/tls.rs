@@ -16,7 +16,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 use support::issuer::{Authority, Folder};
-use support::{Client, Node, Reporter, UPGRADE, config, http, masked, node_with, tcp};
+use support::{
+    Client, FIN, Node, Reporter, TEXT, UPGRADE, config, http, masked, node_with, read_head, tcp,
+};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -103,6 +105,24 @@ fn every_commit_reaches_readers_behind_tls_whole_and_in_order() {
             assert_eq!(String::from_utf8(reader.frame().payload).unwrap(), *commit);
         }
     }
+}
+
+#[test]
+fn what_a_client_says_on_the_heels_of_its_upgrade_is_heard() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let node = tls_node(&folder, &authority);
+    let mut stream = shakes_hands(&node, &authority);
+    let pad = "x".repeat(12 << 10);
+    let open = json!({"id": 1, "type": "open", "from": "hyperty-runtime://localhost/r",
+        "to": "mn:/session", "body": {"pad": pad}});
+    // In one write, before the upgrade is answered: more than HTTP takes along.
+    let mut early = format!("{UPGRADE}\r\n").into_bytes();
+    early.extend(masked(FIN | TEXT, open.to_string().as_bytes()));
+    stream.write_all(&early).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[0], FIN | TEXT, "the answer to `open`");
 }
 
 #[test]

@@ -153,5 +153,11 @@ fn refused(error: &tungstenite::Error) -> io::Error {
     {
         return io::Error::other(format!("{line} ({})", answer.status().as_u16()));
     }
+    if let tungstenite::Error::Io(failed) = error
+        && let Some(broken) = failed.get_ref()
+        && let Some(rustls::Error::InvalidMessage(_)) = broken.downcast_ref()
+    {
+        return io::Error::other("the node speaks no TLS there: connect with ws://");
+    }
     io::Error::other(error.to_string())
 }
