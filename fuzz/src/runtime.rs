@@ -197,8 +197,15 @@ impl Run {
                 | Output::Event(..)
                 | Output::Rejected(..)
                 | Output::Reporter(..)
+                | Output::Asked(..)
+                | Output::Invited(..)
+                | Output::Executing(..)
+                | Output::Answered(..)
+                | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Connection(_)
+                | Output::NeedsToken
                 | Output::Refused(_) => {}
             }
         }

@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 pub const DATA_BYTES_MAX: usize = 4 << 20;
 /// Largest encoded commit, in bytes.
 pub const COMMIT_BYTES_MAX: usize = 1 << 20;
+/// Largest encoded metadata of an object, in bytes.
+pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Largest body of a commit, in bytes: its changes, and its place, author and time beside them.
 pub const COMMIT_BODY_BYTES_MAX: usize = COMMIT_BYTES_MAX + (4 << 10);
 /// Deepest nesting of `data`, and longest path.
@@ -14,6 +16,9 @@ pub const DEPTH_MAX: usize = 64;
 pub const MESSAGE_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest address, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 1024;
+
+/// Longest token of a person, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
 /// Most commits a history keeps.
 pub const HISTORY_COMMITS_MAX: usize = 1024;
@@ -61,6 +66,9 @@ pub const UNANSWERED_MS: u64 = 2 * REQUEST_MS;
 pub const HELD_MS: u64 = 24 * 3_600_000;
 /// A lost socket keeps its session this long.
 pub const GRACE_MS: u64 = 30_000;
+/// A runtime asks its application for a newer token this long before the one it has ends, or a tenth of
+/// that one's time where that is less.
+pub const TOKEN_AHEAD_MS: u64 = 30_000;
 /// A challenge can be answered this long.
 pub const CHALLENGE_MS: u64 = 30_000;
 /// A client that heard nothing for this long sends `ping`.
@@ -87,6 +95,13 @@ pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
 pub const COMMANDS_MAX: usize = 1024;
 /// Earlier epochs of an object whose ends its Reporter knows.
 pub const LINEAGE_MAX: usize = 64;
+/// Questions of one kind about one object that wait for its application: who may read, what is to be
+/// done. And invitations that wait for a runtime's.
+pub const QUESTIONS_MAX: usize = 256;
+/// Longest name of a method, in bytes.
+pub const METHOD_BYTES_MAX: usize = 256;
+/// Longest question that an application is asked, in bytes.
+pub const QUESTION_BYTES_MAX: usize = 64 << 10;
 
 /// Largest encoded child, in bytes.
 pub const CHILD_BYTES_MAX: usize = 256 << 10;
@@ -135,3 +150,9 @@ pub const UNSAFE_COMMITS_MAX: usize = 1024;
 pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
 /// Commits of one author in one name that are under way at once.
 pub const UNSAFE_WINDOW: usize = 16;
+/// The holder of an object is told at most this often who observes it.
+pub const PRESENCE_MS: u64 = 200;
+/// Observers of an object that its holder is told of by name at a time.
+pub const PRESENCE_CHANGES_MAX: usize = 256;
+/// Observers on one page of those who observe an object.
+pub const OBSERVERS_PAGE_MAX: usize = 256;

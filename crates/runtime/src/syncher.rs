@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::limits::KEEP_DEFAULT;
 use byline_core::message::body::Access;
 use byline_core::runtime::{self, CallError, Snapshot};
 use byline_core::stream::WriteError;
@@ -46,6 +47,18 @@ impl<T> Create<T> {
         self
     }
 
+    /// Gives the object children of this name, and keeps the newest 10,000 of them: 1 to 64 of `A-Z a-z 0-9
+    /// _ -`; at most 16 names.
+    pub fn children(self, name: impl Into<String>) -> Self {
+        self.children_kept(name, KEEP_DEFAULT)
+    }
+
+    /// As [`Create::children`], and keeps the newest `keep` of them, at most 100,000: the oldest leave.
+    pub fn children_kept(mut self, name: impl Into<String>, keep: usize) -> Self {
+        self.create.children.insert(name.into(), keep);
+        self
+    }
+
     /// A readable address, first come, first served; without it one is minted from the runtime's key.
     pub fn at(mut self, url: impl Into<String>) -> Self {
         self.at = Some(url.into());
@@ -61,6 +74,13 @@ impl<T> Create<T> {
     /// Says exactly who may observe.
     pub fn access(mut self, access: Access) -> Self {
         self.create.access = access;
+        self
+    }
+
+    /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
+    /// they are refused.
+    pub const fn approve(mut self) -> Self {
+        self.create.approve = true;
         self
     }
 
@@ -93,7 +113,7 @@ pub enum ReadError {
 /// One hyperty's handle on data objects. Clones are the same hyperty.
 #[derive(Clone, Debug)]
 pub struct Syncher {
-    alive: Arc<Alive>,
+    pub(crate) alive: Arc<Alive>,
     hyperty: Address,
 }
 

@@ -260,11 +260,19 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
+            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Asked(..)
+            | Output::Executing(..)
+            | Output::Answered(..)
+            | Output::Invited(..)
+            | Output::Gone(..) => {}
             Output::Children(..)
             | Output::Event(..)
             | Output::Connect
             | Output::Disconnect
-            | Output::Send(_) => {}
+            | Output::Send(_)
+            | Output::Connection(_)
+            | Output::NeedsToken => {}
         }
     }
 }

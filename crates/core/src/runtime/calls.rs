@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::requests::Purpose;
 use super::{Backoff, ChildError, Output, Runtime, Seat, Timer};
@@ -37,6 +37,9 @@ pub struct Create {
     pub take: bool,
     /// The names of its collections of children, and how many of each are kept.
     pub children: BTreeMap<String, usize>,
+    /// Whom `access` does not name is the application's to decide on: see
+    /// [`Output::Asked`](super::Output::Asked).
+    pub approve: bool,
 }
 
 /// An object as it was at one moment.
@@ -85,6 +88,12 @@ pub enum CallError {
         crate::limits::COMMANDS_MAX
     )]
     Commands,
+    /// Who is invited was put out.
+    #[error("`{0}` is denied: allow it before it is invited")]
+    Denied(Address),
+    /// This hyperty does not observe the object.
+    #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
+    NotObserved(Address),
     /// This hyperty observes the object already.
     #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
     Observed(Address),
@@ -150,6 +159,7 @@ impl Runtime {
             discard: create.discard,
             take: create.take,
             children: create.children.into_keys().collect(),
+            approve: create.approve,
             progress: Progress::Due,
             snapshot: false,
             behind: false,
@@ -191,6 +201,24 @@ impl Runtime {
     /// [`WriteError`]; nothing has changed then.
     pub fn replace(&mut self, seat: &Seat, next: Value, now: Time) -> Result<bool, WriteError> {
         self.writing(seat, now, |stream| stream.replace(next, now))
+    }
+
+    /// Changes what an object says of itself as [`ReporterStream::describe`] does.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn describe(
+        &mut self,
+        seat: &Seat,
+        patch: Map<String, Value>,
+        now: Time,
+    ) -> Result<bool, WriteError> {
+        let changed = self.writing(seat, now, |stream| stream.describe(patch, now))?;
+        let name = self.reporter(seat).map(|one| one.metadata().name.clone());
+        if let (Some(name), Some(claim)) = (name, self.manager.claims.get_mut(&seat.object)) {
+            claim.name = name;
+        }
+        Ok(changed)
     }
 
     fn writing(

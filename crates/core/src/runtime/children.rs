@@ -14,6 +14,7 @@ use crate::children::{
 use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::limits::UNDER_WAY_MAX;
+use crate::manager::Admission;
 use crate::message::body::{ChildCommitted, Subscribe};
 use crate::message::{Header, Type};
 use crate::object::parse;
@@ -93,14 +94,13 @@ impl Runtime {
     ) -> Result<(), Refusal> {
         let Sender { identity } = header.decode()?;
         let identity = identity.as_ref();
-        let reporter = self
+        // The node passes on what readers write, and nobody is one whom this side has not let in.
+        let admitted = self
             .manager
-            .admit(url, &header.from, identity, &self.identity)?;
+            .admit(url, &header.from, identity, true, &self.identity)?;
+        let (Admission::Granted(hyperty) | Admission::Open(hyperty)) = admitted;
         let object = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
-        let seat = Seat {
-            hyperty: reporter,
-            object,
-        };
+        let seat = Seat { hyperty, object };
         if *header.from == *seat.hyperty.as_str() {
             return Err(Refusal::forbidden(
                 "what a Reporter writes is not asked of it",

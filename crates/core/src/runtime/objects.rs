@@ -29,6 +29,7 @@ impl Runtime {
         }
         let due = self.seats(|observer| observer.recovery == Recovery::Due);
         self.send_subscribes(due, now);
+        self.send_wanted(now);
     }
 
     /// The session goes on: R sends what N lacks, O recovers what it lacks (§3).
@@ -60,7 +61,8 @@ impl Runtime {
             }
         }
         for seat in self.seats(|_| true) {
-            match heads.get(&seat.object) {
+            // A head says that the session has a route, not which of its hyperties have.
+            match heads.get(&seat.object).filter(|_| self.alone(&seat)) {
                 Some(head) => self.observe(&seat, now, |observer| {
                     observer.head(head, now);
                     if !observer.children.is_empty() {
@@ -69,11 +71,7 @@ impl Runtime {
                     }
                     (vec![], Next::Rest)
                 }),
-                None => {
-                    if let Some(observer) = self.observer_mut(&seat) {
-                        observer.need_recovery();
-                    }
-                }
+                None => self.ask_anew(&seat),
             }
         }
         for seat in self.let_go.clone() {
@@ -89,11 +87,22 @@ impl Runtime {
             self.reclaim(&url, false);
         }
         for seat in self.seats(|_| true) {
-            if let Some(observer) = self.observer_mut(&seat) {
-                observer.need_recovery();
-            }
+            self.ask_anew(&seat);
         }
         self.send_reads(now);
+    }
+
+    fn ask_anew(&mut self, seat: &Seat) {
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.ask_anew();
+        }
+    }
+
+    /// Whether no other hyperty of this runtime observes the same object, or did until just now.
+    fn alone(&self, seat: &Seat) -> bool {
+        let synchers = self.synchers.values();
+        let observing = synchers.filter(|syncher| syncher.observers.contains_key(&seat.object));
+        observing.count() == 1 && !self.let_go.iter().any(|left| left.object == seat.object)
     }
 
     /// The connection is gone: nothing that was asked on it will be answered.
@@ -103,6 +112,8 @@ impl Runtime {
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
+        self.cut_wanted();
+        self.forget_questions(self.questions.all());
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
         for asked in self.deliveries.values_mut() {
@@ -144,6 +155,7 @@ impl Runtime {
                 self.writes_end(&seat, refusal);
             }
         }
+        self.close_wanted(refusal);
         for call in self.reads.keys().copied().collect::<Vec<_>>() {
             self.read_failed(call, refusal.clone());
         }

@@ -57,6 +57,7 @@ impl Runtime {
             }
         }
         self.send_children(now);
+        self.send_wanted(now);
     }
 
     pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {

@@ -38,6 +38,10 @@ pub(super) enum Purpose {
     Page(Seat),
     /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
     Child(Seat, String, Position),
+    /// An invitation, by the number its caller knows it by.
+    Invite(u64),
+    /// Something to be done by another application, by the number its caller knows it by.
+    Execute(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -160,8 +164,12 @@ impl Runtime {
                     self.outbox.push_back(Output::Delivered(call));
                 }
             }
-            Purpose::Command(call) if code == 200 => self.commanded(call, header.body),
+            Purpose::Command(call) if code == 200 => self.commanded(call, header.body, now),
+            Purpose::Invite(call) if code == 200 => self.invitation_ends(call, Ok(()), now),
+            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal()), now),
             Purpose::Command(call) => self.command_refused(call, refusal()),
+            Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
+            Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
             Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
             // Who writes it may have gone: then the claim is asked for again.
@@ -216,6 +224,8 @@ impl Runtime {
                 self.child_answered(&seat, &name, at, Some(&refusal), now);
             }
             Purpose::Read(call) => self.read_failed(call, refusal),
+            Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
+            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),
         }
         self.send_crowded(now);
     }

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Answer, Commit, Head, History, Position, ReporterStream, answer};
+use super::{Answer, Commit, Head, History, Position, ReporterStream, Written, answer};
 use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
 use crate::limits::LINEAGE_MAX;
 use crate::message::{body::Content, decode};
-use crate::object::{Change, DataObject, Hash, Metadata, encoded_len};
+use crate::object::{DataObject, Hash, Metadata, encoded_len};
 
 /// The whole object, encoded once for all who ask at the same position.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl ReporterStream {
     ///
     /// # Errors
     /// The answer cannot be read; nothing has changed then.
-    pub fn catch_up(&mut self, body: &str) -> Result<Vec<Vec<Change>>, Refusal> {
+    pub fn catch_up(&mut self, body: &str) -> Result<Vec<Written>, Refusal> {
         let content: Content<'_> = decode(body)?;
         let missing = || Refusal::malformed("the answer to `read` holds no object");
         let value = content.value.ok_or_else(missing)?.get();
@@ -124,10 +124,13 @@ impl ReporterStream {
         let gone = self.history.after(kept).into_iter().flatten();
         let mut rejected = Vec::new();
         for body in gone {
-            rejected.push(Commit::decode(body.get())?.changes);
+            let Commit {
+                changes, metadata, ..
+            } = Commit::decode(body.get())?;
+            rejected.push(Written { changes, metadata });
         }
         let unnumbered = std::mem::take(&mut self.unnumbered);
-        rejected.extend(unnumbered.commits.into_iter().map(|(changes, _)| changes));
+        rejected.extend(unnumbered.commits.into_iter().map(|(written, _)| written));
         self.metadata = Metadata {
             reporter: self.metadata.reporter.take(),
             runtime: self.metadata.runtime.take(),

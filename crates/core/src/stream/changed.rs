@@ -56,6 +56,8 @@ pub struct Changed {
     pub origin: Origin,
     /// What changed, in order; applied to the data before, it gives the data after.
     pub edits: Vec<Edit>,
+    /// What the object says of itself is different, beside its data.
+    pub metadata: bool,
     /// Of a [`Origin::Rewound`], the last position of before that is still part of the object, as far
     /// as that is known: the commits that the copy had after it are gone.
     pub kept: Option<Position>,
@@ -86,6 +88,13 @@ pub struct Reaction {
 }
 
 impl Reaction {
+    pub(super) fn closed(refusal: Refusal) -> Self {
+        Self {
+            closed: Some(refusal),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn recover() -> Self {
         Self {
             recover: true,

@@ -26,7 +26,7 @@ pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
 pub use observer::ObserverStream;
-pub use reporter::{Forgotten, ReporterStream, WriteError};
+pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
 
 /// Largest epoch and version: what a double holds exactly (RFC 7493).
 pub(crate) const COUNT_MAX: u64 = (1 << 53) - 1;

@@ -14,6 +14,8 @@ use crate::time::Time;
 pub(crate) struct Observer {
     pub(crate) stream: ObserverStream,
     pub(crate) state: State,
+    /// Its hyperty was let in. What comes meanwhile without that is on another hyperty's route.
+    granted: bool,
     pub(crate) recovery: Recovery,
     pub(crate) backoff: Backoff,
     /// The object's children.
@@ -51,6 +53,7 @@ impl Observer {
         Self {
             stream: ObserverStream::new(),
             state: State::CatchingUp,
+            granted: false,
             recovery: Recovery::Due,
             backoff: Backoff::default(),
             children: Observed::default(),
@@ -70,8 +73,7 @@ impl Observer {
 
     /// Takes a commit from the route.
     pub(crate) fn commit(&mut self, body: &str) -> Vec<Changed> {
-        if matches!(self.state, State::Closed(_)) {
-            // It comes on the route of another hyperty.
+        if !self.is_served() {
             return vec![];
         }
         self.backoff.reset();
@@ -81,7 +83,7 @@ impl Observer {
 
     /// Takes a head, from the route or from a `re-open`.
     pub(crate) fn head(&mut self, head: &Head, now: Time) {
-        if matches!(self.state, State::Closed(_)) {
+        if !self.is_served() {
             return;
         }
         self.backoff.reset();
@@ -170,6 +172,7 @@ impl Observer {
     /// Takes a 200 to its `subscribe`. An answer that is not enough is asked for again, but not at
     /// once: who answers so once may answer so for ever.
     pub(crate) fn content(&mut self, body: &str) -> (Vec<Changed>, Next) {
+        self.granted = true;
         self.recovery = Recovery::None;
         let mut reaction = self.stream.content(body);
         if !reaction.recover && reaction.closed.is_none() {
@@ -218,6 +221,7 @@ impl Observer {
 
     /// Its route has ended: with a 4xx for good, else it asks again.
     pub(crate) fn revoked(&mut self, code: u16, desc: String) -> Next {
+        self.granted = false;
         match self.state {
             State::Closed(_) => {}
             _ if code < 500 => {
@@ -257,7 +261,17 @@ impl Observer {
         }
     }
 
-    /// The session goes on without saying where the object stands, or is a new one.
+    /// The session goes on without saying that its hyperty has a route, or is a new one: it asks anew.
+    pub(crate) fn ask_anew(&mut self) {
+        self.granted = false;
+        self.need_recovery();
+    }
+
+    /// Whether what comes on the route is for this copy.
+    const fn is_served(&self) -> bool {
+        self.granted && !matches!(self.state, State::Closed(_))
+    }
+
     pub(crate) fn need_recovery(&mut self) {
         if self.recovery == Recovery::None && !matches!(self.state, State::Closed(_)) {
             self.recovery = Recovery::Due;

@@ -30,7 +30,7 @@ impl World {
         self.collect();
     }
 
-    pub(super) fn hands_to_runtime(&mut self, who: Who, frame: &str) {
+    pub fn hands_to_runtime(&mut self, who: Who, frame: &str) {
         self.places[who].received.push(frame.to_owned());
         self.tell(who, runtime::Input::Received(frame));
     }
@@ -130,7 +130,7 @@ impl World {
                 self.places[who].runtime.handle(input, self.now);
             }
             runtime::Output::Send(frame) => {
-                self.places[who].sent += 1;
+                self.places[who].sends(&frame);
                 let link = self.places[who].link.as_mut();
                 if let Some(link) = link.filter(|link| !link.dead) {
                     link.up.push_back(frame);

@@ -5,10 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
+use byline_core::message::body::Code;
+use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Event, Output, Runtime, Seat, Snapshot};
-use byline_core::stream::{Changed, Origin, Position};
+use byline_core::runtime::{
+    Asking, Connection, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot,
+};
+use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
 use super::children::ChildrenMirror;
@@ -26,12 +30,22 @@ pub struct Place {
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub children: BTreeMap<(Seat, String), ChildrenMirror>,
     pub events: Vec<(Seat, String, Event)>,
-    pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub rejected: Vec<(Seat, Vec<Written>)>,
+    pub asked: Vec<(Seat, Asking)>,
+    pub executing: Vec<(Seat, Executing)>,
+    pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub invited: Vec<(Address, Invitation)>,
+    pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
+    pub connection: Vec<Connection>,
+    /// How often it was asked for a token.
+    pub tokens_asked: usize,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// The code of each refusal that it answered a request with.
+    pub refusals: Vec<u16>,
 }
 
 /// A socket between a runtime and the node, with what is on its way.
@@ -83,9 +97,28 @@ impl Place {
             children: BTreeMap::new(),
             events: vec![],
             rejected: vec![],
+            asked: vec![],
+            executing: vec![],
+            answered: BTreeMap::new(),
+            invited: vec![],
+            gone: vec![],
             refused: vec![],
+            connection: vec![],
+            tokens_asked: 0,
             received: vec![],
             sent: 0,
+            refusals: vec![],
+        }
+    }
+
+    /// Notes that the runtime sent a frame.
+    pub fn sends(&mut self, frame: &str) {
+        self.sent += 1;
+        let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Response
+            && let Ok(Code { code: code @ 400.. }) = header.decode()
+        {
+            self.refusals.push(code);
         }
     }
 
@@ -108,6 +141,16 @@ impl Place {
                 assert!(self.done.insert(call, result).is_none(), "done once");
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
+            Output::Asked(seat, asking) => self.asked.push((seat, asking)),
+            Output::Executing(seat, executing) => self.executing.push((seat, executing)),
+            Output::Answered(call, result) => {
+                assert!(
+                    self.answered.insert(call, result).is_none(),
+                    "answered once"
+                );
+            }
+            Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
+            Output::Gone(_, number) => self.gone.push(number),
             Output::Children(seat, name, changed) => {
                 let mirror = self.children.entry((seat, name)).or_default();
                 mirror.takes(changed);
@@ -115,6 +158,12 @@ impl Place {
             Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connection(connection) => {
+                let before = self.connection.last();
+                assert_ne!(before, Some(&connection), "a state is told once");
+                self.connection.push(connection);
+            }
+            Output::NeedsToken => self.tokens_asked += 1,
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
         }
     }
