@@ -173,10 +173,9 @@ impl Scene {
                 reader.frames.push_back(Frame::Commit(Arc::clone(&commit)));
             }
         }
-        let overdue = self.reported().overdue();
-        if !overdue.is_empty() {
-            let of = self.reported().named(&overdue);
-            self.commits(0, Act::Moderate(of));
+        if let Some(overdue) = self.reported().overdue() {
+            let act = self.reported().act(&overdue, Time::default());
+            self.commits(0, act);
         }
     }
 

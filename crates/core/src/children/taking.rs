@@ -14,6 +14,7 @@ use super::{Child, ChildCommit, ChildId, ChildrenChanged, Collection, encoded_ch
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::Identity;
+use crate::limits::CHILDREN_AUTHORS_MAX;
 use crate::message::Type;
 use crate::object::parse;
 use crate::stream::{Origin, Position};
@@ -87,6 +88,11 @@ impl Collection {
                 (Origin::CatchUp, self.missing(commits, &mut before))
             }
             (None, None) if self.extent == Extent::Unknown => (Origin::Snapshot, Outcome::Recover),
+            // As many as a Reporter has, and itself.
+            (None, Some(at)) if at.len() > CHILDREN_AUTHORS_MAX + 1 => {
+                let desc = "more authors than a name may have";
+                (Origin::Snapshot, Outcome::Closed(Refusal::too_large(desc)))
+            }
             (None, at) => {
                 if let Some(at) = at {
                     before.note_all(self.restart(at));

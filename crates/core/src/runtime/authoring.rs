@@ -7,8 +7,8 @@ use super::requests::Purpose;
 use super::{ChildError, Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::children::{
-    Act, Answer, Authoring, ChildCommit, ChildId, ChildrenChanged, Collection, NotTaken, Ready,
-    Reported, Unsafe, Write,
+    Answer, Authoring, ChildCommit, ChildrenChanged, Collection, NotTaken, Ready, Reported, Unsafe,
+    Write,
 };
 use crate::error::{Reason, Refusal, Retry};
 use crate::identity::Identity;
@@ -63,16 +63,9 @@ impl Desk<'_> {
 
     /// The next commit, dated so when it makes a child.
     fn send(&mut self, dated: Time) -> Option<ChildCommit> {
-        let named = |ids: &[ChildId]| match &self.place {
-            Place::Reports(reported) => reported.named(ids),
-            Place::Observes(_) => BTreeMap::new(),
-        };
-        self.authoring.send(|write| match write.clone() {
-            Write::Create(id, value) => Act::Create(id, dated, value),
-            Write::Update(id, changes) => Act::Update(id, changes),
-            Write::Delete(id) => Act::Delete(id),
-            Write::Moderate(ids) => Act::Moderate(named(&ids)),
-            Write::Close(closed) => Act::Close(closed),
+        self.authoring.send(|write| match &self.place {
+            Place::Reports(reported) => reported.act(write, dated),
+            Place::Observes(_) => write.act(dated),
         })
     }
 
@@ -233,16 +226,17 @@ impl Runtime {
         true
     }
 
-    /// The oldest children leave where there are more than are kept.
+    /// The oldest children leave where there are more than are kept, and authors who left none.
     pub(super) fn prune(&mut self, seat: &Seat, name: &str) {
         let Some(reported) = self.reported(seat, name) else {
             return;
         };
-        let overdue = reported.overdue();
+        let Some(overdue) = reported.overdue() else {
+            return;
+        };
         let reporter = self.reporter_mut(&seat.object);
-        let authoring = reporter.and_then(|reporter| reporter.authoring.get_mut(name));
-        if let Some(authoring) = authoring.filter(|_| !overdue.is_empty()) {
-            authoring.urge(Write::Moderate(overdue));
+        if let Some(authoring) = reporter.and_then(|reporter| reporter.authoring.get_mut(name)) {
+            authoring.urge(overdue);
             self.writing.insert((seat.clone(), name.to_owned()));
         }
     }
