@@ -121,6 +121,22 @@ fn while_the_reporter_is_away_nobody_has_more_than_it_and_afterwards_all_do() {
     world.assert_all_answered();
 }
 
+/// Its 200 is lost, and so is its author: only the Reporter's head can tell.
+#[test]
+fn what_the_reporter_took_and_nobody_heard_of_is_everybodys_after_its_head() {
+    let (mut world, reporter, observers) = World::with_room(2);
+    world.writes_child(&observers[0], text("taken"));
+    while world.chat(&reporter).is_empty() {
+        world.moves_once();
+    }
+    world.cut(0, InFlight::Lost);
+    world.cut(1, InFlight::Lost);
+    world.heals(0);
+    world.passes(10_000);
+    assert_eq!(world.texts(&observers[1]), ["taken"]);
+    world.assert_same_children(&reporter, &observers[1..]);
+}
+
 #[test]
 fn the_reporter_deletes_anybodys_child_and_that_is_final() {
     let (mut world, reporter, observers) = World::with_room(2);
