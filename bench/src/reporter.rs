@@ -50,15 +50,13 @@ impl Reporter {
         let create = Create {
             schema: "Context".to_owned(),
             data: Value::Object(data.collect()),
-            name: None,
             url: Some(OBJECT.parse()?),
             access: Access {
                 public: true,
                 anonymous: true,
                 ..Access::default()
             },
-            discard: false,
-            take: false,
+            ..Create::default()
         };
         let seat = runtime.create(&hyperty, create, now())?;
         runtime.handle(Input::Connected, now());

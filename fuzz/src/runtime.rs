@@ -77,14 +77,12 @@ impl Run {
         let create = Create {
             schema: "Context".into(),
             data: json!({"n": 0}),
-            name: None,
             url: Address::object(KITCHEN).ok(),
             access: Access {
                 public: true,
                 ..Access::default()
             },
-            discard: false,
-            take: false,
+            ..Create::default()
         };
         let reporter = runtime.create(&hyperty, create, now).ok()?;
         let observer = runtime
@@ -195,10 +193,19 @@ impl Run {
                     *answers += 1;
                     assert_eq!(*answers, 1, "a command is answered once");
                 }
-                Output::Rejected(..)
+                Output::Children(..)
+                | Output::Event(..)
+                | Output::Rejected(..)
                 | Output::Reporter(..)
+                | Output::Asked(..)
+                | Output::Invited(..)
+                | Output::Executing(..)
+                | Output::Answered(..)
+                | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Connection(_)
+                | Output::NeedsToken
                 | Output::Refused(_) => {}
             }
         }

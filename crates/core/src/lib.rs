@@ -26,9 +26,9 @@
 //!
 //! let hyperty = runtime.hyperty("kitchen")?;
 //! let seat = runtime.create(&hyperty, Create {
-//!     schema: "Context".into(), data: json!({"temperature": 21}), name: None,
+//!     schema: "Context".into(), data: json!({"temperature": 21}),
 //!     url: Some("ctxt://localhost/kitchen".parse()?), access: Access { public: true, ..Access::default() },
-//!     discard: false, take: false,
+//!     ..Create::default()
 //! }, now)?;
 //!
 //! // The driver's loop: what one side puts out, the other takes in.

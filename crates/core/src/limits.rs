@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 pub const DATA_BYTES_MAX: usize = 4 << 20;
 /// Largest encoded commit, in bytes.
 pub const COMMIT_BYTES_MAX: usize = 1 << 20;
+/// Largest encoded metadata of an object, in bytes.
+pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Largest body of a commit, in bytes: its changes, and its place, author and time beside them.
 pub const COMMIT_BODY_BYTES_MAX: usize = COMMIT_BYTES_MAX + (4 << 10);
 /// Deepest nesting of `data`, and longest path.
@@ -14,6 +16,9 @@ pub const DEPTH_MAX: usize = 64;
 pub const MESSAGE_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest address, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 1024;
+
+/// Longest token of a person, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
 /// Most commits a history keeps.
 pub const HISTORY_COMMITS_MAX: usize = 1024;
@@ -61,6 +66,9 @@ pub const UNANSWERED_MS: u64 = 2 * REQUEST_MS;
 pub const HELD_MS: u64 = 24 * 3_600_000;
 /// A lost socket keeps its session this long.
 pub const GRACE_MS: u64 = 30_000;
+/// A runtime asks its application for a newer token this long before the one it has ends, or a tenth of
+/// that one's time where that is less.
+pub const TOKEN_AHEAD_MS: u64 = 30_000;
 /// A challenge can be answered this long.
 pub const CHALLENGE_MS: u64 = 30_000;
 /// A client that heard nothing for this long sends `ping`.
@@ -87,6 +95,13 @@ pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
 pub const COMMANDS_MAX: usize = 1024;
 /// Earlier epochs of an object whose ends its Reporter knows.
 pub const LINEAGE_MAX: usize = 64;
+/// Questions of one kind about one object that wait for its application: who may read, what is to be
+/// done. And invitations that wait for a runtime's.
+pub const QUESTIONS_MAX: usize = 256;
+/// Longest name of a method, in bytes.
+pub const METHOD_BYTES_MAX: usize = 256;
+/// Longest question that an application is asked, in bytes.
+pub const QUESTION_BYTES_MAX: usize = 64 << 10;
 
 /// Largest encoded child, in bytes.
 pub const CHILD_BYTES_MAX: usize = 256 << 10;
@@ -106,6 +121,35 @@ pub const CREATED_OFF_MS: u64 = 60_000;
 pub const KEPT_PER_ASKER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one object's child commits that wait at the node for its Reporter's answer.
 pub const KEPT_PER_OBJECT_BYTES_MAX: usize = 16 << 20;
+
+/// Children of one name that a Reporter keeps, when it does not say how many.
+pub const KEEP_DEFAULT: usize = 10_000;
+/// Most children of one name that a Reporter may keep.
+pub const KEEP_MAX: usize = 100_000;
+/// Bytes of children of one name that are kept, encoded.
+pub const CHILDREN_BYTES_MAX: usize = 64 << 20;
+/// Children that may be there beyond what is kept, until the oldest have left.
+pub const CHILDREN_OVER_MAX: usize = 1024;
+/// Bytes of children that may be there beyond what is kept, until the oldest have left.
+pub const CHILDREN_OVER_BYTES_MAX: usize = 16 << 20;
+/// Authors of one name.
+pub const CHILDREN_AUTHORS_MAX: usize = 4096;
+/// Deleted children of one name that a reader remembers until it has what leads to them.
+pub const CHILDREN_GONE_MAX: usize = 1024;
+/// Children on one page of an answer.
+pub const PAGE_CHILDREN_MAX: usize = 200;
+/// Bytes of children on one page of an answer; one child may be larger.
+pub const PAGE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of children in one answer to `subscribe`; names that do not fit are read one by one.
+pub const CHILDREN_ANSWER_BYTES_MAX: usize = 2 << 20;
+/// Bytes of children's positions in one `have`; names that do not fit are paged anew.
+pub const CHILDREN_HAVE_BYTES_MAX: usize = 32 << 10;
+/// Commits of one author in one name that are not known to be safe.
+pub const UNSAFE_COMMITS_MAX: usize = 1024;
+/// Bytes of one author's commits in one name that are not known to be safe.
+pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
+/// Commits of one author in one name that are under way at once.
+pub const UNSAFE_WINDOW: usize = 16;
 /// The holder of an object is told at most this often who observes it.
 pub const PRESENCE_MS: u64 = 200;
 /// Observers of an object that its holder is told of by name at a time.

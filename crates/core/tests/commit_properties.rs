@@ -9,10 +9,10 @@ use byline_core::message::{Header, Type, encode};
 use byline_core::object::{Change, Hash, Metadata, apply};
 use byline_core::stream::{Commit, CommitHeader, ObserverStream, Origin, Position, ReporterStream};
 use byline_core::time::Time;
-use documents::{cases, change, deep, document, long_lists, near};
+use documents::{cases, change, deep, document, long_lists, map_of, near, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 
@@ -125,7 +125,7 @@ proptest! {
         changes in prop::collection::vec(change(), 1..4),
     ) {
         let (mut reporter, mut observer) = pair(&before);
-        let commit = Commit { position: Position::new(7, 1), base: None, changes, hash: None, bytes: 0 };
+        let commit = Commit { position: Position::new(7, 1), base: None, changes, metadata: Map::new(), hash: None, bytes: 0 };
         let reaction = observer.commit(commit.encode(&hyperty(), "2026-11-21T10:00:00Z").get());
         if reaction.recover {
             prop_assert_eq!(&*observer.data().unwrap(), &before);
@@ -138,16 +138,31 @@ proptest! {
         }
     }
 
+    #[test]
+    fn what_an_object_says_of_itself_follows(patches in prop::collection::vec(patch(), 1..6)) {
+        let (mut reporter, mut observer) = pair(&json!({"n": 0}));
+        for patch in patches {
+            let changed = reporter.describe(patch, Time::from_unix_ms(9_000)).unwrap();
+            prop_assert_eq!(sends(&mut reporter, &mut observer)?, usize::from(changed));
+            prop_assert_eq!(&observer.metadata().unwrap().name, &reporter.metadata().name);
+            prop_assert_eq!(&observer.metadata().unwrap().more, &reporter.metadata().more);
+        }
+        let mut late = ObserverStream::new();
+        late.content(&reporter.content(None, false));
+        prop_assert_eq!(late.metadata(), Some(reporter.metadata()));
+    }
+
     /// A commit that is damaged on its way is never applied as another than was sent, unless it
     /// still is a whole commit of that version.
     #[test]
     fn a_damaged_commit_is_read_by_both_or_refused(
         changes in prop::collection::vec(change(), 1..3),
+        metadata in document(),
         at in any::<Index>(),
         with in any::<u8>(),
         kind in 0..3_u8,
     ) {
-        let commit = Commit { position: Position::new(7, 1), base: None, changes, hash: None, bytes: 0 };
+        let commit = Commit { position: Position::new(7, 1), base: None, changes, metadata: map_of(metadata), hash: None, bytes: 0 };
         let mut bytes = commit.encode(&hyperty(), "2026-11-21T10:00:00Z").get().as_bytes().to_vec();
         let at = at.index(bytes.len());
         match kind {
@@ -175,6 +190,21 @@ proptest! {
     fn an_observer_follows_long_lists((before, after) in long_lists()) {
         follows(&[before, after])?;
     }
+}
+
+/// What an object may say of itself: a few fields, so that they meet again, and its name.
+fn patch() -> impl Strategy<Value = Map<String, Value>> {
+    let field = prop_oneof![Just("a"), Just("b"), Just("status of the door")];
+    let more = prop::collection::btree_map(field.prop_map(str::to_owned), value(), 0..3);
+    let name = prop::option::of(prop_oneof![
+        Just(json!("n")),
+        Just(json!("m")),
+        Just(Value::Null)
+    ]);
+    (more, name).prop_map(|(more, name)| {
+        let name = name.map(|name| ("name".to_owned(), name));
+        more.into_iter().chain(name).collect()
+    })
 }
 
 fn set(key: &str, value: Value) -> Change {

@@ -8,7 +8,7 @@ use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::limits::QUIET_MS;
 use byline_core::object::{Change, Path};
-use byline_core::stream::Origin;
+use byline_core::stream::{Origin, Written};
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
 use world::room::room;
@@ -39,10 +39,11 @@ fn a_second_device_takes_over_from_where_the_object_is_and_gets_back_what_it_wro
     let rejected = world.place(device).rejected.clone();
     let path = Path::root().child("mine");
     let value = json!(true);
-    assert_eq!(
-        rejected,
-        [(second.clone(), vec![vec![Change::Set { path, value }]])]
-    );
+    let written = Written {
+        changes: vec![Change::Set { path, value }],
+        ..Written::default()
+    };
+    assert_eq!(rejected, [(second.clone(), vec![written])]);
     world.writes(&second, "n", 2);
     world.settles();
     world.assert_follows(&observer, &second);

@@ -10,7 +10,7 @@
 use byline_core::address::Address;
 use byline_core::object::{Change, Hash, apply, diff, normalise, parse};
 use byline_core::stream::{Commit, CommitHeader, Position};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What the observer holds after the changes between the two documents have reached it, and how
 /// many there were.
@@ -27,6 +27,7 @@ fn observe(before: Value, after: Value) -> usize {
         position: Position::new(7, 1),
         base: None,
         changes,
+        metadata: Map::new(),
         hash: None,
         bytes: 0,
     };

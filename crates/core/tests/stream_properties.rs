@@ -12,7 +12,7 @@ use byline_core::stream::{
     answer,
 };
 use byline_core::time::Time;
-use documents::{cases, change};
+use documents::{cases, change, document, map_of};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
@@ -99,6 +99,7 @@ impl Run {
             live: true,
             since: None,
             hash: Some(Hash::of(&self.reporter.data())),
+            children: None,
             missed: false,
         }
     }
@@ -301,6 +302,7 @@ proptest! {
     #[test]
     fn a_commit_is_read_as_it_was_written(
         changes in prop::collection::vec(change(), 1..4),
+        metadata in document(),
         (epoch, version) in (1..1_u64 << 53, 1..1_u64 << 53),
         base in prop::option::of((0..1_u64 << 53, 0..1_u64 << 53)),
         hash in prop::option::of(any::<[u8; 16]>()),
@@ -309,6 +311,7 @@ proptest! {
             position: Position::new(epoch, version),
             base: base.map(|(epoch, version)| Position::new(epoch, version)),
             changes,
+            metadata: map_of(metadata),
             hash: hash.map(Hash::from),
             bytes: 0,
         };

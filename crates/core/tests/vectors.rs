@@ -116,12 +116,22 @@ fn hashes_are_those_of_the_canonical_form() {
 }
 
 /// An Observer whose copy is `data`, one version before the commit.
-fn observer(data: &Value, before: Position) -> ObserverStream {
+fn observer(vector: &Value, before: Position) -> ObserverStream {
     let mut observer = ObserverStream::new();
-    let value = json!({"url": KITCHEN, "data": data});
+    let mut value = object(&vector["said"]);
+    value["data"] = vector["before"].clone();
     let content = json!({"code": 200, "epoch": before.epoch, "position": before, "value": value});
     assert_eq!(observer.content(&content.to_string()).closed, None);
     observer
+}
+
+/// An object that says these fields of itself.
+fn object(fields: &Value) -> Value {
+    let mut object = json!({"url": KITCHEN});
+    for (field, value) in fields.as_object().into_iter().flatten() {
+        object[field] = value.clone();
+    }
+    object
 }
 
 #[test]
@@ -141,7 +151,7 @@ fn commits_are_read_written_and_applied() {
         let written: Value = serde_json::from_str(written.get()).unwrap();
         assert_eq!(written, vector["body"], "{vector}");
         let from = base.unwrap_or(Position::new(position.epoch, position.version - 1));
-        let mut observer = observer(&vector["before"], from);
+        let mut observer = observer(&vector, from);
         let reaction = observer.commit(&body);
         assert_eq!(
             (reaction.recover, reaction.closed),
@@ -151,6 +161,8 @@ fn commits_are_read_written_and_applied() {
         assert_eq!(observer.position(), Some(position));
         let data = observer.data().unwrap();
         assert_eq!(*data, document(&vector["after"]), "{vector}");
+        let says = serde_json::to_value(observer.metadata().unwrap()).unwrap();
+        assert_eq!(says, object(&vector["says"]), "{vector}");
         assert_eq!(
             Hash::of(&data).to_string(),
             text(&vector, "hash"),
@@ -173,7 +185,7 @@ fn a_commit_that_is_none_is_refused_and_one_that_does_not_fit_is_a_divergence() 
         let body = vector["body"].to_string();
         let position = CommitHeader::peek(&body).unwrap().position;
         let from = Position::new(position.epoch, position.version - 1);
-        let mut observer = observer(&vector["before"], from);
+        let mut observer = observer(&vector, from);
         assert!(observer.commit(&body).recover, "{vector}");
         assert_eq!(*observer.data().unwrap(), document(&vector["before"]));
         assert_eq!((observer.position(), observer.have()), (Some(from), None));

@@ -2,14 +2,15 @@
 //! over. And what its node tells it: which of its commits are no part of the object.
 
 use byline_core::State;
+use byline_core::address::Address;
 use byline_core::message::body::Access;
-use byline_core::object::Change;
 use byline_core::runtime::{self, CallError, Seat};
+use byline_core::stream::Written;
 use byline_core::time::Time;
 use tokio::sync::oneshot;
 
-use crate::Refusal;
 use crate::reporter::Reporter;
+use crate::{Refusal, shared};
 
 /// Why a command was not done.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum CommandError {
     Refused(#[from] Refusal),
 }
 
-/// Each of these is answered by the node, and waits through cuts until it is. It is sent when its
+/// Each of these is answered by the node, or by who is invited, and waits through cuts until it is. It is sent when its
 /// future is first polled; dropped after that, it is done all the same.
 impl<T> Reporter<T> {
     /// Puts a reader out: `reader` is the address of a hyperty, whose identity is denied from now on,
@@ -55,6 +56,19 @@ impl<T> Reporter<T> {
             .await
     }
 
+    /// Asks somebody to observe the object: `to` is an identity, told on the device that was opened last, or
+    /// the address of a hyperty. From now on it may, unless it was put out. It may take a day to answer: 32
+    /// at once are asked, further ones in turn.
+    ///
+    /// # Errors
+    /// [`CommandError`]: who is invited says no, and why; 404 when nobody is there, or takes invitations;
+    /// 408 when nobody answers.
+    pub async fn invite(&self, to: &str) -> Result<(), CommandError> {
+        let to = Address::parse(to).map_err(CallError::from)?;
+        self.command(|machine, seat, now| machine.invite(seat, &to, now))
+            .await
+    }
+
     /// Deletes the object, for good: everything written so far goes out before, then its readers are
     /// told, and the address is not used again. From the call on nothing more is written.
     ///
@@ -79,18 +93,17 @@ impl<T> Reporter<T> {
             inner.commands.insert(call, answer);
         }
         shared.wake.notify_one();
-        let ended = |_| Refusal::conflict("the session has ended: it may be done or not");
-        Ok(answered.await.map_err(ended)??)
+        Ok(answered.await.map_err(|_| shared::ended())??)
     }
 
     /// Waits until something that was written here turns out to be no part of the object, and gives
-    /// it: commits, oldest first, each with its changes. Nobody has seen them. It happens when another
+    /// it: commits, oldest first, each with what it wrote. Nobody has seen them. It happens when another
     /// device of the same identity had the object meanwhile: this Reporter goes on from what that one
     /// left, and the application decides what to write again. `None` when this Reporter is closed and
     /// nothing is left to give.
     ///
     /// Each is given once, to one of those who wait. When nobody asks, the newest 1,024 are kept.
-    pub async fn rejected(&self) -> Option<Vec<Vec<Change>>> {
+    pub async fn rejected(&self) -> Option<Vec<Written>> {
         let shared = &self.alive.0;
         let mut told = shared
             .lock()

@@ -1,33 +1,32 @@
 //! An Observer: a copy that follows. It has no method that writes.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::object::{Change, Hash, Metadata, Misfit};
 use byline_core::runtime::{Seat, Snapshot};
-use byline_core::stream::{Changed, Edit, ObserverCounters, Origin, Position};
+use byline_core::stream::{Changed, Edit, ObserverCounters, ObserverStream, Origin, Position};
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::Refusal;
+use crate::queue::Queue;
 use crate::shared::{Alive, Inner};
 use crate::typed;
-
-/// Steps that may wait for a slow follower. Beyond, it gets one that replaces everything instead.
-const QUEUE_STEPS: usize = 1024;
 
 /// A copy of one object that follows its Reporter, read as a `T` of the application, or as any JSON
 /// object when nothing is said: see [`Observer::typed`]. Clones are the same copy; it is let go with
 /// the last of them.
 pub struct Observer<T = Value> {
-    held: Arc<Held>,
+    pub(crate) held: Arc<Held>,
     state: watch::Receiver<State>,
     typed: PhantomData<fn() -> T>,
 }
@@ -49,25 +48,50 @@ impl<T> fmt::Debug for Observer<T> {
 }
 
 #[derive(Debug)]
-struct Held {
-    alive: Arc<Alive>,
-    seat: Seat,
+pub(crate) struct Held {
+    pub(crate) alive: Arc<Alive>,
+    pub(crate) seat: Seat,
+    /// The hyperty observes no longer; the seat may be another Observer's.
+    over: AtomicBool,
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
+impl Held {
+    /// Looks at the copy, while it is this Observer's.
+    fn look<R>(&self, look: impl FnOnce(&ObserverStream) -> Option<R>) -> Option<R> {
+        look(self.stream(&self.alive.0.lock())?)
+    }
+
+    fn stream<'a>(&self, inner: &'a Inner) -> Option<&'a ObserverStream> {
+        // Changed under the same lock.
+        let over = self.over.load(Ordering::Relaxed);
+        inner.machine.observer(&self.seat).filter(|_| !over)
+    }
+
+    fn end(&self) {
         let shared = &self.alive.0;
         let mut inner = shared.lock();
+        if self.over.swap(true, Ordering::Relaxed) {
+            return;
+        }
         if let Some(watched) = inner.observers.remove(&self.seat) {
+            let closed = Refusal::conflict("unsubscribed by this application");
+            watched.state.send_replace(State::Closed(closed));
             watched
                 .queues
                 .iter()
                 .filter_map(std::sync::Weak::upgrade)
                 .for_each(|q| q.close());
         }
+        inner.end_followers(&self.seat);
         inner.machine.unsubscribe(&self.seat, shared.clock.now());
         drop(inner);
         shared.wake.notify_one();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -96,7 +120,11 @@ impl<T: DeserializeOwned> Observer<T> {
 impl<T> Observer<T> {
     pub(crate) fn new(alive: Arc<Alive>, seat: Seat, state: watch::Receiver<State>) -> Self {
         Self {
-            held: Arc::new(Held { alive, seat }),
+            held: Arc::new(Held {
+                alive,
+                seat,
+                over: AtomicBool::new(false),
+            }),
             state,
             typed: PhantomData,
         }
@@ -113,6 +141,14 @@ impl<T> Observer<T> {
         }
     }
 
+    pub(crate) fn alive(&self) -> &Alive {
+        &self.held.alive
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.held.seat
+    }
+
     /// The object's address.
     #[must_use]
     pub fn url(&self) -> &Address {
@@ -123,36 +159,34 @@ impl<T> Observer<T> {
     /// next change.
     #[must_use]
     pub fn data(&self) -> Option<Arc<Value>> {
-        self.held
-            .alive
-            .0
-            .lock()
-            .machine
-            .observer(&self.held.seat)?
-            .data()
+        self.held.look(ObserverStream::data)
+    }
+
+    /// What the object says of itself, beside its data; `None` until the first snapshot. That it is another is
+    /// told by [`Changed::metadata`].
+    #[must_use]
+    pub fn metadata(&self) -> Option<Metadata> {
+        self.held.look(|stream| stream.metadata().cloned())
     }
 
     /// Where the copy stands.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.held
-            .alive
-            .0
-            .lock()
-            .machine
-            .observer(&self.held.seat)?
-            .position()
+        self.held.look(ObserverStream::position)
     }
 
     /// The whole of it at one moment, with the hash of the data, computed here. Costs a pass over the
     /// data.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let inner = self.held.alive.0.lock();
-        let stream = inner.machine.observer(&self.held.seat)?;
-        let (data, position) = (stream.data()?, stream.position()?);
-        let metadata: Metadata = stream.metadata()?.clone();
-        drop(inner);
+        let parts = |stream: &ObserverStream| {
+            Some((
+                stream.metadata()?.clone(),
+                stream.data()?,
+                stream.position()?,
+            ))
+        };
+        let (metadata, data, position) = self.held.look(parts)?;
         let hash = Hash::of(&data);
         Some(Snapshot {
             metadata,
@@ -160,6 +194,12 @@ impl<T> Observer<T> {
             position,
             hash,
         })
+    }
+
+    /// Observes no longer, as if the last clone were dropped: no clone has a copy any more, their changes
+    /// end, and the node is told. Other hyperties of this runtime are not concerned.
+    pub fn unsubscribe(self) {
+        self.held.end();
     }
 
     /// How the object is doing; can be waited on.
@@ -171,12 +211,8 @@ impl<T> Observer<T> {
     /// What this copy met and got over.
     #[must_use]
     pub fn counters(&self) -> ObserverCounters {
-        let inner = self.held.alive.0.lock();
-        inner
-            .machine
-            .observer(&self.held.seat)
-            .map(|s| s.counters())
-            .unwrap_or_default()
+        let counters = self.held.look(|stream| Some(stream.counters()));
+        counters.unwrap_or_default()
     }
 
     /// Every step of the copy from here on, beginning with the copy as it is when there is one:
@@ -187,9 +223,9 @@ impl<T> Observer<T> {
     #[must_use]
     pub fn changes(&self) -> Changes {
         let mut inner = self.held.alive.0.lock();
-        let queue = Arc::new(Queue::default());
-        if let Some(whole) = whole(&inner, &self.held.seat) {
-            queue.push(&whole);
+        let queue = Arc::new(Queue::new());
+        if let Some(whole) = self.held.stream(&inner).and_then(whole) {
+            queue.push(whole.number, &whole);
         }
         if let Some(watched) = inner.observers.get_mut(&self.held.seat) {
             watched.queues.push(Arc::downgrade(&queue));
@@ -207,8 +243,7 @@ impl<T> Observer<T> {
 }
 
 /// The copy as it is, as one step.
-fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
-    let stream = inner.machine.observer(seat)?;
+fn whole(stream: &ObserverStream) -> Option<Changed> {
     let (data, position, number) = (stream.data()?, stream.position()?, stream.steps());
     let data = data.as_object().cloned().unwrap_or_default();
     let edits = vec![Edit {
@@ -220,6 +255,7 @@ fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
         position,
         origin: Origin::Snapshot,
         edits,
+        metadata: true,
         kept: None,
     })
 }
@@ -228,7 +264,7 @@ fn whole(inner: &Inner, seat: &Seat) -> Option<Changed> {
 #[derive(Debug)]
 pub struct Changes {
     held: Arc<Held>,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Changed>>,
 }
 
 impl Changes {
@@ -240,21 +276,10 @@ impl Changes {
     fn poll(&self, cx: &Context<'_>) -> Poll<Option<Changed>> {
         // The machine's lock first: nothing can be pushed between looking and leaving the waker.
         let inner = self.held.alive.0.lock();
-        let mut queue = self.queue.lock();
-        if std::mem::take(&mut queue.overflowed)
-            && let Some(whole) = whole(&inner, &self.held.seat)
-        {
-            queue.seen = whole.number;
-            return Poll::Ready(Some(whole));
-        }
-        if let Some(changed) = queue.steps.pop_front() {
-            return Poll::Ready(Some(changed));
-        }
-        if queue.closed {
-            return Poll::Ready(None);
-        }
-        queue.waker = Some(cx.waker().clone());
-        Poll::Pending
+        self.queue.poll(cx, || {
+            let whole = self.held.stream(&inner).and_then(whole)?;
+            Some((whole.number, whole))
+        })
     }
 }
 
@@ -287,7 +312,7 @@ impl<T: DeserializeOwned> Copies<T> {
         let mut changed = false;
         loop {
             match self.changes.poll(cx) {
-                Poll::Ready(Some(_)) => changed = true,
+                Poll::Ready(Some(step)) => changed |= !step.edits.is_empty(),
                 // At the end, too, the last copy is given out first.
                 Poll::Ready(None) | Poll::Pending if changed => {
                     return Poll::Ready(self.observer.copy().transpose());
@@ -304,50 +329,5 @@ impl<T: DeserializeOwned> Stream for Copies<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)
-    }
-}
-
-/// What waits for one follower.
-#[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    steps: VecDeque<Changed>,
-    /// The number of the last step that is here or was given out, in a whole or by itself.
-    seen: u64,
-    overflowed: bool,
-    closed: bool,
-    waker: Option<Waker>,
-}
-
-impl Queue {
-    pub(crate) fn push(&self, changed: &Changed) {
-        let mut queue = self.lock();
-        if changed.number <= queue.seen || queue.overflowed {
-            return;
-        }
-        if queue.steps.len() >= QUEUE_STEPS {
-            queue.steps = VecDeque::new();
-            queue.overflowed = true;
-        } else {
-            queue.seen = changed.number;
-            queue.steps.push_back(changed.clone());
-        }
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
-    }
-
-    pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::object::{Change, Hash, Misfit, Path};
+use byline_core::object::{Change, Hash, Metadata, Misfit, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::{Position, WriteError};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::Refusal;
@@ -125,6 +125,31 @@ impl<T> Reporter<T> {
         self.writing(|inner, now| inner.machine.write(&self.seat, changes, now))
     }
 
+    /// Changes what the object says of itself, beside its data, as one commit: each field of `patch`
+    /// replaces the one there, `null` removes it. `name` and `status` are text; other fields are the
+    /// application's own. At most 64 KiB in all.
+    ///
+    /// ```
+    /// # use byline::{Create, MemoryNode, Runtime};
+    /// # use serde_json::{Map, json};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let node = MemoryNode::start("localhost")?;
+    /// # let runtime = Runtime::builder().memory(&node).start()?;
+    /// # let reporter = runtime.syncher("sensor")?.create(Create::new("Context", json!({})))?;
+    /// reporter.describe(Map::from_iter([("name".into(), json!("Kitchen")), ("floor".into(), json!(2))]))?;
+    /// assert_eq!(reporter.metadata().unwrap().name.as_deref(), Some("Kitchen"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`WriteError`]; the object is as it was then. [`WriteError::Metadata`] for a field that is said when
+    /// an object is made or claimed, or with each commit, such as `schema` and `lastModified`.
+    pub fn describe(&self, patch: Map<String, Value>) -> Result<bool, WriteError> {
+        self.writing(|inner, now| inner.machine.describe(&self.seat, patch, now))
+    }
+
     fn write_all(&self, next: Value) -> Result<bool, WriteError> {
         self.writing(|inner, now| inner.machine.replace(&self.seat, next, now))
     }
@@ -154,6 +179,14 @@ impl<T> Reporter<T> {
             .reporter(&self.seat)
             .map(|stream| stream.data())
             .unwrap_or_default()
+    }
+
+    /// What the object says of itself, beside its data; `None` when this Reporter was let go.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Metadata> {
+        let inner = self.alive.0.lock();
+        let stream = inner.machine.reporter(&self.seat)?;
+        Some(stream.metadata().clone())
     }
 
     /// Where the object stands, and the hash of its data there; `None` until it is claimed. Costs a

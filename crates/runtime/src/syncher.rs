@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::limits::KEEP_DEFAULT;
 use byline_core::message::body::Access;
 use byline_core::runtime::{self, CallError, Snapshot};
 use byline_core::stream::WriteError;
@@ -31,12 +32,7 @@ impl<T> Create<T> {
     pub fn new(schema: impl Into<String>, data: T) -> Self {
         let create = runtime::Create {
             schema: schema.into(),
-            data: Value::Null,
-            name: None,
-            url: None,
-            access: Access::default(),
-            discard: false,
-            take: false,
+            ..runtime::Create::default()
         };
         Self {
             create,
@@ -48,6 +44,18 @@ impl<T> Create<T> {
     /// A name for people.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.create.name = Some(name.into());
+        self
+    }
+
+    /// Gives the object children of this name, and keeps the newest 10,000 of them: 1 to 64 of `A-Z a-z 0-9
+    /// _ -`; at most 16 names.
+    pub fn children(self, name: impl Into<String>) -> Self {
+        self.children_kept(name, KEEP_DEFAULT)
+    }
+
+    /// As [`Create::children`], and keeps the newest `keep` of them, at most 100,000: the oldest leave.
+    pub fn children_kept(mut self, name: impl Into<String>, keep: usize) -> Self {
+        self.create.children.insert(name.into(), keep);
         self
     }
 
@@ -66,6 +74,13 @@ impl<T> Create<T> {
     /// Says exactly who may observe.
     pub fn access(mut self, access: Access) -> Self {
         self.create.access = access;
+        self
+    }
+
+    /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
+    /// they are refused.
+    pub const fn approve(mut self) -> Self {
+        self.create.approve = true;
         self
     }
 
@@ -98,7 +113,7 @@ pub enum ReadError {
 /// One hyperty's handle on data objects. Clones are the same hyperty.
 #[derive(Clone, Debug)]
 pub struct Syncher {
-    alive: Arc<Alive>,
+    pub(crate) alive: Arc<Alive>,
     hyperty: Address,
 }
 

@@ -4,23 +4,9 @@
 
 mod common;
 
-use byline::{
-    Access, CallError, Change, CommandError, Observer, Refusal, Runtime, State, WriteError,
-};
-use common::{Folder, OBJECT, bounded, node, observe, public, report, runtime, until};
+use byline::{Access, CallError, Change, CommandError, Runtime, State, WriteError, Written};
+use common::{Folder, OBJECT, bounded, closed, node, observe, public, report, runtime, until};
 use serde_json::json;
-
-/// Waits until the Observer is closed, and gives the reason.
-async fn closed(observer: &Observer) -> Refusal {
-    let mut state = observer.state();
-    let over = state
-        .wait_for(|state| matches!(state, State::Closed(_)))
-        .await;
-    match over.as_deref() {
-        Ok(State::Closed(refusal)) => refusal.clone(),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn a_kicked_reader_is_told_why_and_comes_again_when_it_is_allowed() {
@@ -159,11 +145,12 @@ async fn what_was_written_beside_the_object_comes_back() {
         for n in [8, 9] {
             second.update(|data| data["n"] = json!(n)).unwrap();
         }
-        let set = |n| {
-            vec![Change::Set {
+        let set = |n| Written {
+            changes: vec![Change::Set {
                 path: "n".parse().unwrap(),
                 value: json!(n),
-            }]
+            }],
+            ..Written::default()
         };
         assert_eq!(second.clone().rejected().await, Some(vec![set(8), set(9)]));
         second.claimed().await.unwrap();

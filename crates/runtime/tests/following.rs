@@ -311,3 +311,31 @@ async fn a_private_object_is_closed_to_others() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_observer_that_unsubscribes_leaves_the_others_alone() {
+    bounded(async {
+        let node = node();
+        let (ann, bob) = (runtime(&node), runtime(&node));
+        let reporter = report(&ann, json!({"n": 0})).await;
+        let other = bob.syncher("other").unwrap().subscribe(OBJECT).unwrap();
+        let observer = observe(&bob).await;
+        let (clone, mut changes) = (observer.clone(), observer.changes());
+        let mut mirror = Mirror::of(&other);
+        mirror.step().await;
+        observer.unsubscribe();
+        assert!(changes.next().await.is_some(), "what had come before");
+        assert!(changes.next().await.is_none());
+        assert!(matches!(&*clone.state().borrow(), State::Closed(_)));
+        assert_eq!((clone.data(), clone.position()), (None, None));
+        // The seat is free, and what is left of the first Observer does no harm to the second.
+        let again = observe(&bob).await;
+        assert_eq!(clone.data(), None);
+        assert!(clone.changes().next().await.is_none());
+        drop((clone, changes));
+        reporter.update(|data| data["n"] = json!(1)).unwrap();
+        mirror.reach(1).await;
+        Mirror::of(&again).reach(1).await;
+    })
+    .await;
+}

@@ -6,7 +6,7 @@ mod common;
 
 use byline::{CallError, Change, Create, Origin, Path, Runtime, State, WriteError};
 use common::{Folder, Mirror, OBJECT, bounded, node, observe, public, report, runtime};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 type Write<'a> = dyn Fn() -> Result<bool, WriteError> + 'a;
 
@@ -327,6 +327,38 @@ async fn what_is_delivered_is_there_for_who_comes_next() {
         bob.delivered()
             .await
             .expect("nothing written is delivered, too");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_object_says_of_itself_reaches_its_observers_in_the_order_of_its_commits() {
+    bounded(async {
+        let node = node();
+        let (ann, bob) = (runtime(&node), runtime(&node));
+        let reporter = report(&ann, json!({"n": 0})).await;
+        let observer = observe(&bob).await;
+        let mut mirror = Mirror::of(&observer);
+        mirror.step().await;
+        let floor = |n: u32| Map::from_iter([("floor".to_owned(), json!(n))]);
+        assert_eq!(reporter.describe(floor(2)), Ok(true));
+        assert_eq!(reporter.describe(floor(2)), Ok(false));
+        reporter.update(|data| data["n"] = json!(1)).unwrap();
+        let steps = [mirror.step().await, mirror.step().await];
+        assert_eq!(
+            steps.map(|step| (step.metadata, step.edits.len())),
+            [(true, 0), (false, 1)]
+        );
+        assert_eq!(observer.metadata().unwrap().more, floor(2));
+        assert_eq!(
+            observer.metadata().unwrap().more,
+            reporter.metadata().unwrap().more
+        );
+        let refused = reporter.describe(Map::from_iter([("schema".to_owned(), json!("other"))]));
+        assert!(
+            matches!(refused, Err(WriteError::Metadata(_))),
+            "{refused:?}"
+        );
     })
     .await;
 }

@@ -91,11 +91,11 @@ impl World {
         let create = Create {
             schema: "Context".into(),
             data,
-            name: None,
             url: self.urls[object].clone(),
             access,
             discard,
             take,
+            ..Create::default()
         };
         let seat = place
             .runtime
@@ -260,7 +260,19 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
-            Output::Connect | Output::Disconnect | Output::Send(_) => {}
+            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Asked(..)
+            | Output::Executing(..)
+            | Output::Answered(..)
+            | Output::Invited(..)
+            | Output::Gone(..) => {}
+            Output::Children(..)
+            | Output::Event(..)
+            | Output::Connect
+            | Output::Disconnect
+            | Output::Send(_)
+            | Output::Connection(_)
+            | Output::NeedsToken => {}
         }
     }
 }

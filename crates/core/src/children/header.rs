@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::error::Refusal;
 use crate::limits::MODERATED_MAX;
 use crate::message::{Type, decode};
-use crate::stream::{Position, check_changes, count};
+use crate::stream::{COUNT_MAX, Position, check_changes, count};
 use crate::time::Time;
 
 /// The header of a child commit: all that a node reads of one that it passes on.
@@ -158,7 +158,8 @@ pub(crate) fn is_child_of(resource: &str, author: &str) -> bool {
     let number = number.and_then(|rest| rest.strip_prefix('#'));
     number.is_some_and(|number| {
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        // As long as 2^53 - 1, and spelt in one way.
-        digits && (1..=16).contains(&number.len()) && !number.starts_with('0')
+        // Spelt in one way.
+        let number = number.parse().ok().filter(|_| !number.starts_with('0'));
+        digits && number.is_some_and(|number: u64| number <= COUNT_MAX)
     })
 }

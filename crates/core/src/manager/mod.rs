@@ -41,6 +41,10 @@ pub(crate) struct Claim {
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
     pub(crate) take: bool,
+    /// The names of the object's collections of children.
+    pub(crate) children: Vec<String>,
+    /// Whom `access` leaves open is the application's to decide on.
+    pub(crate) approve: bool,
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,
@@ -48,10 +52,62 @@ pub(crate) struct Claim {
     pub(crate) behind: bool,
     pub(crate) backoff: Backoff,
     /// The readers let in, as the node stated their identities: whom a kick by hyperty denies.
-    pub(crate) readers: BTreeMap<Address, Identity>,
+    pub(crate) readers: BTreeMap<Address, Reader>,
+}
+
+/// A reader that was let in.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    identity: Identity,
+    /// By the application, where `access` left it open.
+    approved: bool,
+}
+
+/// What becomes of a reader that is not refused.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// It is let in by this hyperty.
+    Granted(Address),
+    /// The application of this hyperty is asked.
+    Open(Address),
 }
 
 impl Claim {
+    /// Whether `hyperty` of `identity` may read what `own` reports; `None` leaves it open.
+    fn decides(&self, hyperty: &str, identity: Option<&Identity>, own: &Identity) -> Option<bool> {
+        let reader = self.readers.get(hyperty);
+        let approved =
+            reader.is_some_and(|reader| reader.approved && Some(&reader.identity) == identity);
+        let yes = || (approved || identity == Some(own)).then_some(true);
+        self.access.decides(hyperty, identity).or_else(yes)
+    }
+
+    /// Remembers a reader that is let in. Who was approved stays so, until it is denied.
+    fn remember(&mut self, hyperty: &str, identity: Option<&Identity>, approved: bool) {
+        let (Ok(hyperty), Some(identity)) = (Address::parse(hyperty), identity) else {
+            return;
+        };
+        let known = self.readers.get(&hyperty);
+        let same = known.is_some_and(|reader| reader.approved && reader.identity == *identity);
+        if known.is_some() || self.readers.len() < GRANTS_PER_OBJECT_MAX {
+            let reader = Reader {
+                identity: identity.clone(),
+                approved: approved || same,
+            };
+            self.readers.insert(hyperty, reader);
+        }
+    }
+
+    /// Who may read was said anew: an approval ends where it is denied.
+    fn end_denied_approvals(&mut self) {
+        for (hyperty, reader) in &mut self.readers {
+            let decided = self
+                .access
+                .decides(hyperty.as_str(), Some(&reader.identity));
+            reader.approved &= decided != Some(false);
+        }
+    }
+
     /// The body of the claim, for a copy that stands at `position`.
     pub(crate) fn body(&self, url: &Address, position: Option<Position>) -> ClaimRequest {
         let base = match position {
@@ -68,7 +124,7 @@ impl Claim {
                 schema: Some(self.schema.clone()),
                 name: self.name.clone(),
                 reporter: self.reporter.clone(),
-                children: vec![],
+                children: self.children.clone(),
                 access: self.access.clone(),
                 base,
                 snapshot: self.snapshot && position.is_some(),
@@ -85,40 +141,51 @@ pub(crate) struct SyncManager {
 }
 
 impl SyncManager {
-    /// The hyperty that reports `url`, when `hyperty` of `identity` may read it. The node has decided
-    /// before; this side of the border decides again, from the access that the claim came back with.
+    /// Whether `hyperty` of `identity` may read `url`, and who reports it. The node has decided before;
+    /// this side of the border decides again, from the access that the claim came back with. `granted`
+    /// is the node's word that this reader was approved before, maybe on another device.
     pub(crate) fn admit(
         &mut self,
         url: &str,
         hyperty: &str,
         identity: Option<&Identity>,
+        granted: bool,
         own: &Identity,
-    ) -> Result<Address, Refusal> {
-        let claim = self
-            .claims
-            .get_mut(url)
-            .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
-        if claim.progress != Progress::Held {
-            return Err(Refusal::away(
-                Retry::Seconds(1),
-                format!("`{url}` is being claimed"),
-            ));
+    ) -> Result<Admission, Refusal> {
+        let claim = held(&mut self.claims, url)?;
+        let decided = claim.decides(hyperty, identity, own);
+        match decided {
+            Some(true) => {}
+            None if granted => {}
+            None if claim.approve => return Ok(Admission::Open(claim.reporter.clone())),
+            _ => return Err(closed_to_you(url)),
         }
-        let decided = claim
-            .access
-            .decides(hyperty, identity)
-            .unwrap_or(identity == Some(own));
-        if decided {
-            if claim.readers.len() < GRANTS_PER_OBJECT_MAX
-                && let (Ok(hyperty), Some(identity)) = (Address::parse(hyperty), identity)
-            {
-                claim.readers.insert(hyperty, identity.clone());
-            }
-            Ok(claim.reporter.clone())
-        } else {
-            Err(Refusal::forbidden(format!(
-                "`{url}` is not open to you: ask its Reporter"
-            )))
+        claim.remember(hyperty, identity, decided.is_none());
+        Ok(Admission::Granted(claim.reporter.clone()))
+    }
+
+    /// Who reports `url`, and what is decided by now about a reader.
+    pub(crate) fn decides(
+        &mut self,
+        url: &Address,
+        hyperty: &Address,
+        identity: Option<&Identity>,
+        own: &Identity,
+    ) -> Result<(Address, Option<bool>), Refusal> {
+        let claim = held(&mut self.claims, url.as_str())?;
+        let decided = claim.decides(hyperty.as_str(), identity, own);
+        Ok((claim.reporter.clone(), decided))
+    }
+
+    /// The application lets a reader in. An anonymous one is not remembered: it ends with its session.
+    pub(crate) fn approve(
+        &mut self,
+        url: &Address,
+        hyperty: &Address,
+        identity: Option<&Identity>,
+    ) {
+        if let Some(claim) = self.claims.get_mut(url) {
+            claim.remember(hyperty.as_str(), identity, true);
         }
     }
 
@@ -131,8 +198,32 @@ impl SyncManager {
             && claim.access.deny.len() < ACCESS_ENTRIES_MAX
         {
             claim.access.deny.push(denied.clone());
+            claim.end_denied_approvals();
         }
         denied
+    }
+
+    /// Lets somebody read `url` from now on, who is not denied. Says whether the node does so already.
+    pub(crate) fn authorise(&mut self, url: &Address, reader: &str) -> bool {
+        let Some(claim) = self.claims.get_mut(url) else {
+            return false;
+        };
+        let open = |access: &Access| {
+            let named = access.authorise.iter().any(|one| one == reader);
+            named || access.public || access.anonymous
+        };
+        if !open(&claim.access) {
+            claim.access.authorise.push(reader.to_owned());
+        }
+        claim.progress == Progress::Held && open(&claim.on_record)
+    }
+
+    /// Says anew who may read `url`.
+    pub(crate) fn set_access(&mut self, url: &Address, access: Access) {
+        if let Some(claim) = self.claims.get_mut(url) {
+            claim.access = access;
+            claim.end_denied_approvals();
+        }
     }
 
     /// Takes back that a reader of `url` was denied, and says who that is.
@@ -147,6 +238,29 @@ impl SyncManager {
     fn identity_behind(&self, url: &Address, reader: &str) -> String {
         let claim = self.claims.get(url);
         let known = claim.and_then(|claim| claim.readers.get(reader));
-        known.map_or(reader, Identity::as_str).to_owned()
+        known.map_or_else(
+            || reader.to_owned(),
+            |known| known.identity.as_str().to_owned(),
+        )
     }
+}
+
+/// The claim of an object that may be asked about now.
+fn held<'a>(claims: &'a mut BTreeMap<Address, Claim>, url: &str) -> Result<&'a mut Claim, Refusal> {
+    let claim = claims
+        .get_mut(url)
+        .ok_or_else(|| Refusal::unknown(format!("this runtime does not report `{url}`")))?;
+    if claim.progress == Progress::Held {
+        Ok(claim)
+    } else {
+        Err(Refusal::away(
+            Retry::Seconds(1),
+            format!("`{url}` is being claimed"),
+        ))
+    }
+}
+
+/// What somebody hears who is not let in.
+pub(crate) fn closed_to_you(url: &str) -> Refusal {
+    Refusal::forbidden(format!("`{url}` is not open to you: ask its Reporter"))
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::address::Address;
+use crate::children::ChildrenWanted;
 use crate::error::Refusal;
-use crate::identity::Identity;
+use crate::identity::{Identity, Token};
 use crate::object::Hash;
 use crate::stream::{Digest, Head, Position, count};
 
@@ -24,6 +25,9 @@ pub struct Open {
     /// The answer to the challenge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// The person that the session is, where the node asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// 401 to an `open` that names a key (§3).
@@ -54,6 +58,12 @@ pub struct Opened {
     /// The node did not know the token: everything is claimed and subscribed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// The person that the session is, when a token said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// When that token ends, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// Who may read an object (§5). Closed unless said otherwise.
@@ -172,12 +182,18 @@ pub struct Subscribe {
     /// The reader's position, when it has a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub have: Option<Digest>,
+    /// Which children the answer is to hold.
+    #[serde(default, skip_serializing_if = "ChildrenWanted::is_default")]
+    pub children: ChildrenWanted,
     /// Wait for a Reporter rather than be answered 503.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
     /// Who asks, as the node states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Its Reporter has let it in before, as the node states it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted: bool,
 }
 
 /// `subscribe` to many objects at once, at the subscription manager (§6).
@@ -262,6 +278,9 @@ pub enum Command {
     /// The node tells a reader that its hyperty's route has ended, with which code and why; after a
     /// 5xx it may ask again (§6).
     Revoked(Address, Address, u16, String),
+    /// The node tells a runtime that its token has ended: nothing is served before a newer one (§3).
+    #[serde(rename = "needs-auth")]
+    NeedsAuth(),
     /// The node tells the holder who observes the object (§6).
     Presence(Address, Presence),
     /// An owner asks who observes the object: those after this hyperty (§6).

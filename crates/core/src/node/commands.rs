@@ -46,6 +46,7 @@ impl Node {
             }
             Command::Superseded(..)
             | Command::Revoked(..)
+            | Command::NeedsAuth()
             | Command::Presence(..)
             | Command::Observers(..) => {
                 return Err(Refusal::forbidden("only a node says this"));

@@ -39,7 +39,7 @@ impl Node {
                 source: many.source.clone(),
                 have,
                 hold: many.hold,
-                identity: None,
+                ..Subscribe::default()
             };
             let id = serde_json::Value::from(url.as_str()).to_string();
             let to = url.resource("subscription");

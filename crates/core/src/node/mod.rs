@@ -15,6 +15,7 @@ mod object;
 mod ownership;
 mod parking;
 mod peers;
+mod people;
 mod presence;
 mod publishing;
 mod request;
@@ -37,6 +38,7 @@ use crate::message::{Header, Type, encode};
 use crate::time::Time;
 use admission::{Passage, Service};
 use object::{Object, Routes};
+pub use people::{Proven, VerifyToken};
 use request::{Ask, Pending};
 use session::{Connection, Session, SessionId};
 
@@ -122,6 +124,7 @@ pub struct Gauges {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Grace(SessionId),
+    TokenOver(SessionId),
     Quiet(Address),
     Unanswered(Ask),
     Expired(Address),
@@ -134,6 +137,8 @@ pub struct Node {
     domain: String,
     started: Time,
     entropy: Entropy,
+    /// Whose tokens count; none when this node asks for no token.
+    tokens: Option<Box<dyn VerifyToken + Send>>,
     connections: BTreeMap<ConnectionId, Connection>,
     connections_made: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -158,6 +163,7 @@ impl Node {
             domain: domain.into(),
             started: now,
             entropy: Entropy::new(seed),
+            tokens: None,
             connections: BTreeMap::new(),
             connections_made: 0,
             sessions: BTreeMap::new(),
@@ -366,6 +372,7 @@ impl Node {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Grace(session))) => self.grace_over(session, now),
+                Some((_, Timer::TokenOver(session))) => self.token_over(session, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),

@@ -252,7 +252,7 @@ impl Node {
         }
     }
 
-    fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
+    pub(super) fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
         let pending = self.pending.remove(ask)?;
         self.timers
             .remove(&(pending.deadline, Timer::Unanswered(ask.clone())));

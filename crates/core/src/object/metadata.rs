@@ -71,6 +71,18 @@ const TEXT_FIELDS: [&str; 7] = [
     "lastModified",
     "status",
 ];
+/// What a commit leaves as it is: it is said when the object is made or claimed, or with each commit.
+const FIXED_FIELDS: [&str; 9] = [
+    "url",
+    "schema",
+    "reporter",
+    "runtime",
+    "created",
+    "lastModified",
+    "epoch",
+    "version",
+    "data",
+];
 const URL: MetadataError = MetadataError::Field {
     field: "url",
     expected: "text, and stay as it is",
@@ -139,6 +151,29 @@ impl Metadata {
             }
         }
         Ok(())
+    }
+
+    /// Whether a commit may change this field (protocol.md §4).
+    ///
+    /// # Errors
+    /// Which it is that may not.
+    pub(crate) fn may_change(field: &str) -> Result<(), MetadataError> {
+        match FIXED_FIELDS.into_iter().find(|fixed| *fixed == field) {
+            Some(field) => Err(MetadataError::Field {
+                field,
+                expected: "left as it is",
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `other` says the same, but for when the object was last changed.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        let timeless = |one: &Self| Self {
+            last_modified: None,
+            ..one.clone()
+        };
+        timeless(self) == timeless(other)
     }
 
     fn text_field(&mut self, name: &str) -> Option<&mut Option<String>> {

@@ -1,12 +1,14 @@
 //! What an application asks of the runtime: create, write, subscribe, unsubscribe, read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, Output, Runtime, Seat, Timer};
+use super::{Backoff, ChildError, Output, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
+use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
 use crate::manager::{Claim, Progress};
@@ -17,7 +19,7 @@ use crate::syncher::{Observer, Reporter, State};
 use crate::time::Time;
 
 /// What is to be created (protocol.md §5).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Create {
     /// The schema, carried and not yet checked.
     pub schema: String,
@@ -33,6 +35,11 @@ pub struct Create {
     pub discard: bool,
     /// Take the address from another session of the same identity.
     pub take: bool,
+    /// The names of its collections of children, and how many of each are kept.
+    pub children: BTreeMap<String, usize>,
+    /// Whom `access` does not name is the application's to decide on: see
+    /// [`Output::Asked`](super::Output::Asked).
+    pub approve: bool,
 }
 
 /// An object as it was at one moment.
@@ -55,6 +62,9 @@ pub enum CallError {
     /// The initial data cannot be.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Its children cannot be.
+    #[error(transparent)]
+    Child(#[from] ChildError),
     /// The address cannot be.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -78,6 +88,12 @@ pub enum CallError {
         crate::limits::COMMANDS_MAX
     )]
     Commands,
+    /// Who is invited was put out.
+    #[error("`{0}` is denied: allow it before it is invited")]
+    Denied(Address),
+    /// This hyperty does not observe the object.
+    #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
+    NotObserved(Address),
     /// This hyperty observes the object already.
     #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
     Observed(Address),
@@ -131,6 +147,8 @@ impl Runtime {
             ..Metadata::default()
         };
         let stream = ReporterStream::new(metadata, hyperty.clone(), create.data)?;
+        let mut reporter = Reporter::new(&url, stream);
+        reporter.begin_children(hyperty, &create.children, now)?;
         let claim = Claim {
             reporter: hyperty.clone(),
             schema: create.schema,
@@ -140,11 +158,13 @@ impl Runtime {
             access: create.access,
             discard: create.discard,
             take: create.take,
+            children: create.children.into_keys().collect(),
+            approve: create.approve,
             progress: Progress::Due,
             snapshot: false,
             behind: false,
             backoff: Backoff::default(),
-            readers: std::collections::BTreeMap::new(),
+            readers: BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
         let seat = Seat {
@@ -153,12 +173,11 @@ impl Runtime {
         };
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
-            !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _) if *of == seat)
+            !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
+                | Output::Children(of, ..) | Output::Event(of, ..) if *of == seat)
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
-        syncher
-            .reporters
-            .insert(url.clone(), Reporter::new(&url, stream));
+        syncher.reporters.insert(url.clone(), reporter);
         self.begin(now);
         Ok(seat)
     }
@@ -184,6 +203,24 @@ impl Runtime {
         self.writing(seat, now, |stream| stream.replace(next, now))
     }
 
+    /// Changes what an object says of itself as [`ReporterStream::describe`] does.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then.
+    pub fn describe(
+        &mut self,
+        seat: &Seat,
+        patch: Map<String, Value>,
+        now: Time,
+    ) -> Result<bool, WriteError> {
+        let changed = self.writing(seat, now, |stream| stream.describe(patch, now))?;
+        let name = self.reporter(seat).map(|one| one.metadata().name.clone());
+        if let (Some(name), Some(claim)) = (name, self.manager.claims.get_mut(&seat.object)) {
+            claim.name = name;
+        }
+        Ok(changed)
+    }
+
     fn writing(
         &mut self,
         seat: &Seat,
@@ -202,17 +239,25 @@ impl Runtime {
             return Err(WriteError::Closed("its object is being deleted".to_owned()));
         }
         let changed = write(&mut reporter.stream)?;
+        let live = reporter.state == State::Live;
         if changed {
-            reporter.written = now;
-            if !std::mem::replace(&mut reporter.quiet_armed, true) {
-                let at = now.plus_ms(QUIET_MS);
-                self.timers.insert((at, Timer::Quiet(seat.object.clone())));
-            }
-            if reporter.state == State::Live {
+            self.written(&seat.object, now);
+            if live {
                 self.dirty.insert(seat.object.clone());
             }
         }
         Ok(changed)
+    }
+
+    /// An object, or a child of it, was written: it is not quiet for a while.
+    pub(super) fn written(&mut self, url: &Address, now: Time) {
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.written = now;
+            if !std::mem::replace(&mut reporter.quiet_armed, true) {
+                let at = now.plus_ms(QUIET_MS);
+                self.timers.insert((at, Timer::Quiet(url.clone())));
+            }
+        }
     }
 
     /// The stream of an object that a hyperty reports.
@@ -269,11 +314,16 @@ impl Runtime {
     /// Ends an Observer: its copy stays where it is.
     pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
         let syncher = self.synchers.get_mut(&seat.hyperty);
-        let removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
+        let mut removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
         // Nor are its last steps the next Observer's, when there is one before they are told.
         self.outbox.retain(|output| {
-            !matches!(output, Output::Observer(of, _) | Output::Changed(of, _) if of == seat)
+            !matches!(output, Output::Observer(of, _) | Output::Changed(of, _)
+                | Output::Children(of, ..) | Output::Event(of, ..) if of == seat)
         });
+        if let Some(observer) = &mut removed {
+            let refusal = Refusal::conflict("its Observer was let go");
+            self.abandon(observer.authoring.values_mut(), &refusal);
+        }
         if removed.is_some() && self.session.ended().is_none() {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

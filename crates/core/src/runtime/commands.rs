@@ -6,7 +6,7 @@ use super::requests::Purpose;
 use super::{CallError, Output, Runtime, Seat};
 use crate::address::Address;
 use crate::error::Refusal;
-use crate::limits::COMMANDS_MAX;
+use crate::limits::{COMMANDS_MAX, UNDER_WAY_MAX};
 use crate::manager::Progress;
 use crate::message::Type;
 use crate::message::body::{Access, Command, Commanded};
@@ -24,6 +24,8 @@ pub(super) struct Commanding {
 #[derive(Clone, Debug)]
 enum What {
     Command(Command),
+    /// An invitation, and whether the node lets the invited in.
+    Invite(Address, bool),
     Delete,
 }
 
@@ -42,6 +44,7 @@ impl Runtime {
     ) -> Result<u64, CallError> {
         self.reporting(seat)?;
         let denied = self.manager.deny(&seat.object, reader);
+        self.judge_again(&seat.object);
         let command = Command::Kick(seat.object.clone(), denied, 403, why.to_owned());
         self.command(seat, What::Command(command), now)
     }
@@ -53,6 +56,7 @@ impl Runtime {
     pub fn allow(&mut self, seat: &Seat, reader: &str, now: Time) -> Result<u64, CallError> {
         self.reporting(seat)?;
         let denied = self.manager.allow(&seat.object, reader);
+        self.judge_again(&seat.object);
         let command = Command::Allow(seat.object.clone(), denied);
         self.command(seat, What::Command(command), now)
     }
@@ -63,9 +67,8 @@ impl Runtime {
     /// As [`Runtime::kick`].
     pub fn access(&mut self, seat: &Seat, access: Access, now: Time) -> Result<u64, CallError> {
         self.reporting(seat)?;
-        if let Some(claim) = self.manager.claims.get_mut(&seat.object) {
-            claim.access.clone_from(&access);
-        }
+        self.manager.set_access(&seat.object, access.clone());
+        self.judge_again(&seat.object);
         let command = Command::Access(seat.object.clone(), access);
         self.command(seat, What::Command(command), now)
     }
@@ -85,7 +88,17 @@ impl Runtime {
         Ok(call)
     }
 
-    fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
+    pub(super) fn command_invitation(
+        &mut self,
+        seat: &Seat,
+        to: &Address,
+        now: Time,
+    ) -> Result<u64, CallError> {
+        let let_in = self.manager.authorise(&seat.object, to.as_str());
+        self.command(seat, What::Invite(to.clone(), let_in), now)
+    }
+
+    pub(super) fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
         let claim = self.manager.claims.get(&seat.object);
         if claim.is_none_or(|claim| claim.reporter != seat.hyperty) {
             return Err(CallError::NotReported(seat.object.clone()));
@@ -125,13 +138,44 @@ impl Runtime {
             let Some(one) = self.commands.get(&call) else {
                 continue;
             };
-            if let What::Command(command) = one.what.clone() {
-                let from = self.url().as_str().to_owned();
-                let to = Address::subscription_manager(&self.domain);
-                self.asked(call);
-                let purpose = Purpose::Command(call);
-                self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
-            }
+            let command = match one.what.clone() {
+                What::Command(command) => command,
+                What::Invite(to, true) => {
+                    if self.inviting() < UNDER_WAY_MAX {
+                        self.asked(call);
+                        self.send_invitation(call, url, &to, now);
+                    }
+                    continue;
+                }
+                What::Invite(_, false) => match self.manager.claims.get(url) {
+                    Some(claim) => Command::Access(url.clone(), claim.access.clone()),
+                    None => continue,
+                },
+                What::Delete => continue,
+            };
+            let from = self.url().as_str().to_owned();
+            let to = Address::subscription_manager(&self.domain);
+            self.asked(call);
+            let purpose = Purpose::Command(call);
+            self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
+        }
+    }
+
+    /// How many are invited and have not answered.
+    fn inviting(&self) -> usize {
+        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true));
+        self.commands.values().filter(asked).count()
+    }
+
+    /// Somebody who was invited has answered, or cannot: the next ones are invited.
+    pub(super) fn invitation_ends(&mut self, call: u64, result: Result<(), Refusal>, now: Time) {
+        if self.commands.remove(&call).is_some() {
+            self.outbox.push_back(Output::Done(call, result));
+        }
+        let waits = |one: &&Commanding| !one.asked && matches!(one.what, What::Invite(_, true));
+        let next = self.commands.values().find(waits);
+        if let Some(url) = next.map(|one| one.url.clone()) {
+            self.send_commands(&url, now);
         }
     }
 
@@ -163,7 +207,17 @@ impl Runtime {
         claim.is_some_and(|claim| claim.progress == Progress::Held)
     }
 
-    pub(super) fn commanded(&mut self, call: u64, body: &str) {
+    pub(super) fn commanded(&mut self, call: u64, body: &str, now: Time) {
+        if let Some(one) = self.commands.get_mut(&call)
+            && let What::Invite(_, let_in) = &mut one.what
+        {
+            (*let_in, one.asked) = (true, false);
+            let url = one.url.clone();
+            if let Ok(commanded) = decode::<Commanded>(body) {
+                self.on_record(&url, commanded.access);
+            }
+            return self.send_commands(&url, now);
+        }
         let Some(one) = self.commands.remove(&call) else {
             return;
         };
@@ -173,7 +227,7 @@ impl Runtime {
                 let desc = format!("`{}` was deleted by this Reporter", one.url);
                 self.lose(&one.url, Refusal::gone(desc));
             }
-            What::Command(_) => {
+            What::Command(_) | What::Invite(..) => {
                 let result = decode::<Commanded>(body)
                     .map(|commanded| self.on_record(&one.url, commanded.access));
                 self.outbox.push_back(Output::Done(call, result));
@@ -187,8 +241,8 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get_mut(url) else {
             return;
         };
-        claim.access.clone_from(&access);
-        claim.on_record = access;
+        claim.on_record = access.clone();
+        self.manager.set_access(url, access);
         let about = self.commands.values().filter(|one| one.url == *url);
         for one in about {
             match &one.what {
@@ -199,13 +253,15 @@ impl Runtime {
                     self.manager.allow(url, reader);
                 }
                 What::Command(Command::Access(_, access)) => {
-                    if let Some(claim) = self.manager.claims.get_mut(url) {
-                        claim.access.clone_from(access);
-                    }
+                    self.manager.set_access(url, access.clone());
+                }
+                What::Invite(to, _) => {
+                    self.manager.authorise(url, to.as_str());
                 }
                 What::Command(_) | What::Delete => {}
             }
         }
+        self.judge_again(url);
     }
 
     pub(super) fn command_refused(&mut self, call: u64, refusal: Refusal) {
@@ -269,6 +325,7 @@ impl Runtime {
                     (vec![], observer.revoked(code, desc))
                 });
             }
+            Command::NeedsAuth() => self.suspended(now),
             Command::Superseded(..) | Command::Access(..) | Command::Presence(..) => {}
             Command::Kick(..) | Command::Allow(..) | Command::Observers(..) => {
                 return Err(Refusal::forbidden(

@@ -2,35 +2,54 @@
 //! Manager send over it (protocol.md §3–§7). No sockets here: a driver connects, hands in frames and
 //! performs what comes out; the application's calls are methods.
 
+mod approving;
+mod authoring;
 mod backoff;
 mod batches;
 mod calls;
+mod children;
 mod commands;
+mod executing;
+mod inviting;
 mod objects;
 mod observing;
+mod people;
+mod questions;
 mod reading;
 mod reporting;
 mod requests;
 mod session;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use serde_json::Value;
 
 use crate::address::{Address, Resource, Target};
+use crate::children::ChildrenChanged;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
 use crate::message::{Header, Type};
-use crate::object::Change;
-use crate::stream::{Changed, Position};
+use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
+pub use approving::Asking;
 pub(crate) use backoff::Backoff;
+
 pub use calls::{CallError, Create, Snapshot};
+pub use children::Event;
 use commands::Commanding;
+pub use executing::Executing;
+use executing::Wanted;
+pub use inviting::Invitation;
+use questions::Questions;
 use requests::Requests;
 use session::Session;
+pub use writing::ChildError;
 
 /// What a driver tells the runtime.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +73,19 @@ pub struct Seat {
     pub object: Address,
 }
 
+/// How a runtime's connection with its node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It is being made, or made again.
+    Connecting,
+    /// Frames flow.
+    Live,
+    /// The node wants a token, or a newer one, for this reason: nothing goes on before it has one.
+    NeedsAuth(String),
+    /// It is over, and not tried again.
+    Ended(Refusal),
+}
+
 /// What a driver does for the runtime.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -71,30 +103,52 @@ pub enum Output {
     Changed(Seat, Changed),
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
-    Rejected(Seat, Vec<Vec<Change>>),
+    Rejected(Seat, Vec<Written>),
+    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
+    Asked(Seat, Asking),
+    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
+    Executing(Seat, Executing),
+    /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
+    /// [`Runtime::answer_invitation`].
+    Invited(Address, Invitation),
+    /// Nobody waits for the answer to that question about the seat's object any more.
+    Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
+    /// What [`Runtime::execute`] asked for is done, or was refused.
+    Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
+    /// A collection of children made a step, at a Reporter or an Observer.
+    Children(Seat, String, ChildrenChanged),
+    /// Somebody said something to all who have an object, at this collection of children.
+    Event(Seat, String, Event),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
     Refused(Refusal),
+    /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
+    Connection(Connection),
+    /// A token is needed, now or soon: [`Runtime::authenticate`].
+    NeedsToken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Reconnect,
+    Token,
     Silence,
     Request(u64),
     Claim(Address),
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Writing(Seat, String),
+    Question(u64),
+    Execute(u64),
 }
 
 /// The state of one Hyperty Runtime.
-#[derive(Debug)]
 pub struct Runtime {
     domain: String,
     key: Key,
@@ -118,8 +172,20 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What was asked of other applications and is not answered, by its calls.
+    wanted: BTreeMap<u64, Wanted>,
+    /// What others ask of the application.
+    questions: Questions,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
+    /// Observers that lack a page of children.
+    paging: BTreeSet<Seat>,
+    /// Children's collections with commits of this runtime that are not safe.
+    writing: BTreeSet<(Seat, String)>,
+    /// The one of them that sent last: the others come first.
+    wrote: Option<(Seat, String)>,
+    /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
+    clock_ahead_ms: i64,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
     outbox: VecDeque<Output>,
@@ -149,14 +215,20 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            questions: Questions::default(),
             let_go: BTreeSet::new(),
+            paging: BTreeSet::new(),
+            writing: BTreeSet::new(),
+            wrote: None,
+            clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
             outbox: VecDeque::from([Output::Connect]),
         }
     }
 
-    /// Who this runtime is.
+    /// Who this runtime is: its key, or the person that the node says it is, once it does.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
@@ -242,7 +314,18 @@ impl Runtime {
                 Ok(())
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
-            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header),
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
+            (Target::Object(url, Resource::Itself), Type::Execute) => {
+                self.asked_to_do(url, &header, now)
+            }
+            (
+                Target::Object(url, Resource::Children(name)),
+                Type::Create | Type::Update | Type::Delete,
+            ) => self.child(url, name, &header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Event) => {
+                self.event(url, name, &header)
+            }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -263,12 +346,16 @@ impl Runtime {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Reconnect)) => self.reconnect(),
+                Some((_, Timer::Token)) => self.ask_for_token(),
                 Some((_, Timer::Silence)) => self.silence(now),
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Writing(..))) => self.send_crowded(now),
+                Some((_, Timer::Execute(call))) => self.wanted_over(call),
+                Some((_, Timer::Question(number))) => self.question_over(number, now),
                 None => break,
             }
         }
@@ -295,5 +382,16 @@ impl Runtime {
             .get(url)?
             .stream
             .position()
+    }
+}
+
+/// Without what waits to be sent: there may be a token in it.
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("url", self.url())
+            .field("identity", &self.identity)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Runtime, Seat, Timer};
 use crate::address::Address;
+use crate::children::Authoring;
 use crate::error::Refusal;
 use crate::manager::Progress;
 use crate::stream::{Head, Position};
@@ -28,6 +29,7 @@ impl Runtime {
         }
         let due = self.seats(|observer| observer.recovery == Recovery::Due);
         self.send_subscribes(due, now);
+        self.send_wanted(now);
     }
 
     /// The session goes on: R sends what N lacks, O recovers what it lacks (§3).
@@ -49,6 +51,7 @@ impl Runtime {
                     if reaches {
                         self.reporter_state(&url, State::Live);
                         self.send_commands(&url, now);
+                        self.send_children(now);
                         self.dirty.insert(url);
                     } else {
                         self.reclaim(&url, true);
@@ -58,16 +61,17 @@ impl Runtime {
             }
         }
         for seat in self.seats(|_| true) {
-            match heads.get(&seat.object) {
+            // A head says that the session has a route, not which of its hyperties have.
+            match heads.get(&seat.object).filter(|_| self.alone(&seat)) {
                 Some(head) => self.observe(&seat, now, |observer| {
                     observer.head(head, now);
-                    (vec![], Next::Rest)
-                }),
-                None => {
-                    if let Some(observer) = self.observer_mut(&seat) {
+                    if !observer.children.is_empty() {
+                        // Where the data stands says nothing of the children.
                         observer.need_recovery();
                     }
-                }
+                    (vec![], Next::Rest)
+                }),
+                None => self.ask_anew(&seat),
             }
         }
         for seat in self.let_go.clone() {
@@ -83,19 +87,33 @@ impl Runtime {
             self.reclaim(&url, false);
         }
         for seat in self.seats(|_| true) {
-            if let Some(observer) = self.observer_mut(&seat) {
-                observer.need_recovery();
-            }
+            self.ask_anew(&seat);
         }
         self.send_reads(now);
+    }
+
+    fn ask_anew(&mut self, seat: &Seat) {
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.ask_anew();
+        }
+    }
+
+    /// Whether no other hyperty of this runtime observes the same object, or did until just now.
+    fn alone(&self, seat: &Seat) -> bool {
+        let synchers = self.synchers.values();
+        let observing = synchers.filter(|syncher| syncher.observers.contains_key(&seat.object));
+        observing.count() == 1 && !self.let_go.iter().any(|left| left.object == seat.object)
     }
 
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.requests.forget();
+        self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
+        self.cut_wanted();
+        self.forget_questions(self.questions.all());
         self.timers
             .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
         for asked in self.deliveries.values_mut() {
@@ -111,6 +129,7 @@ impl Runtime {
             }
             if let Some(reporter) = self.reporter_mut(&url) {
                 reporter.forget_due();
+                reporter.authoring.values_mut().for_each(Authoring::cut);
                 if reporter.state == State::Live {
                     self.reporter_state(&url, State::Stale(now));
                 }
@@ -133,8 +152,10 @@ impl Runtime {
             if let Some(observer) = self.observer_mut(&seat) {
                 let before = std::mem::replace(&mut observer.state, State::Closed(refusal.clone()));
                 self.tell(&seat, false, &before, State::Closed(refusal.clone()));
+                self.writes_end(&seat, refusal);
             }
         }
+        self.close_wanted(refusal);
         for call in self.reads.keys().copied().collect::<Vec<_>>() {
             self.read_failed(call, refusal.clone());
         }
@@ -152,6 +173,7 @@ impl Runtime {
             return;
         };
         let before = std::mem::replace(&mut reporter.state, after.clone());
+        reporter.head_due |= after == State::Live && !reporter.children.is_empty();
         self.tell(&seat, true, &before, after);
     }
 

@@ -6,7 +6,7 @@ use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::{Reason, Refusal};
 use crate::limits::QUIET_MS;
-use crate::manager::Progress;
+use crate::manager::{Admission, Progress};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -57,7 +57,7 @@ impl Runtime {
             }
         };
         if outgoing.is_empty() {
-            return self.send_delete(url, now);
+            return self.send_head_if_due(url) || self.send_delete(url, now);
         }
         for one in outgoing {
             match one {
@@ -82,13 +82,25 @@ impl Runtime {
         reporter.quiet_armed = due > now;
         if reporter.quiet_armed {
             self.timers.insert((due, Timer::Quiet(url.clone())));
-        } else if reporter.state == State::Live
-            && let Some(head) = reporter.stream.head()
-        {
-            let changes = url.resource("changes");
-            let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-            self.outbox.push_back(Output::Send(text));
+        } else {
+            reporter.head_due = true;
+            self.send_head_if_due(url);
         }
+    }
+
+    /// Sends where an object stands, when its readers are to hear it; says whether it did.
+    fn send_head_if_due(&mut self, url: &Address) -> bool {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return false;
+        };
+        let due = std::mem::take(&mut reporter.head_due) && reporter.state == State::Live;
+        let Some(head) = due.then(|| reporter.head()).flatten() else {
+            return false;
+        };
+        let changes = url.resource("changes");
+        let text = encode("null", Type::Update, url.as_str(), &changes, &head);
+        self.outbox.push_back(Output::Send(text));
+        true
     }
 
     /// The claim was answered 200.
@@ -115,6 +127,7 @@ impl Runtime {
         reporter.stream.claimed(claimed.epoch, node);
         self.reporter_state(url, State::Live);
         self.send_commands(url, now);
+        self.send_children(now);
         self.dirty.insert(url.clone());
     }
 
@@ -193,7 +206,11 @@ impl Runtime {
         let Ok(url) = Address::object(&header.to) else {
             return;
         };
-        if *header.from != *url.resource("changes") {
+        let reason = header
+            .decode()
+            .map_or(None, |refusal: Refusal| refusal.reason);
+        // Of a session whose token has ended nothing is taken: that says nothing of the claim.
+        if *header.from != *url.resource("changes") || reason == Some(Reason::NeedsAuth) {
             return;
         }
         if self
@@ -221,30 +238,60 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
+        self.reporters_writes_end(url, &refusal);
+        self.forget_questions(self.questions.about(url));
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
     }
 
-    /// A reader that the node let in asks for content.
-    pub(super) fn reader(&mut self, url: &str, header: &Header<'_>) -> Result<(), Refusal> {
+    /// A reader that the node did not refuse asks for content.
+    pub(super) fn reader(
+        &mut self,
+        url: &str,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
-        let hyperty = body.source.as_ref().map_or(&*header.from, Address::as_str);
+        let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
         let identity = body.identity.as_ref();
-        let hyperty = self.manager.admit(url, hyperty, identity, &self.identity)?;
+        let admitted = self
+            .manager
+            .admit(url, reader, identity, body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
             asked: header.to.to_string(),
-            have: body.have.and_then(|digest| digest.data),
+            reader: reader.to_string(),
+            have: body.have.unwrap_or_default(),
+            children: body.children,
             whole: header.kind == Type::Read,
         };
-        let url = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
-        let syncher = self.synchers.get_mut(&hyperty);
-        if let Some(reporter) = syncher.and_then(|syncher| syncher.reporters.get_mut(&url)) {
+        let (reporter, open) = match admitted {
+            Admission::Granted(reporter) => (reporter, false),
+            Admission::Open(reporter) => (reporter, true),
+        };
+        let seat = Seat {
+            hyperty: reporter,
+            object: address(url)?,
+        };
+        if open {
+            let reader = (address(reader)?, body.identity);
+            return self.ask_to_read(seat, header, reader, due, now);
+        }
+        self.let_in(&seat.object, due)
+    }
+
+    /// A reader that may read is answered next, in its place among the commits.
+    pub(super) fn let_in(&mut self, url: &Address, due: Due) -> Result<(), Refusal> {
+        if let Some(reporter) = self.reporter_mut(url) {
             reporter.admit(due)?;
-            self.dirty.insert(url);
+            self.dirty.insert(url.clone());
         }
         Ok(())
     }
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Refusal> {
+    Address::parse(text).map_err(|error| Refusal::malformed(error.to_string()))
 }

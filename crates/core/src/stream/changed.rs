@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Position;
 use crate::error::Refusal;
-use crate::object::{ApplyError, Change, apply};
+use crate::object::{ApplyError, Change, apply, diff};
 
 /// Where a change of the copy came from (protocol.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,22 @@ pub struct Edit {
     pub before: Option<Value>,
 }
 
+/// Changes that were applied, and what stood before each.
+pub(crate) fn edits(changes: Vec<Change>, before: Vec<Option<Value>>) -> Vec<Edit> {
+    changes
+        .into_iter()
+        .zip(before)
+        .map(|(change, before)| Edit { change, before })
+        .collect()
+}
+
+/// What leads from one document to another.
+pub(crate) fn edits_between(before: &Value, after: &Value) -> Option<Vec<Edit>> {
+    let changes = diff(before, after);
+    let applied = apply(&mut before.clone(), &changes).ok()?;
+    Some(edits(changes, applied.into_before()))
+}
+
 /// One step of a copy: visible whole, never in part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
@@ -40,6 +56,8 @@ pub struct Changed {
     pub origin: Origin,
     /// What changed, in order; applied to the data before, it gives the data after.
     pub edits: Vec<Edit>,
+    /// What the object says of itself is different, beside its data.
+    pub metadata: bool,
     /// Of a [`Origin::Rewound`], the last position of before that is still part of the object, as far
     /// as that is known: the commits that the copy had after it are gone.
     pub kept: Option<Position>,
@@ -70,6 +88,13 @@ pub struct Reaction {
 }
 
 impl Reaction {
+    pub(super) fn closed(refusal: Refusal) -> Self {
+        Self {
+            closed: Some(refusal),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn recover() -> Self {
         Self {
             recover: true,

@@ -1,17 +1,19 @@
 //! One commit on the wire (protocol.md §4): encoded once by its author, peeked at by the node,
 //! decoded by its readers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::{Position, count};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::message::decode;
-use crate::object::{Change, ChangeFields, ChangeShape, Hash};
+use crate::object::{Change, ChangeFields, ChangeShape, Hash, Metadata, MetadataError, parse};
 
 /// One atomic set of changes, with its place in the stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +22,10 @@ pub struct Commit {
     pub position: Position,
     /// Where the stream stood before it, said in an epoch's first commit only.
     pub base: Option<Position>,
-    /// What it changes, in order.
+    /// What it changes, in order; nothing only beside `metadata`.
     pub changes: Vec<Change>,
+    /// What the object says of itself from then on; empty when that stays as it is.
+    pub metadata: Map<String, Value>,
     /// The hash of `data` after it, when it says so.
     pub hash: Option<Hash>,
     /// Its length as encoded, in bytes.
@@ -39,6 +43,8 @@ struct Encoded<'a> {
     last_modified: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<Hash>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    metadata: &'a Map<String, Value>,
     #[serde(flatten)]
     one: Option<&'a Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +61,8 @@ struct Decoded<'a> {
     attribute: Option<IgnoredAny>,
     hash: Option<Hash>,
     #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
     changes: Option<Vec<ChangeFields<'a>>>,
 }
 
@@ -63,6 +71,7 @@ impl Commit {
     #[must_use]
     pub fn encode(&self, source: &Address, last_modified: &str) -> Arc<RawValue> {
         let (one, changes) = match self.changes.as_slice() {
+            [] => (None, None),
             [one] => (Some(one), None),
             many => (None, Some(many)),
         };
@@ -75,6 +84,7 @@ impl Commit {
             source,
             last_modified,
             hash,
+            metadata: &self.metadata,
             one,
             changes,
         };
@@ -87,10 +97,13 @@ impl Commit {
     /// A 400 that names the field.
     pub fn decode(body: &str) -> Result<Self, Refusal> {
         let raw: Decoded<'_> = decode(body)?;
+        let described = raw.metadata.is_some() && raw.attribute.is_none();
         let fields = match several(raw.changes, raw.attribute)? {
             Some(list) => list,
+            None if described => vec![],
             None => vec![decode(body)?],
         };
+        let metadata = raw.metadata.map(|patch| patch_of(patch.get()));
         let changes: Result<Vec<_>, _> =
             fields.into_iter().map(ChangeFields::into_change).collect();
         Ok(Self {
@@ -98,6 +111,7 @@ impl Commit {
             base: raw.base,
             changes: changes
                 .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))?,
+            metadata: metadata.transpose()?.unwrap_or_default(),
             hash: raw.hash,
             bytes: body.len(),
         })
@@ -123,6 +137,8 @@ struct Peeked<'a> {
     base: Option<Position>,
     attribute: Option<IgnoredAny>,
     #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
     changes: Option<Vec<&'a RawValue>>,
 }
 
@@ -133,12 +149,43 @@ impl CommitHeader {
     /// A 400 that names the field.
     pub fn peek(body: &str) -> Result<Self, Refusal> {
         let raw: Peeked<'_> = decode(body)?;
-        check_changes(body, raw.changes, raw.attribute)?;
+        if let Some(patch) = raw.metadata {
+            let fields: BTreeMap<String, IgnoredAny> = decode(patch.get()).map_err(in_metadata)?;
+            check_fields(fields.keys())?;
+        }
+        if raw.metadata.is_none() || raw.changes.is_some() || raw.attribute.is_some() {
+            check_changes(body, raw.changes, raw.attribute)?;
+        }
         Ok(Self {
             position: Position::new(raw.epoch, raw.version),
             base: raw.base,
         })
     }
+}
+
+/// The `metadata` of a commit.
+fn patch_of(json: &str) -> Result<Map<String, Value>, Refusal> {
+    let patch = parse(json).map_err(in_metadata)?;
+    let Value::Object(patch) = patch else {
+        return Err(in_metadata(MetadataError::NotAnObject));
+    };
+    check_fields(patch.keys())?;
+    Ok(patch)
+}
+
+fn check_fields<'a>(mut fields: impl ExactSizeIterator<Item = &'a String>) -> Result<(), Refusal> {
+    if fields.len() == 0 {
+        return Err(Refusal::malformed(
+            "field `body.metadata` must not be empty",
+        ));
+    }
+    fields
+        .try_for_each(|field| Metadata::may_change(field))
+        .map_err(in_metadata)
+}
+
+fn in_metadata(error: impl std::fmt::Display) -> Refusal {
+    Refusal::malformed(format!("field `body.metadata`: {error}"))
 }
 
 /// Checks the shape of what a body changes: the fields of one change, or a list of them.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::changed::{edits, edits_between};
 use super::gap::{Claim, Gap};
-use super::{Changed, Commit, Edit, Head, ObserverCounters, Origin, Position, Reaction};
+use super::{Changed, Commit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::{Reason, Refusal};
-use crate::limits::DATA_BYTES_MAX;
+use crate::limits::{DATA_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::message::{body::Content, decode};
-use crate::object::{Change, DataObject, Hash, Metadata, apply, diff, encoded_len};
+use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, encoded_len};
 
 /// An object's own data as one Observer has it (protocol.md §4, apply rule).
 #[derive(Debug, Default)]
@@ -33,6 +34,15 @@ struct Copy {
     /// Never below the length of `data` as JSON.
     data_bytes: usize,
     position: Position,
+}
+
+/// Where a copy stood, and what it held.
+type Was = (Position, Arc<Value>, Metadata);
+
+impl Copy {
+    fn was(&self) -> Was {
+        (self.position, Arc::clone(&self.data), self.metadata.clone())
+    }
 }
 
 enum Place {
@@ -162,21 +172,13 @@ impl ObserverStream {
     pub fn content(&mut self, body: &str) -> Reaction {
         let content: Content<'_> = match decode(body) {
             Ok(content) => content,
-            Err(refusal) => {
-                return Reaction {
-                    closed: Some(refusal),
-                    ..Reaction::default()
-                };
-            }
+            Err(refusal) => return Reaction::closed(refusal),
         };
         if content.epoch < self.claim.epoch {
             return Reaction::recover();
         }
         self.claim.heard(content.epoch, content.position);
-        let before = self
-            .copy
-            .as_ref()
-            .map(|copy| (copy.position, Arc::clone(&copy.data)));
+        let before = self.copy.as_ref().map(Copy::was);
         let mut reaction = Reaction::default();
         let mut origin = Origin::CatchUp;
         match (content.value, &content.commits) {
@@ -249,19 +251,19 @@ impl ObserverStream {
     }
 
     /// The one net change from `before` to the copy as it is, if it has moved.
-    fn step(&self, before: Option<(Position, Arc<Value>)>, origin: Origin) -> Option<Changed> {
+    fn step(&self, before: Option<Was>, origin: Origin) -> Option<Changed> {
         let copy = self.copy.as_ref()?;
         let position = copy.position;
+        let said = |(_, _, metadata): &Was| copy.metadata.says_as(metadata);
+        let metadata = !before.as_ref().is_some_and(said);
         let edits = match before {
-            Some((was, _)) if was == position && origin == Origin::CatchUp => return None,
-            Some((was, before)) => {
-                let changes = diff(&before, &copy.data);
-                if was == position && changes.is_empty() {
+            Some((was, ..)) if was == position && origin == Origin::CatchUp => return None,
+            Some((was, before, _)) => {
+                let edits = edits_between(&before, &copy.data)?;
+                if was == position && edits.is_empty() && !metadata {
                     return None;
                 }
-                let mut scratch = Value::clone(&before);
-                let applied = apply(&mut scratch, &changes).ok()?;
-                edits(changes, applied.into_before())
+                edits
             }
             None => {
                 let data = copy.data.as_object().cloned().unwrap_or_default();
@@ -273,6 +275,7 @@ impl ObserverStream {
             position,
             origin,
             edits,
+            metadata,
             kept: None,
         })
     }
@@ -300,14 +303,19 @@ impl ObserverStream {
         if copy.data_bytes + commit.bytes > DATA_BYTES_MAX {
             let Some(exact) = encoded_len(&*copy.data, DATA_BYTES_MAX) else {
                 let desc = format!("the object has grown over {DATA_BYTES_MAX} bytes");
-                let closed = Some(Refusal::too_large(desc));
-                return Reaction {
-                    closed,
-                    ..Reaction::default()
-                };
+                return Reaction::closed(Refusal::too_large(desc));
             };
             copy.data_bytes = exact;
         }
+        let described = match described(&copy.metadata, commit.metadata) {
+            Some(Ok(described)) if encoded_len(&described, METADATA_BYTES_MAX).is_none() => {
+                let desc =
+                    format!("the object's metadata has grown over {METADATA_BYTES_MAX} bytes");
+                return Reaction::closed(Refusal::too_large(desc));
+            }
+            Some(Err(_)) => return self.diverge(),
+            described => described.and_then(Result::ok),
+        };
         let data = Arc::make_mut(&mut copy.data);
         let Ok(applied) = apply(data, &commit.changes) else {
             return self.diverge();
@@ -315,6 +323,10 @@ impl ObserverStream {
         if commit.hash.is_some_and(|hash| hash != Hash::of(data)) {
             applied.undo(data, &commit.changes);
             return self.diverge();
+        }
+        let metadata = described.is_some();
+        if let Some(described) = described {
+            copy.metadata = described;
         }
         copy.data_bytes += commit.bytes;
         copy.position = commit.position;
@@ -324,6 +336,7 @@ impl ObserverStream {
             position: commit.position,
             origin,
             edits,
+            metadata,
             kept: None,
         };
         Reaction {
@@ -364,19 +377,19 @@ impl ObserverStream {
         if again {
             let desc =
                 "diverged: the copy is not what its Reporter says, though it took a snapshot";
-            return Reaction {
-                closed: Some(Refusal::conflict(desc).because(Reason::Diverged)),
-                ..Reaction::default()
-            };
+            return Reaction::closed(Refusal::conflict(desc).because(Reason::Diverged));
         }
         Reaction::recover()
     }
 }
 
-fn edits(changes: Vec<Change>, before: Vec<Option<Value>>) -> Vec<Edit> {
-    changes
-        .into_iter()
-        .zip(before)
-        .map(|(change, before)| Edit { change, before })
-        .collect()
+/// The metadata after a commit, when it has any.
+fn described(
+    metadata: &Metadata,
+    patch: Map<String, Value>,
+) -> Option<Result<Metadata, MetadataError>> {
+    (!patch.is_empty()).then(|| {
+        let mut next = metadata.clone();
+        next.merge(patch).map(|()| next)
+    })
 }

@@ -4,18 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::answering::Snapshot;
 use super::{Commit, History, Position};
 use crate::address::Address;
 use crate::limits::{
     COMMIT_BYTES_MAX, DATA_BYTES_MAX, HASH_BYTES_MAX, HASH_EVERY_MS, HISTORY_BYTES_MAX,
-    HISTORY_COMMITS_MAX, LINEAGE_MAX,
+    HISTORY_COMMITS_MAX, LINEAGE_MAX, METADATA_BYTES_MAX,
 };
 use crate::object::{
-    ApplyError, Change, Hash, JsonError, Metadata, Misfit, apply, diff, encoded_len, normalise,
+    ApplyError, Change, Hash, JsonError, Metadata, MetadataError, Misfit, apply, diff, encoded_len,
+    normalise,
 };
 use crate::time::Time;
 
@@ -29,6 +30,9 @@ pub enum WriteError {
     /// A change does not fit the data.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// What the object is to say of itself cannot be.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     /// What the application's type holds cannot be the data, or the data cannot be that type.
     #[error(transparent)]
     Misfit(#[from] Misfit),
@@ -46,6 +50,15 @@ pub enum WriteError {
     /// The object is no longer this Reporter's.
     #[error("this Reporter is closed: {0}")]
     Closed(String),
+}
+
+/// What one commit writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// What it changes of the data, in order.
+    pub changes: Vec<Change>,
+    /// What it changes of the metadata: each field replaces the one there, `null` removes it.
+    pub metadata: Map<String, Value>,
 }
 
 /// The history no longer holds what the node lacks: readers must take a snapshot.
@@ -79,7 +92,7 @@ pub struct ReporterStream {
 /// history; of what leaves, only the number is kept.
 #[derive(Debug, Default)]
 pub(super) struct Unnumbered {
-    pub(super) commits: VecDeque<(Vec<Change>, usize)>,
+    pub(super) commits: VecDeque<(Written, usize)>,
     bytes: usize,
     forgotten: u64,
 }
@@ -90,6 +103,7 @@ impl ReporterStream {
     /// # Errors
     /// [`WriteError`] when `data` is no I-JSON object within the limits.
     pub fn new(metadata: Metadata, source: Address, data: Value) -> Result<Self, WriteError> {
+        encoded_bytes("metadata", &metadata, METADATA_BYTES_MAX)?;
         let data = object(normalise(data)?)?;
         let data_bytes = encoded_bytes("data", &data, DATA_BYTES_MAX)?;
         Ok(Self {
@@ -106,6 +120,12 @@ impl ReporterStream {
             hashed: Time::default(),
             snapshot: None,
         })
+    }
+
+    /// What the object says of itself.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The data as it is now. Cheap; holding it costs one copy of the data at the next write.
@@ -149,13 +169,48 @@ impl ReporterStream {
         }
         self.data_bytes += bytes;
         self.measured = false;
+        let metadata = Map::new();
+        self.commit(Written { changes, metadata }, bytes, now);
+        Ok(true)
+    }
+
+    /// Changes what the object says of itself, as one commit: each field of `patch` replaces the one there,
+    /// `null` removes it. Says whether anything changed.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing has changed then. [`WriteError::Metadata`] for what is said when an object is
+    /// made or claimed, or with each commit: `url`, `schema`, `reporter`, `runtime`, `created`, `epoch`,
+    /// `version`, `lastModified`.
+    pub fn describe(&mut self, patch: Map<String, Value>, now: Time) -> Result<bool, WriteError> {
+        let patch = match normalise(Value::Object(patch))? {
+            Value::Object(patch) => patch,
+            _ => Map::new(),
+        };
+        patch
+            .keys()
+            .try_for_each(|field| Metadata::may_change(field))?;
+        let mut next = self.metadata.clone();
+        next.merge(patch.clone())?;
+        if next == self.metadata {
+            return Ok(false);
+        }
+        let bytes = encoded_bytes("metadata", &next, METADATA_BYTES_MAX)?;
+        self.metadata = next;
+        let written = Written {
+            changes: vec![],
+            metadata: patch,
+        };
+        self.commit(written, bytes, now);
+        Ok(true)
+    }
+
+    fn commit(&mut self, written: Written, bytes: usize, now: Time) {
         self.metadata.last_modified = Some(now.rfc3339());
         let hash = self.hash_if_due(now);
         match self.epoch {
-            Some(epoch) => self.number(epoch, changes, hash),
-            None => self.unnumbered.push(changes, bytes),
+            Some(epoch) => self.number(epoch, written, hash),
+            None => self.unnumbered.push(written, bytes),
         }
-        Ok(true)
     }
 
     /// Makes `next` the object's state: one commit of the differences. Costs a pass over both.
@@ -186,8 +241,8 @@ impl ReporterStream {
             let version = self.history.position().version + unnumbered.forgotten;
             self.history = History::new(Position::new(epoch, version));
         }
-        for (changes, _) in unnumbered.commits {
-            self.number(epoch, changes, None);
+        for (written, _) in unnumbered.commits {
+            self.number(epoch, written, None);
         }
     }
 
@@ -227,7 +282,7 @@ impl ReporterStream {
         usize::try_from(numbered + forgotten).unwrap_or(usize::MAX) + self.unnumbered.commits.len()
     }
 
-    fn number(&mut self, epoch: u64, changes: Vec<Change>, hash: Option<Hash>) {
+    fn number(&mut self, epoch: u64, written: Written, hash: Option<Hash>) {
         self.begins(epoch);
         let last = self.history.position();
         let position = Position::new(epoch, last.version + 1);
@@ -235,7 +290,8 @@ impl ReporterStream {
         let commit = Commit {
             position,
             base,
-            changes,
+            changes: written.changes,
+            metadata: written.metadata,
             hash,
             bytes: 0,
         };
@@ -268,9 +324,9 @@ impl ReporterStream {
 }
 
 impl Unnumbered {
-    fn push(&mut self, changes: Vec<Change>, bytes: usize) {
+    fn push(&mut self, written: Written, bytes: usize) {
         self.bytes += bytes;
-        self.commits.push_back((changes, bytes));
+        self.commits.push_back((written, bytes));
         while self.commits.len() > HISTORY_COMMITS_MAX || self.bytes > HISTORY_BYTES_MAX {
             let Some((_, bytes)) = self.commits.pop_front() else {
                 break;

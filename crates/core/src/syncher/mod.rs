@@ -20,7 +20,8 @@ pub(crate) use reporter::{Due, Outgoing, Reporter};
 pub enum State {
     /// A Reporter's claim is not answered yet; it may write.
     Claiming,
-    /// There is no copy yet, because nobody reports the object; this says why.
+    /// There is no copy yet, because nobody reports the object, or its application has not decided; this
+    /// says why.
     Waiting(String),
     /// A copy is on its way, or known to be behind.
     CatchingUp,

@@ -14,9 +14,11 @@
 
 mod answers;
 pub mod chat;
+pub mod children;
 pub mod kitchen;
 mod links;
 mod machines;
+pub mod passes;
 mod place;
 mod raw;
 pub mod room;
@@ -144,14 +146,12 @@ impl World {
         let mut create = Create {
             schema: "Context".into(),
             data: data.clone(),
-            name: None,
             url: Some(address(id)),
             access: Access {
                 public: true,
                 ..Access::default()
             },
-            discard: false,
-            take: false,
+            ..Create::default()
         };
         with(&mut create);
         let seat = self.places[who]
@@ -184,6 +184,7 @@ impl World {
         let (who, now) = (self.who(seat), self.now);
         self.places[who].runtime.unsubscribe(seat, now);
         self.places[who].mirrors.remove(seat);
+        self.places[who].children.retain(|(of, _), _| of != seat);
         self.collect();
     }
 
@@ -266,6 +267,13 @@ impl World {
             }
         }
         self.now = end;
+    }
+
+    /// `ms` milliseconds pass for the node: what is on a link arrives after what it does then.
+    pub fn passes_for_the_node(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.node.handle(node::Input::Timeout, self.now);
+        self.collect();
     }
 
     /// Hands one frame of each link over, up and down.

@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
+use byline_core::message::body::Code;
+use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Output, Runtime, Seat, Snapshot};
-use byline_core::stream::{Changed, Origin, Position};
+use byline_core::runtime::{
+    Asking, Connection, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot,
+};
+use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
+use super::children::ChildrenMirror;
 use super::{Frames, Past};
 
 pub struct Place {
@@ -23,12 +28,24 @@ pub struct Place {
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
-    pub rejected: Vec<(Seat, Vec<Vec<Change>>)>,
+    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
+    pub events: Vec<(Seat, String, Event)>,
+    pub rejected: Vec<(Seat, Vec<Written>)>,
+    pub asked: Vec<(Seat, Asking)>,
+    pub executing: Vec<(Seat, Executing)>,
+    pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub invited: Vec<(Address, Invitation)>,
+    pub gone: Vec<u64>,
     pub refused: Vec<Refusal>,
+    pub connection: Vec<Connection>,
+    /// How often it was asked for a token.
+    pub tokens_asked: usize,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// The code of each refusal that it answered a request with.
+    pub refusals: Vec<u16>,
 }
 
 /// A socket between a runtime and the node, with what is on its way.
@@ -77,10 +94,31 @@ impl Place {
             reads: BTreeMap::new(),
             delivered: vec![],
             done: BTreeMap::new(),
+            children: BTreeMap::new(),
+            events: vec![],
             rejected: vec![],
+            asked: vec![],
+            executing: vec![],
+            answered: BTreeMap::new(),
+            invited: vec![],
+            gone: vec![],
             refused: vec![],
+            connection: vec![],
+            tokens_asked: 0,
             received: vec![],
             sent: 0,
+            refusals: vec![],
+        }
+    }
+
+    /// Notes that the runtime sent a frame.
+    pub fn sends(&mut self, frame: &str) {
+        self.sent += 1;
+        let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Response
+            && let Ok(Code { code: code @ 400.. }) = header.decode()
+        {
+            self.refusals.push(code);
         }
     }
 
@@ -103,8 +141,29 @@ impl Place {
                 assert!(self.done.insert(call, result).is_none(), "done once");
             }
             Output::Rejected(seat, commits) => self.rejected.push((seat, commits)),
+            Output::Asked(seat, asking) => self.asked.push((seat, asking)),
+            Output::Executing(seat, executing) => self.executing.push((seat, executing)),
+            Output::Answered(call, result) => {
+                assert!(
+                    self.answered.insert(call, result).is_none(),
+                    "answered once"
+                );
+            }
+            Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
+            Output::Gone(_, number) => self.gone.push(number),
+            Output::Children(seat, name, changed) => {
+                let mirror = self.children.entry((seat, name)).or_default();
+                mirror.takes(changed);
+            }
+            Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connection(connection) => {
+                let before = self.connection.last();
+                assert_ne!(before, Some(&connection), "a state is told once");
+                self.connection.push(connection);
+            }
+            Output::NeedsToken => self.tokens_asked += 1,
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
         }
     }
@@ -118,6 +177,11 @@ impl Place {
             assert_eq!(copy.as_ref(), Some(&mirror.data), "events give the copy");
             assert_eq!(observer.position(), Some(mirror.position));
             assert_eq!(observer.steps(), mirror.number);
+        }
+        for ((seat, name), mirror) in &self.children {
+            if let Some(collection) = self.runtime.children(seat, name) {
+                mirror.checks(collection);
+            }
         }
         for (call, results) in &self.reads {
             assert_eq!(results.len(), 1, "read {call} is answered once");

@@ -50,7 +50,6 @@ impl Machine {
         let create = Create {
             schema: "Context".into(),
             data,
-            name: None,
             url: Some(address(id)),
             access: Access {
                 public: true,
@@ -58,7 +57,7 @@ impl Machine {
                 ..Access::default()
             },
             discard: true,
-            take: false,
+            ..Create::default()
         };
         let seat = self.runtime.create(&hyperty, create, NOW).unwrap();
         self.perform();

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use byline::{Changed, Changes, Create, MemoryNode, Observer, Position, Reporter, Runtime, State};
+use byline::{
+    Changed, Changes, Create, MemoryNode, Observer, Position, Refusal, Reporter, Runtime, State,
+};
 use serde_json::{Value, json};
 
 pub(crate) const OBJECT: &str = "ctxt://localhost/kitchen";
@@ -59,6 +61,18 @@ pub(crate) async fn observe(runtime: &Runtime) -> Observer {
 /// Waits for a state of the Observer.
 pub(crate) async fn until(observer: &Observer, wanted: impl Fn(&State) -> bool) {
     observer.state().wait_for(wanted).await.unwrap();
+}
+
+/// Waits until the Observer is closed, and gives the reason.
+pub(crate) async fn closed(observer: &Observer) -> Refusal {
+    let mut state = observer.state();
+    let over = state
+        .wait_for(|state| matches!(state, State::Closed(_)))
+        .await;
+    match over.as_deref() {
+        Ok(State::Closed(refusal)) => refusal.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A document that is built from nothing but steps.

@@ -80,6 +80,7 @@ impl Granted {
             Command::Access(object, said) => (object, access == *said),
             Command::Superseded(..)
             | Command::Revoked(..)
+            | Command::NeedsAuth()
             | Command::Presence(..)
             | Command::Observers(..) => {
                 return Err(format!("nobody here says {command:?}"));

@@ -3,7 +3,7 @@
 use byline_core::State;
 use byline_core::object::{Change, Path};
 use byline_core::runtime::Seat;
-use byline_core::stream::{Changed, ObserverStream, Origin, Position};
+use byline_core::stream::{Changed, ObserverStream, Origin, Position, Written};
 use serde_json::Value;
 
 use super::{Oracle, Rule};
@@ -141,7 +141,7 @@ impl Oracle {
 
     /// A Reporter hears that commits of its own are no part of the object: then nobody has seen them,
     /// unless a node forgot them.
-    pub(crate) fn rejects(&mut self, seat: &Seat, commits: &[Vec<Change>]) {
+    pub(crate) fn rejects(&mut self, seat: &Seat, commits: &[Written]) {
         let number = |change: &Change| match change {
             Change::Set { path, value } if *path == Path::root().child("n") => value.as_u64(),
             Change::Replace { data } => data["n"].as_u64(),
@@ -149,7 +149,7 @@ impl Oracle {
         };
         let shown = commits
             .iter()
-            .flatten()
+            .flat_map(|written| &written.changes)
             .filter_map(number)
             .find(|n| self.shown.contains(n));
         self.expects(shown.is_none() || self.forgot, Rule::Seen, || {
