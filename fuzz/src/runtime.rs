@@ -193,7 +193,9 @@ impl Run {
                     *answers += 1;
                     assert_eq!(*answers, 1, "a command is answered once");
                 }
-                Output::Rejected(..)
+                Output::Children(..)
+                | Output::Event(..)
+                | Output::Rejected(..)
                 | Output::Reporter(..)
                 | Output::Asked(..)
                 | Output::Invited(..)

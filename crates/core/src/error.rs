@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::stream::Position;
 use crate::time::Time;
 
 /// When the same request may be sent again.
@@ -62,12 +63,15 @@ pub struct Refusal {
         skip_serializing_if = "Option::is_none"
     )]
     pub reason: Option<Reason>,
+    /// Where the stream stands that a child commit does not follow (protocol.md §9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Box<Position>>,
     /// What the time is, in RFC 3339, where the asker's clock is too far off (protocol.md §9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
 }
 
-/// Why a claim was refused with 409, or ended (protocol.md §8).
+/// Why a claim was refused with 409 or ended (protocol.md §8), or a child commit was refused (§9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -79,6 +83,8 @@ pub enum Reason {
     Alone,
     /// Another session of the same owner took the object.
     Superseded,
+    /// A child commit does not follow what its Reporter has of its author (§9).
+    Gap,
 }
 
 /// A reason of a later version is none.
@@ -106,6 +112,7 @@ impl Refusal {
             desc: one_line(desc.into()),
             retry,
             reason: None,
+            position: None,
             time: None,
         }
     }

@@ -115,3 +115,32 @@ pub const CREATED_OFF_MS: u64 = 60_000;
 pub const KEPT_PER_ASKER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one object's child commits that wait at the node for its Reporter's answer.
 pub const KEPT_PER_OBJECT_BYTES_MAX: usize = 16 << 20;
+
+/// Children of one name that a Reporter keeps, when it does not say how many.
+pub const KEEP_DEFAULT: usize = 10_000;
+/// Most children of one name that a Reporter may keep.
+pub const KEEP_MAX: usize = 100_000;
+/// Bytes of children of one name that are kept, encoded.
+pub const CHILDREN_BYTES_MAX: usize = 64 << 20;
+/// Children that may be there beyond what is kept, until the oldest have left.
+pub const CHILDREN_OVER_MAX: usize = 1024;
+/// Bytes of children that may be there beyond what is kept, until the oldest have left.
+pub const CHILDREN_OVER_BYTES_MAX: usize = 16 << 20;
+/// Authors of one name.
+pub const CHILDREN_AUTHORS_MAX: usize = 4096;
+/// Deleted children of one name that a reader remembers until it has what leads to them.
+pub const CHILDREN_GONE_MAX: usize = 1024;
+/// Children on one page of an answer.
+pub const PAGE_CHILDREN_MAX: usize = 200;
+/// Bytes of children on one page of an answer; one child may be larger.
+pub const PAGE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of children in one answer to `subscribe`; names that do not fit are read one by one.
+pub const CHILDREN_ANSWER_BYTES_MAX: usize = 2 << 20;
+/// Bytes of children's positions in one `have`; names that do not fit are paged anew.
+pub const CHILDREN_HAVE_BYTES_MAX: usize = 32 << 10;
+/// Commits of one author in one name that are not known to be safe.
+pub const UNSAFE_COMMITS_MAX: usize = 1024;
+/// Bytes of one author's commits in one name that are not known to be safe.
+pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
+/// Commits of one author in one name that are under way at once.
+pub const UNSAFE_WINDOW: usize = 16;

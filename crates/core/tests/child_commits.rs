@@ -215,7 +215,7 @@ fn a_reader_that_was_parked_is_told_that_it_may_have_missed_children() {
     let mut chat = chat();
     let (author, reader) = (chat.author.clone(), chat.reader.clone());
     chat.commits(&author, "event", json!({"value": 1}));
-    let object = chat.world.published[&author.hyperty];
+    let object = chat.world.published[KITCHEN];
     chat.world.node_says(byline_core::node::Input::Parked(
         reader.connection,
         [object].into(),

@@ -99,6 +99,7 @@ impl Run {
             live: true,
             since: None,
             hash: Some(Hash::of(&self.reporter.data())),
+            children: None,
             missed: false,
         }
     }

@@ -45,6 +45,7 @@ fn head(epoch: u64, position: Position, hash: Option<Hash>) -> Head {
         live: true,
         since: None,
         hash,
+        children: None,
         missed: false,
     }
 }

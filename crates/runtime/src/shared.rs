@@ -212,6 +212,8 @@ impl Inner {
                     let _ = waiting.send(());
                 }
             }
+            // No handle has children yet.
+            Output::Children(..) | Output::Event(..) => {}
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
                 self.end(refusal);

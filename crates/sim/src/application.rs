@@ -265,8 +265,12 @@ impl World {
             | Output::Executing(..)
             | Output::Answered(..)
             | Output::Invited(..)
-            | Output::Gone(..) => {}
-            Output::Connect | Output::Disconnect | Output::Send(_) => {}
+            | Output::Gone(..)
+            | Output::Children(..)
+            | Output::Event(..)
+            | Output::Connect
+            | Output::Disconnect
+            | Output::Send(_) => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::address::Address;
+use crate::children::ChildrenWanted;
 use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::object::Hash;
@@ -172,6 +173,9 @@ pub struct Subscribe {
     /// The reader's position, when it has a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub have: Option<Digest>,
+    /// Which children the answer is to hold.
+    #[serde(default, skip_serializing_if = "ChildrenWanted::is_default")]
+    pub children: ChildrenWanted,
     /// Wait for a Reporter rather than be answered 503.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,

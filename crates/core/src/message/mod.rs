@@ -65,7 +65,7 @@ impl Type {
         (Self::Event, "event"),
     ];
 
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self::ALL
             .into_iter()
             .find(|(_, word)| word.eq_ignore_ascii_case(text))

@@ -111,6 +111,7 @@ impl Object {
         let record = self.record.as_ref()?;
         let live = self.holder.is_some() && self.away_since.is_none();
         Some(Head {
+            children: None,
             epoch: record.epoch,
             position: if live {
                 record.position.max(record.base)

@@ -10,7 +10,6 @@ use crate::error::Refusal;
 use crate::limits::{REQUEST_MS, UNDER_WAY_MAX};
 use crate::message::body::{Many, SubscribeMany};
 use crate::message::{Type, decode};
-use crate::stream::Digest;
 use crate::syncher::Recovery;
 use crate::time::Time;
 
@@ -46,8 +45,7 @@ impl Runtime {
             self.timers.insert((deadline, super::Timer::Request(id)));
             if let Some(observer) = self.observer_mut(seat) {
                 observer.recovery = Recovery::Asked(id);
-                let have = observer.stream.have().map(Digest::from);
-                objects.insert(seat.object.clone(), have);
+                objects.insert(seat.object.clone(), observer.have());
             }
             self.batched.insert(seat.clone(), id);
         }

@@ -1,12 +1,14 @@
 //! What an application asks of the runtime: create, write, subscribe, unsubscribe, read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, Output, Runtime, Seat, Timer};
+use super::{Backoff, ChildError, Output, Runtime, Seat, Timer};
 use crate::address::{Address, AddressError};
+use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
 use crate::manager::{Claim, Progress};
@@ -36,6 +38,8 @@ pub struct Create {
     /// Whom `access` does not name is the application's to decide on: see
     /// [`Output::Asked`](super::Output::Asked).
     pub approve: bool,
+    /// The names of its collections of children, and how many of each are kept.
+    pub children: BTreeMap<String, usize>,
 }
 
 /// An object as it was at one moment.
@@ -58,6 +62,9 @@ pub enum CallError {
     /// The initial data cannot be.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Its children cannot be.
+    #[error(transparent)]
+    Child(#[from] ChildError),
     /// The address cannot be.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -140,6 +147,8 @@ impl Runtime {
             ..Metadata::default()
         };
         let stream = ReporterStream::new(metadata, hyperty.clone(), create.data)?;
+        let mut reporter = Reporter::new(&url, stream);
+        reporter.begin_children(hyperty, &create.children, now)?;
         let claim = Claim {
             reporter: hyperty.clone(),
             schema: create.schema,
@@ -150,11 +159,12 @@ impl Runtime {
             discard: create.discard,
             take: create.take,
             approve: create.approve,
+            children: create.children.into_keys().collect(),
             progress: Progress::Due,
             snapshot: false,
             behind: false,
             backoff: Backoff::default(),
-            readers: std::collections::BTreeMap::new(),
+            readers: BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
         let seat = Seat {
@@ -163,12 +173,11 @@ impl Runtime {
         };
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
-            !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _) if *of == seat)
+            !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
+                | Output::Children(of, ..) | Output::Event(of, ..) if *of == seat)
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
-        syncher
-            .reporters
-            .insert(url.clone(), Reporter::new(&url, stream));
+        syncher.reporters.insert(url.clone(), reporter);
         self.begin(now);
         Ok(seat)
     }
@@ -230,17 +239,25 @@ impl Runtime {
             return Err(WriteError::Closed("its object is being deleted".to_owned()));
         }
         let changed = write(&mut reporter.stream)?;
+        let live = reporter.state == State::Live;
         if changed {
-            reporter.written = now;
-            if !std::mem::replace(&mut reporter.quiet_armed, true) {
-                let at = now.plus_ms(QUIET_MS);
-                self.timers.insert((at, Timer::Quiet(seat.object.clone())));
-            }
-            if reporter.state == State::Live {
+            self.written(&seat.object, now);
+            if live {
                 self.dirty.insert(seat.object.clone());
             }
         }
         Ok(changed)
+    }
+
+    /// An object, or a child of it, was written: it is not quiet for a while.
+    pub(super) fn written(&mut self, url: &Address, now: Time) {
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.written = now;
+            if !std::mem::replace(&mut reporter.quiet_armed, true) {
+                let at = now.plus_ms(QUIET_MS);
+                self.timers.insert((at, Timer::Quiet(url.clone())));
+            }
+        }
     }
 
     /// The stream of an object that a hyperty reports.
@@ -297,11 +314,16 @@ impl Runtime {
     /// Ends an Observer: its copy stays where it is.
     pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
         let syncher = self.synchers.get_mut(&seat.hyperty);
-        let removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
+        let mut removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
         // Nor are its last steps the next Observer's, when there is one before they are told.
         self.outbox.retain(|output| {
-            !matches!(output, Output::Observer(of, _) | Output::Changed(of, _) if of == seat)
+            !matches!(output, Output::Observer(of, _) | Output::Changed(of, _)
+                | Output::Children(of, ..) | Output::Event(of, ..) if of == seat)
         });
+        if let Some(observer) = &mut removed {
+            let refusal = Refusal::conflict("its Observer was let go");
+            self.abandon(observer.authoring.values_mut(), &refusal);
+        }
         if removed.is_some() && self.session.ended().is_none() {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

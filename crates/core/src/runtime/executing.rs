@@ -15,7 +15,6 @@ use crate::limits::{
     COMMANDS_MAX, DATA_BYTES_MAX, METHOD_BYTES_MAX, QUESTION_BYTES_MAX, REQUEST_MS, UNANSWERED_MS,
     UNDER_WAY_MAX,
 };
-use crate::manager::closed_to_you;
 use crate::message::{Header, Type, decode};
 use crate::object::{encoded_len, normalise, parse};
 use crate::stream::WriteError;
@@ -191,18 +190,7 @@ impl Runtime {
         let malformed = |error| Refusal::malformed(format!("field `body.params`: {error}"));
         let params = parse(params).map_err(malformed)?;
         let hyperty = super::reporting::address(&header.from)?;
-        let object = super::reporting::address(url)?;
-        let identity = body.identity.as_ref();
-        let (reporter, decided) =
-            self.manager
-                .decides(&object, &hyperty, identity, &self.identity)?;
-        if decided == Some(false) {
-            return Err(closed_to_you(url));
-        }
-        let seat = Seat {
-            hyperty: reporter,
-            object,
-        };
+        let seat = self.heard_by(url, header, body.identity.as_ref())?;
         let number = self.put_question(Question {
             seat: seat.clone(),
             hyperty: hyperty.clone(),

@@ -88,7 +88,7 @@ impl Runtime {
             source: &claim.reporter,
             schema: &claim.schema,
             value: stream.metadata(),
-            children: &[],
+            children: &claim.children,
         });
         let (from, purpose) = (url.resource("subscription"), Purpose::Invite(call));
         let body = body.unwrap_or_default();

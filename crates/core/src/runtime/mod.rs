@@ -3,9 +3,11 @@
 //! performs what comes out; the application's calls are methods.
 
 mod approving;
+mod authoring;
 mod backoff;
 mod batches;
 mod calls;
+mod children;
 mod commands;
 mod executing;
 mod inviting;
@@ -16,12 +18,14 @@ mod reading;
 mod reporting;
 mod requests;
 mod session;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
 use crate::address::{Address, Resource, Target};
+use crate::children::ChildrenChanged;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
@@ -33,7 +37,9 @@ use crate::time::Time;
 
 pub use approving::Asking;
 pub(crate) use backoff::Backoff;
+
 pub use calls::{CallError, Create, Snapshot};
+pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
@@ -41,6 +47,7 @@ pub use inviting::Invitation;
 use questions::Questions;
 use requests::Requests;
 use session::Session;
+pub use writing::ChildError;
 
 /// What a driver tells the runtime.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +104,10 @@ pub enum Output {
     Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
+    /// A collection of children made a step, at a Reporter or an Observer.
+    Children(Seat, String, ChildrenChanged),
+    /// Somebody said something to all who have an object, at this collection of children.
+    Event(Seat, String, Event),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
@@ -114,6 +125,7 @@ enum Timer {
     Read(u64),
     Question(u64),
     Execute(u64),
+    Writing(Seat, String),
 }
 
 /// The state of one Hyperty Runtime.
@@ -147,6 +159,14 @@ pub struct Runtime {
     questions: Questions,
     /// Observers that ended, while the node may still have their routes.
     let_go: BTreeSet<Seat>,
+    /// Observers that lack a page of children.
+    paging: BTreeSet<Seat>,
+    /// Children's collections with commits of this runtime that are not safe.
+    writing: BTreeSet<(Seat, String)>,
+    /// The one of them that sent last: the others come first.
+    wrote: Option<(Seat, String)>,
+    /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
+    clock_ahead_ms: i64,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
     outbox: VecDeque<Output>,
@@ -179,6 +199,10 @@ impl Runtime {
             wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),
+            paging: BTreeSet::new(),
+            writing: BTreeSet::new(),
+            wrote: None,
+            clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
             outbox: VecDeque::from([Output::Connect]),
@@ -276,6 +300,13 @@ impl Runtime {
                 self.asked_to_do(url, &header, now)
             }
             (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
+            (
+                Target::Object(url, Resource::Children(name)),
+                Type::Create | Type::Update | Type::Delete,
+            ) => self.child(url, name, &header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Event) => {
+                self.event(url, name, &header)
+            }
             (Target::Peer(_), Type::Execute) => self.told(&header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -304,6 +335,7 @@ impl Runtime {
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
+                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 None => break,
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Runtime, Seat, Timer};
 use crate::address::Address;
+use crate::children::Authoring;
 use crate::error::Refusal;
 use crate::manager::Progress;
 use crate::stream::{Head, Position};
@@ -50,6 +51,7 @@ impl Runtime {
                     if reaches {
                         self.reporter_state(&url, State::Live);
                         self.send_commands(&url, now);
+                        self.send_children(now);
                         self.dirty.insert(url);
                     } else {
                         self.reclaim(&url, true);
@@ -63,6 +65,10 @@ impl Runtime {
             match heads.get(&seat.object).filter(|_| self.alone(&seat)) {
                 Some(head) => self.observe(&seat, now, |observer| {
                     observer.head(head, now);
+                    if !observer.children.is_empty() {
+                        // Where the data stands says nothing of the children.
+                        observer.need_recovery();
+                    }
                     (vec![], Next::Rest)
                 }),
                 None => self.ask_anew(&seat),
@@ -102,6 +108,7 @@ impl Runtime {
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.requests.forget();
+        self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
@@ -122,6 +129,7 @@ impl Runtime {
             }
             if let Some(reporter) = self.reporter_mut(&url) {
                 reporter.forget_due();
+                reporter.authoring.values_mut().for_each(Authoring::cut);
                 if reporter.state == State::Live {
                     self.reporter_state(&url, State::Stale(now));
                 }
@@ -144,6 +152,7 @@ impl Runtime {
             if let Some(observer) = self.observer_mut(&seat) {
                 let before = std::mem::replace(&mut observer.state, State::Closed(refusal.clone()));
                 self.tell(&seat, false, &before, State::Closed(refusal.clone()));
+                self.writes_end(&seat, refusal);
             }
         }
         self.close_wanted(refusal);
@@ -164,6 +173,7 @@ impl Runtime {
             return;
         };
         let before = std::mem::replace(&mut reporter.state, after.clone());
+        reporter.head_due |= after == State::Live && !reporter.children.is_empty();
         self.tell(&seat, true, &before, after);
     }
 

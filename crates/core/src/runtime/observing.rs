@@ -8,7 +8,7 @@ use crate::error::Refusal;
 use crate::limits::{HELD_MS, UNDER_WAY_MAX};
 use crate::message::body::Subscribe;
 use crate::message::{Header, Type, decode};
-use crate::stream::{Changed, Digest, Head};
+use crate::stream::{Changed, Head};
 use crate::syncher::{Next, Observer, Recovery};
 use crate::time::Time;
 
@@ -23,10 +23,9 @@ impl Runtime {
         let Some(observer) = self.observer_mut(seat) else {
             return;
         };
-        let have = observer.stream.have().map(Digest::from);
         let body = Subscribe {
             source: Some(seat.hyperty.clone()),
-            have,
+            have: observer.have(),
             hold: true,
             ..Subscribe::default()
         };
@@ -58,6 +57,7 @@ impl Runtime {
             }
         }
         self.send_wanted(now);
+        self.send_children(now);
     }
 
     pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {
@@ -89,13 +89,22 @@ impl Runtime {
                 }
                 None => (observer.commit(body), Next::Rest),
             });
+            if head.as_ref().is_some_and(|head| head.live) {
+                self.write_again(&seat, now);
+            }
         }
     }
 
     pub(super) fn content(&mut self, seat: &Seat, id: u64, body: &str, now: Time) {
         self.unbatch(seat, id);
         if self.awaits(seat, id) {
-            self.observe(seat, now, |observer| observer.content(body));
+            let mut safe = vec![];
+            self.observe(seat, now, |observer| {
+                let told = observer.content(body);
+                safe = observer.stands();
+                told
+            });
+            self.writes_over(safe, None);
         }
     }
 
@@ -166,6 +175,7 @@ impl Runtime {
         };
         let before = observer.state.clone();
         let (changed, next) = take(observer);
+        let children = std::mem::take(&mut observer.told);
         let after = observer.state.clone();
         let mut backoff = observer.backoff;
         if let Next::Retry(retry) = next {
@@ -180,8 +190,10 @@ impl Runtime {
             .into_iter()
             .map(|changed| Output::Changed(seat.clone(), changed));
         self.outbox.extend(steps);
+        self.children_changed(seat, children);
         self.tell(seat, false, &before, after);
         self.recover_if_due(seat, now);
+        self.read_on_and_write(seat, now);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::requests::Purpose;
 use super::{CallError, Output, Runtime, Snapshot, Timer};
 use crate::address::Address;
+use crate::children::ChildrenWanted;
 use crate::error::Refusal;
 use crate::limits::REQUEST_MS;
 use crate::message::Type;
@@ -77,6 +78,7 @@ impl Runtime {
     pub(super) fn send_read(&mut self, call: u64, hyperty: &Address, url: &Address, now: Time) {
         let body = Subscribe {
             source: Some(hyperty.clone()),
+            children: ChildrenWanted::Any(false),
             ..Subscribe::default()
         };
         let purpose = Purpose::Read(call);

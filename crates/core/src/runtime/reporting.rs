@@ -5,8 +5,9 @@ use super::requests::Purpose;
 use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::{Reason, Refusal};
+use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Progress};
+use crate::manager::{Admission, Progress, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -57,7 +58,7 @@ impl Runtime {
             }
         };
         if outgoing.is_empty() {
-            return self.send_delete(url, now);
+            return self.send_head_if_due(url) || self.send_delete(url, now);
         }
         for one in outgoing {
             match one {
@@ -82,13 +83,25 @@ impl Runtime {
         reporter.quiet_armed = due > now;
         if reporter.quiet_armed {
             self.timers.insert((due, Timer::Quiet(url.clone())));
-        } else if reporter.state == State::Live
-            && let Some(head) = reporter.stream.head()
-        {
-            let changes = url.resource("changes");
-            let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-            self.outbox.push_back(Output::Send(text));
+        } else {
+            reporter.head_due = true;
+            self.send_head_if_due(url);
         }
+    }
+
+    /// Sends where an object stands, when its readers are to hear it; says whether it did.
+    fn send_head_if_due(&mut self, url: &Address) -> bool {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return false;
+        };
+        let due = std::mem::take(&mut reporter.head_due) && reporter.state == State::Live;
+        let Some(head) = due.then(|| reporter.head()).flatten() else {
+            return false;
+        };
+        let changes = url.resource("changes");
+        let text = encode("null", Type::Update, url.as_str(), &changes, &head);
+        self.outbox.push_back(Output::Send(text));
+        true
     }
 
     /// The claim was answered 200.
@@ -115,6 +128,7 @@ impl Runtime {
         reporter.stream.claimed(claimed.epoch, node);
         self.reporter_state(url, State::Live);
         self.send_commands(url, now);
+        self.send_children(now);
         self.dirty.insert(url.clone());
     }
 
@@ -222,6 +236,7 @@ impl Runtime {
             reporter.forget_due();
         }
         self.forget_questions(self.questions.about(url));
+        self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
@@ -235,16 +250,18 @@ impl Runtime {
         now: Time,
     ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
-        let hyperty = body.source.as_ref().map_or(&*header.from, Address::as_str);
+        let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
         let identity = body.identity.as_ref();
         let admitted = self
             .manager
-            .admit(url, hyperty, identity, body.granted, &self.identity)?;
+            .admit(url, reader, identity, body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
             asked: header.to.to_string(),
-            have: body.have.and_then(|digest| digest.data),
+            reader: reader.to_string(),
+            have: body.have.unwrap_or_default(),
+            children: body.children,
             whole: header.kind == Type::Read,
         };
         let (reporter, open) = match admitted {
@@ -256,10 +273,30 @@ impl Runtime {
             object: address(url)?,
         };
         if open {
-            let reader = (address(hyperty)?, body.identity);
+            let reader = (address(reader)?, body.identity);
             return self.ask_to_read(seat, header, reader, due, now);
         }
         self.let_in(&seat.object, due)
+    }
+
+    /// The seat that reports `url`, when it hears who says something there: a reader, which the node has seen
+    /// to, and this side of the border again.
+    pub(super) fn heard_by(
+        &mut self,
+        url: &str,
+        header: &Header<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Seat, Refusal> {
+        let (reporter, may) = self
+            .manager
+            .hears(url, &header.from, identity, &self.identity)?;
+        if !may {
+            return Err(closed_to_you(url));
+        }
+        Ok(Seat {
+            hyperty: reporter,
+            object: address(url)?,
+        })
     }
 
     /// A reader that may read is answered next, in its place among the commits.

@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::REQUEST_MS;
 use crate::message::{Header, Type, encode};
+use crate::stream::Position;
 use crate::time::Time;
 
 /// Why a request was sent, and so what its answer means.
@@ -37,6 +38,10 @@ pub(super) enum Purpose {
     Invite(u64),
     /// Something to be done by another application, by the number its caller knows it by.
     Execute(u64),
+    /// A page of children of an object that a hyperty observes.
+    Page(Seat),
+    /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
+    Child(Seat, String, Position),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -177,6 +182,14 @@ impl Runtime {
             Purpose::Batch(hyperty) => self.batch_refused(&hyperty, &refusal(), now),
             Purpose::Subscribe(seat) if code == 200 => self.content(&seat, id, header.body, now),
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
+            Purpose::Page(seat) if code == 200 => self.page(&seat, id, header.body, now),
+            Purpose::Page(seat) => self.page_refused(&seat, id, &refusal(), now),
+            Purpose::Child(seat, name, at) if code == 200 => {
+                self.child_answered(&seat, &name, at, None, now);
+            }
+            Purpose::Child(seat, name, at) => {
+                self.child_answered(&seat, &name, at, Some(&refusal()), now);
+            }
             Purpose::Read(call) if code == 200 => self.read_answered(call, header.body),
             Purpose::Read(call) => self.read_failed(call, refusal()),
         }
@@ -206,6 +219,10 @@ impl Runtime {
             // Its objects have deadlines of their own.
             Purpose::Batch(_) => {}
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
+            Purpose::Page(seat) => self.page_refused(&seat, id, &refusal, now),
+            Purpose::Child(seat, name, at) => {
+                self.child_answered(&seat, &name, at, Some(&refusal), now);
+            }
             Purpose::Read(call) => self.read_failed(call, refusal),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
             Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),

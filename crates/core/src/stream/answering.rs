@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Answer, Commit, Head, History, Position, ReporterStream, Written, answer};
+use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
 use crate::limits::LINEAGE_MAX;
 use crate::message::{body::Content, decode};
@@ -27,16 +28,20 @@ impl ReporterStream {
     /// the `whole`, wherever its reader stands.
     #[must_use]
     pub fn content(&mut self, have: Option<Position>, whole: bool) -> String {
-        let position = self.history.position();
+        self.content_with(have, whole, None)
+    }
+
+    /// The same, with what it says of the object's children.
+    pub(crate) fn content_with(
+        &mut self,
+        have: Option<Position>,
+        whole: bool,
+        children: Option<&ChildrenAnswer>,
+    ) -> String {
         let mut body = ContentBody {
-            code: 200,
-            epoch: self.epoch.unwrap_or(position.epoch),
-            position,
-            value: None,
-            commits: None,
-            hash: None,
             kept: have.and_then(|have| self.kept(have)),
             lineage: if whole { self.lineage.clone() } else { vec![] },
+            ..self.place(children)
         };
         // What was overwritten since counts no more, or commits would always seem to be the less.
         if have.is_some() && !self.measured {
@@ -53,6 +58,26 @@ impl ReporterStream {
             }
         }
         serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The body of a 200 that holds children and nothing of the object but its place.
+    pub(crate) fn children_only(&self, children: &ChildrenAnswer) -> String {
+        serde_json::to_string(&self.place(Some(children))).unwrap_or_default()
+    }
+
+    fn place<'a>(&self, children: Option<&'a ChildrenAnswer>) -> ContentBody<'a> {
+        let position = self.history.position();
+        ContentBody {
+            code: 200,
+            epoch: self.epoch.unwrap_or(position.epoch),
+            position,
+            value: None,
+            commits: None,
+            hash: None,
+            kept: None,
+            lineage: vec![],
+            children,
+        }
     }
 
     /// The last position that a reader at `have` shares with this stream, when its own is none of it:
@@ -136,6 +161,7 @@ impl ReporterStream {
             live: true,
             since: None,
             hash: Some(Hash::of(&self.data)),
+            children: None,
             missed: false,
         })
     }
@@ -156,6 +182,8 @@ struct ContentBody<'a> {
     kept: Option<Position>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lineage: Vec<Position>,
+    #[serde(flatten)]
+    children: Option<&'a ChildrenAnswer>,
 }
 
 /// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.

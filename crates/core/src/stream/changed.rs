@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Position;
 use crate::error::Refusal;
-use crate::object::{ApplyError, Change, apply};
+use crate::object::{ApplyError, Change, apply, diff};
 
 /// Where a change of the copy came from (protocol.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,22 @@ pub struct Edit {
     pub change: Change,
     /// What it replaced or removed, if anything.
     pub before: Option<Value>,
+}
+
+/// Changes that were applied, and what stood before each.
+pub(crate) fn edits(changes: Vec<Change>, before: Vec<Option<Value>>) -> Vec<Edit> {
+    changes
+        .into_iter()
+        .zip(before)
+        .map(|(change, before)| Edit { change, before })
+        .collect()
+}
+
+/// What leads from one document to another.
+pub(crate) fn edits_between(before: &Value, after: &Value) -> Option<Vec<Edit>> {
+    let changes = diff(before, after);
+    let applied = apply(&mut before.clone(), &changes).ok()?;
+    Some(edits(changes, applied.into_before()))
 }
 
 /// One step of a copy: visible whole, never in part.

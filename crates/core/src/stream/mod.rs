@@ -11,6 +11,7 @@ mod history;
 mod observer;
 mod reporter;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::Error as _;
@@ -20,6 +21,7 @@ use crate::address::Address;
 use crate::object::Hash;
 
 pub use changed::{Changed, Edit, ObserverCounters, Origin, Reaction};
+pub(crate) use changed::{edits, edits_between};
 pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
@@ -85,16 +87,25 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
     Ok(count)
 }
 
-/// Positions of an object's streams (protocol.md, words). Children are not built yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the streams of an object's children stand: by name, then by author (protocol.md §9).
+pub type ChildrenPositions = BTreeMap<String, BTreeMap<Address, Position>>;
+
+/// Positions of an object's streams (protocol.md, words).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// The position of the object's own data.
     pub data: Option<Position>,
+    /// Those of its children's streams.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: ChildrenPositions,
 }
 
 impl From<Position> for Digest {
     fn from(data: Position) -> Self {
-        Self { data: Some(data) }
+        Self {
+            data: Some(data),
+            children: BTreeMap::new(),
+        }
     }
 }
 
@@ -116,6 +127,9 @@ pub struct Head {
     /// The hash of `data` at `position`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Hash>,
+    /// The hash of where the children's streams stand, when there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Hash>,
     /// The reader may have missed something that `position` does not tell (§7).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missed: bool,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::changed::{edits, edits_between};
 use super::gap::{Claim, Gap};
-use super::{Changed, Commit, Edit, Head, ObserverCounters, Origin, Position, Reaction};
+use super::{Changed, Commit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::{Reason, Refusal};
 use crate::limits::{DATA_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::message::{body::Content, decode};
-use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, diff, encoded_len};
+use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, encoded_len};
 
 /// An object's own data as one Observer has it (protocol.md §4, apply rule).
 #[derive(Debug, Default)]
@@ -258,13 +259,11 @@ impl ObserverStream {
         let edits = match before {
             Some((was, ..)) if was == position && origin == Origin::CatchUp => return None,
             Some((was, before, _)) => {
-                let changes = diff(&before, &copy.data);
-                if was == position && changes.is_empty() && !metadata {
+                let edits = edits_between(&before, &copy.data)?;
+                if was == position && edits.is_empty() && !metadata {
                     return None;
                 }
-                let mut scratch = Value::clone(&before);
-                let applied = apply(&mut scratch, &changes).ok()?;
-                edits(changes, applied.into_before())
+                edits
             }
             None => {
                 let data = copy.data.as_object().cloned().unwrap_or_default();
@@ -393,12 +392,4 @@ fn described(
         let mut next = metadata.clone();
         next.merge(patch).map(|()| next)
     })
-}
-
-fn edits(changes: Vec<Change>, before: Vec<Option<Value>>) -> Vec<Edit> {
-    changes
-        .into_iter()
-        .zip(before)
-        .map(|(change, before)| Edit { change, before })
-        .collect()
 }

@@ -1,9 +1,12 @@
 //! An object that a hyperty observes: its copy, and the one recovery that may be under way.
 
+use std::collections::BTreeMap;
+
 use super::State;
+use crate::children::{Authoring, ChildCommit, ChildrenChanged, Observed, Received, Unsafe};
 use crate::error::{Refusal, Retry};
 use crate::runtime::Backoff;
-use crate::stream::{Changed, Head, ObserverStream, Reaction};
+use crate::stream::{Changed, Digest, Head, ObserverStream, Reaction};
 use crate::time::Time;
 
 /// One object as an Observer has it.
@@ -15,6 +18,12 @@ pub(crate) struct Observer {
     granted: bool,
     pub(crate) recovery: Recovery,
     pub(crate) backoff: Backoff,
+    /// The object's children.
+    pub(crate) children: Observed,
+    /// This hyperty's own commits to them, by name.
+    pub(crate) authoring: BTreeMap<String, Authoring>,
+    /// The steps that the children made and that were not told.
+    pub(crate) told: Vec<(String, ChildrenChanged)>,
 }
 
 /// Whether the copy is being brought up to date. One recovery per object is in flight.
@@ -47,7 +56,19 @@ impl Observer {
             granted: false,
             recovery: Recovery::Due,
             backoff: Backoff::default(),
+            children: Observed::default(),
+            authoring: BTreeMap::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// What to say in `have` when recovering: nothing when only a snapshot helps.
+    pub(crate) fn have(&self) -> Option<Digest> {
+        let data = self.stream.have()?;
+        Some(Digest {
+            children: self.children.have(),
+            ..Digest::from(data)
+        })
     }
 
     /// Takes a commit from the route.
@@ -66,7 +87,11 @@ impl Observer {
             return;
         }
         self.backoff.reset();
-        let reaction = self.stream.head(head);
+        let mut reaction = self.stream.head(head);
+        let differ = head
+            .children
+            .is_some_and(|told| self.children.differs(told));
+        reaction.recover |= differ || head.missed;
         self.react(reaction);
         if matches!(self.state, State::Closed(_)) {
             return;
@@ -78,9 +103,73 @@ impl Observer {
             .unwrap_or(now);
         self.state = match (head.live, self.recovery) {
             (false, _) => State::Stale(since),
-            (true, Recovery::None) => State::Live,
+            (true, Recovery::None) if self.children.is_whole() => State::Live,
             (true, _) => State::CatchingUp,
         };
+    }
+
+    /// Takes a commit of a child from the route.
+    pub(crate) fn child_commit(&mut self, name: &str, commit: &ChildCommit) {
+        if self.is_served() {
+            self.backoff.reset();
+            let received = self.children.commit(name, commit);
+            self.receive(received);
+            if let (Some(authoring), Some(here)) =
+                (self.authoring.get_mut(name), self.children.get(name))
+            {
+                authoring.saw(commit, here);
+            }
+        }
+    }
+
+    /// Takes a page of children. What is no page is asked for again, but not at once.
+    pub(crate) fn page(&mut self, body: &str) -> Next {
+        match self.children.page(body) {
+            Ok(received) if received.recover => {
+                self.told.extend(received.changed);
+                return Next::Retry(Retry::Now);
+            }
+            Ok(received) => self.told.extend(received.changed),
+            Err(refusal) => self.state = State::Closed(refusal),
+        }
+        let caught_up = self.recovery == Recovery::None && self.children.is_whole();
+        if caught_up && self.state == State::CatchingUp {
+            self.state = State::Live;
+        }
+        Next::Rest
+    }
+
+    /// Whether a page of children is to be asked for.
+    pub(crate) fn reads_on(&self) -> bool {
+        let rests = self.recovery == Recovery::None && self.children.asked.is_none();
+        rests && self.state == State::CatchingUp && !self.children.is_whole()
+    }
+
+    /// What this hyperty wrote goes on from where an answer says that it stands; gives what is safe.
+    pub(crate) fn stands(&mut self) -> Vec<Unsafe> {
+        let mut safe = Vec::new();
+        for (name, authoring) in &mut self.authoring {
+            let yours = self.children.yours.get(name).copied();
+            safe.extend(authoring.stands(yours));
+            if let Some(here) = self.children.get(name) {
+                authoring.settle(here);
+            }
+        }
+        safe
+    }
+
+    /// Whether what this hyperty writes is let in as far as is known: an answer has started its route.
+    pub(crate) fn may_write(&self) -> bool {
+        let reading_on = self.state == State::CatchingUp && self.recovery == Recovery::None;
+        self.state == State::Live || reading_on
+    }
+
+    fn receive(&mut self, received: Received) {
+        self.told.extend(received.changed);
+        if received.recover {
+            self.need_recovery();
+            self.state = State::CatchingUp;
+        }
     }
 
     /// Takes a 200 to its `subscribe`. An answer that is not enough is asked for again, but not at
@@ -88,11 +177,24 @@ impl Observer {
     pub(crate) fn content(&mut self, body: &str) -> (Vec<Changed>, Next) {
         self.granted = true;
         self.recovery = Recovery::None;
-        let reaction = self.stream.content(body);
+        let mut reaction = self.stream.content(body);
+        if !reaction.recover && reaction.closed.is_none() {
+            match self.children.content(body) {
+                Ok(received) => {
+                    self.told.extend(received.changed);
+                    reaction.recover = received.recover;
+                }
+                Err(refusal) => reaction.closed = Some(refusal),
+            }
+        }
         let enough = !reaction.recover;
         if enough {
             self.backoff.reset();
-            self.state = State::Live;
+            self.state = if self.children.is_whole() {
+                State::Live
+            } else {
+                State::CatchingUp
+            };
         }
         let changed = self.react(reaction);
         self.recovery = Recovery::None;
@@ -154,6 +256,10 @@ impl Observer {
         if matches!(self.recovery, Recovery::Asked(_)) {
             self.recovery = Recovery::Due;
         }
+        self.children.asked = None;
+        for authoring in self.authoring.values_mut() {
+            authoring.cut();
+        }
         match self.state {
             State::Closed(_) | State::Stale(_) => {}
             _ if self.stream.position().is_none() => self.state = State::CatchingUp,
@@ -168,11 +274,12 @@ impl Observer {
     }
 
     /// Whether what comes on the route is for this copy.
-    const fn is_served(&self) -> bool {
+    pub(crate) const fn is_served(&self) -> bool {
         self.granted && !matches!(self.state, State::Closed(_))
     }
 
-    fn need_recovery(&mut self) {
+    /// Something is missing: it is to ask for it, unless it does already.
+    pub(crate) fn need_recovery(&mut self) {
         if self.recovery == Recovery::None && !matches!(self.state, State::Closed(_)) {
             self.recovery = Recovery::Due;
         }

@@ -1,15 +1,16 @@
 //! An object that a hyperty reports: its stream, and the readers that wait for their first answer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
 use super::State;
 use crate::address::Address;
+use crate::children::{Authoring, ChildrenWanted, Reported, answer, digest, page};
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_OBJECT_MAX;
-use crate::stream::{Forgotten, Position, ReporterStream};
+use crate::stream::{Digest, Forgotten, Head, ReporterStream};
 use crate::time::Time;
 
 /// A reader that was let in and is answered next.
@@ -21,8 +22,12 @@ pub(crate) struct Due {
     pub(crate) id: String,
     /// The address asked, which the answer is from.
     pub(crate) asked: String,
+    /// The hyperty that asks.
+    pub(crate) reader: String,
     /// Where the reader stands.
-    pub(crate) have: Option<Position>,
+    pub(crate) have: Digest,
+    /// Which children it wants.
+    pub(crate) children: ChildrenWanted,
     /// It wants the whole object, wherever it stands.
     pub(crate) whole: bool,
 }
@@ -33,7 +38,7 @@ pub(crate) enum Outgoing {
     /// A commit: the whole frame.
     Commit(String),
     /// An answer with this body.
-    Content(Due, String),
+    Content(Box<Due>, String),
 }
 
 /// One object as its Reporter has it.
@@ -48,6 +53,12 @@ pub(crate) struct Reporter {
     pub(crate) quiet_armed: bool,
     /// Its end was commanded: nothing more is written.
     pub(crate) deleting: bool,
+    /// The object's children, by name.
+    pub(crate) children: BTreeMap<String, Reported>,
+    /// This hyperty's own commits to them, by name.
+    pub(crate) authoring: BTreeMap<String, Authoring>,
+    /// Its readers are to hear where its children stand, as soon as the node has all commits.
+    pub(crate) head_due: bool,
     /// Everything of a commit's frame before its body: the same each time.
     frame_start: String,
 }
@@ -63,6 +74,9 @@ impl Reporter {
             written: Time::default(),
             quiet_armed: false,
             deleting: false,
+            children: BTreeMap::new(),
+            authoring: BTreeMap::new(),
+            head_due: false,
             frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),
         }
     }
@@ -97,10 +111,33 @@ impl Reporter {
             }
         }
         for due in std::mem::take(&mut self.due) {
-            let body = self.stream.content(due.have, due.whole);
-            outgoing.push(Outgoing::Content(due, body));
+            let body = self.content(&due);
+            outgoing.push(Outgoing::Content(Box::new(due), body));
         }
         Ok(outgoing)
+    }
+
+    fn content(&mut self, due: &Due) -> String {
+        let wanted = match &due.children {
+            ChildrenWanted::Page { name, after } => {
+                return match page(&self.children, name, after.as_ref()) {
+                    Ok(children) => self.stream.children_only(&children),
+                    Err(refusal) => serde_json::to_string(&refusal).unwrap_or_default(),
+                };
+            }
+            ChildrenWanted::Any(wanted) => *wanted,
+        };
+        let (data, have) = (due.have.data, &due.have.children);
+        let children = answer(&self.children, have, &due.reader, wanted);
+        self.stream.content_with(data, due.whole, Some(&children))
+    }
+
+    /// What readers are told of where the object stands, when the node has every commit.
+    pub(crate) fn head(&self) -> Option<Head> {
+        Some(Head {
+            children: digest(&self.children),
+            ..self.stream.head()?
+        })
     }
 
     fn frame(&self, body: &Arc<RawValue>) -> String {

@@ -1,5 +1,6 @@
 //! What the machines of a world are told, and how what they put out is performed.
 
+use byline_core::address::Target;
 use byline_core::node::{self, ConnectionId};
 use byline_core::runtime;
 use serde_json::Value;
@@ -61,8 +62,10 @@ impl World {
             node::Output::Send(connection, frame) => self.sends(connection, &frame),
             node::Output::Publish(object, connections, frame) => {
                 let message: Value = serde_json::from_str(&frame).unwrap();
-                let url = message["from"].as_str().unwrap().to_owned();
-                self.published.insert(url, object);
+                let Target::Object(url, _) = Target::of(message["to"].as_str().unwrap()) else {
+                    panic!("{message} is of no object");
+                };
+                self.published.insert(url.to_owned(), object);
                 for connection in connections.iter() {
                     self.sends(*connection, &frame);
                 }

@@ -14,6 +14,7 @@
 
 mod answers;
 pub mod chat;
+pub mod children;
 pub mod kitchen;
 mod links;
 mod machines;
@@ -182,6 +183,7 @@ impl World {
         let (who, now) = (self.who(seat), self.now);
         self.places[who].runtime.unsubscribe(seat, now);
         self.places[who].mirrors.remove(seat);
+        self.places[who].children.retain(|(of, _), _| of != seat);
         self.collect();
     }
 

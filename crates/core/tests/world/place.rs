@@ -9,10 +9,11 @@ use byline_core::message::body::Code;
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Executing, Invitation, Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{Asking, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot};
 use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
+use super::children::ChildrenMirror;
 use super::{Frames, Past};
 
 pub struct Place {
@@ -31,6 +32,8 @@ pub struct Place {
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
     pub invited: Vec<(Address, Invitation)>,
     pub gone: Vec<u64>,
+    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
+    pub events: Vec<(Seat, String, Event)>,
     pub refused: Vec<Refusal>,
     /// Every frame the node sent here.
     pub received: Vec<String>,
@@ -86,6 +89,8 @@ impl Place {
             reads: BTreeMap::new(),
             delivered: vec![],
             done: BTreeMap::new(),
+            children: BTreeMap::new(),
+            events: vec![],
             rejected: vec![],
             asked: vec![],
             executing: vec![],
@@ -139,6 +144,11 @@ impl Place {
             }
             Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
             Output::Gone(_, number) => self.gone.push(number),
+            Output::Children(seat, name, changed) => {
+                let mirror = self.children.entry((seat, name)).or_default();
+                mirror.takes(changed);
+            }
+            Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
@@ -154,6 +164,11 @@ impl Place {
             assert_eq!(copy.as_ref(), Some(&mirror.data), "events give the copy");
             assert_eq!(observer.position(), Some(mirror.position));
             assert_eq!(observer.steps(), mirror.number);
+        }
+        for ((seat, name), mirror) in &self.children {
+            if let Some(collection) = self.runtime.children(seat, name) {
+                mirror.checks(collection);
+            }
         }
         for (call, results) in &self.reads {
             assert_eq!(results.len(), 1, "read {call} is answered once");

@@ -56,7 +56,13 @@ impl World {
 fn drops_published(frames: &mut Frames, urls: &[&str]) {
     frames.retain(|frame| {
         let frame: Value = serde_json::from_str(frame).unwrap();
-        let published = frame["type"] == "update";
-        !(published && urls.iter().any(|url| frame["from"] == *url))
+        let to = frame["to"].as_str().unwrap_or_default();
+        let told = frame["id"] == Value::Null && frame["type"] != "response";
+        let published = |url: &&str| match to.strip_prefix(*url) {
+            Some("/changes") => frame["type"] == "update",
+            Some(rest) => told && rest.starts_with("/children/"),
+            None => false,
+        };
+        !urls.iter().any(published)
     });
 }

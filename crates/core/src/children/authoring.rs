@@ -1,0 +1,373 @@
+//! One author's side of one collection (protocol.md §9): what it wrote and is not known to be safe,
+//! in order, until the Reporter has it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::answering::Yours;
+use super::write::{Answer, Unsafe, Write};
+use super::{Act, ChildCommit, ChildId, Collection};
+use crate::address::Address;
+use crate::entropy::Entropy;
+use crate::error::Retry;
+use crate::limits::{UNSAFE_BYTES_MAX, UNSAFE_COMMITS_MAX, UNSAFE_WINDOW};
+use crate::runtime::Backoff;
+use crate::stream::Position;
+use crate::time::Time;
+
+/// A child as its author has it, what is not safe included.
+#[derive(Debug, Default)]
+struct Own {
+    /// None when it is deleted.
+    value: Option<Arc<Value>>,
+    /// How many of its commits are not safe.
+    left: usize,
+    /// The last that is.
+    last: Position,
+}
+
+/// One author's stream in one collection.
+#[derive(Debug)]
+pub(crate) struct Authoring {
+    author: Address,
+    /// The epoch of what is sent next.
+    epoch: u64,
+    /// Up to here everything is safe.
+    safe: Position,
+    /// The highest number used.
+    number: u64,
+    queue: VecDeque<Unsafe>,
+    bytes: usize,
+    own: BTreeMap<ChildId, Own>,
+    /// Something was not taken: nothing is sent until all that is under way is answered.
+    draining: Option<Drain>,
+    /// Nothing is sent before.
+    pub(crate) until: Option<Time>,
+    backoff: Backoff,
+}
+
+/// How it goes on when nothing is under way any more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Drain {
+    /// From where the Reporter has it.
+    gap: Option<Position>,
+    /// With other numbers: one was refused.
+    refused: bool,
+    /// At once: the reason is mended.
+    mended: bool,
+    /// As the other side said, when it did.
+    retry: Option<Retry>,
+}
+
+impl Authoring {
+    /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
+    /// One that has no position begins with the clock's milliseconds as its epoch, so that no two of
+    /// them are ever taken for one.
+    pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
+        let Yours { position, number } = yours.unwrap_or_default();
+        Self {
+            author,
+            epoch: match position.epoch {
+                0 => now.unix_ms(),
+                epoch => epoch.saturating_add(1),
+            },
+            safe: position,
+            number,
+            queue: VecDeque::new(),
+            bytes: 0,
+            own: BTreeMap::new(),
+            draining: None,
+            until: None,
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether `bytes` more can wait.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.queue.len() < UNSAFE_COMMITS_MAX
+            && self.own.len() < 2 * UNSAFE_COMMITS_MAX
+            && self.bytes + bytes <= UNSAFE_BYTES_MAX
+    }
+
+    /// Goes on from where the Reporter says that the stream stands; gives what is safe by that. While
+    /// something is under way, the answers to that will say it.
+    pub(crate) fn stands(&mut self, yours: Option<Yours>) -> Vec<Unsafe> {
+        let Yours { position, number } = yours.unwrap_or_default();
+        self.number = self.number.max(number);
+        if self.queue.iter().any(|one| one.asked) {
+            return vec![];
+        }
+        self.go_on_from(position)
+    }
+
+    pub(crate) fn next_id(&self) -> ChildId {
+        ChildId::new(self.author.clone(), self.number + 1)
+    }
+
+    /// The author's own child as it is, what is not safe included; `here` is its collection.
+    pub(crate) fn child(&self, id: &ChildId, here: &Collection) -> Option<Arc<Value>> {
+        match self.own.get(id) {
+            Some(own) => own.value.clone(),
+            None => here.get(id).map(|child| Arc::clone(&child.value)),
+        }
+    }
+
+    /// Lets a write wait for its turn; `bytes` is its length. `value` is the author's own child after
+    /// it.
+    pub(crate) fn push(
+        &mut self,
+        call: u64,
+        write: Write,
+        bytes: usize,
+        value: Option<Arc<Value>>,
+    ) {
+        if let Write::Create(id, _) = &write {
+            self.number = id.number();
+        }
+        if let Some(id) = write.child() {
+            let own = self.own.entry(id.clone()).or_default();
+            own.value = value;
+            own.left += 1;
+        }
+        self.bytes += bytes;
+        self.queue.push_back(Unsafe {
+            call: Some(call),
+            write,
+            bytes,
+            sent: None,
+            asked: false,
+            dated: false,
+        });
+    }
+
+    /// Lets a write of nobody's go before all that was not sent yet, unless there is one that does.
+    pub(crate) fn urge(&mut self, write: Write) {
+        let sent = self
+            .queue
+            .iter()
+            .take_while(|one| one.sent.is_some())
+            .count();
+        if self.queue.get(sent).is_none_or(|one| one.call.is_some()) {
+            let urgent = Unsafe {
+                call: None,
+                write,
+                bytes: 0,
+                sent: None,
+                asked: false,
+                dated: false,
+            };
+            self.queue.insert(sent, urgent);
+        }
+    }
+
+    /// The next write to be sent, and whether it was sent before; none when there is none that may be.
+    pub(crate) fn due(&self, now: Time) -> Option<(&Write, bool)> {
+        let waits = self.until.is_some_and(|until| until > now);
+        if waits || self.draining.is_some() {
+            return None;
+        }
+        let mut window = self.queue.iter().take(UNSAFE_WINDOW);
+        let next = window.find(|one| !one.asked)?;
+        Some((&next.write, next.sent.is_some()))
+    }
+
+    /// Ends the next write to be sent: there is nothing left to do.
+    pub(crate) fn skip(&mut self, here: &Collection) -> Option<Unsafe> {
+        let index = self.queue.iter().position(|one| !one.asked)?;
+        self.remove(index, here)
+    }
+
+    /// The next commit to be sent; `act` says what its write does. It is the same each time, until it
+    /// is known not to have arrived.
+    pub(crate) fn send(&mut self, act: impl FnOnce(&Write) -> Act) -> Option<ChildCommit> {
+        let index = self.queue.iter().position(|one| !one.asked)?;
+        let ahead = index.checked_sub(1).and_then(|ahead| self.queue.get(ahead));
+        let ahead = ahead.and_then(|one| one.sent.as_ref());
+        let before = ahead.map_or(self.safe, |commit| commit.position);
+        let epoch = self.epoch;
+        let one = self.queue.get_mut(index)?;
+        one.asked = true;
+        let commit = one.sent.take().unwrap_or_else(|| {
+            let continues = before.epoch == epoch;
+            let seq = if continues { before.version + 1 } else { 1 };
+            let base = !continues && before != Position::default();
+            ChildCommit {
+                from: self.author.clone(),
+                identity: None,
+                position: Position::new(epoch, seq),
+                base: base.then_some(before),
+                act: act(&one.write),
+            }
+        });
+        one.sent = Some(commit.clone());
+        Some(commit)
+    }
+
+    /// Whether what was sent at `position` may be dated anew: that is done once.
+    pub(crate) fn may_date(&self, position: Position) -> bool {
+        let at = self.queue.iter().find(|one| one.is_at(position));
+        at.is_some_and(|one| !one.dated && matches!(one.write, Write::Create(..)))
+    }
+
+    /// An answer to what was sent at `position`. Gives what it ends: all that is safe by it, or the
+    /// one that is refused.
+    pub(crate) fn answered(
+        &mut self,
+        position: Position,
+        answer: Answer,
+        here: &Collection,
+    ) -> Vec<Unsafe> {
+        let Some(index) = self.queue.iter().position(|one| one.is_at(position)) else {
+            return vec![];
+        };
+        if let Answer::Safe = answer {
+            self.backoff.reset();
+            return self.safe_up_to(position);
+        }
+        let drain = self.draining.get_or_insert_default();
+        match answer {
+            Answer::Gap(position) => drain.gap = Some(position),
+            Answer::Refused => (drain.refused, drain.mended) = (true, true),
+            Answer::Dated(_) => drain.mended = true,
+            Answer::Later(retry) => drain.retry = Some(retry),
+            Answer::Safe => {}
+        }
+        if let Answer::Refused = answer {
+            return self.remove(index, here).into_iter().collect();
+        }
+        if let Some(one) = self.queue.get_mut(index) {
+            one.asked = false;
+            if let (Answer::Dated(now), Some(sent)) = (answer, &mut one.sent) {
+                one.dated = true;
+                sent.date(now);
+            }
+        }
+        vec![]
+    }
+
+    /// Goes on when nothing is under way any more; gives what is safe, and when to send again, when
+    /// that is not at once.
+    pub(crate) fn drained(
+        &mut self,
+        entropy: &mut Entropy,
+        now: Time,
+    ) -> (Vec<Unsafe>, Option<Time>) {
+        let Some(drain) = self
+            .draining
+            .take_if(|_| self.queue.iter().all(|one| !one.asked))
+        else {
+            return (vec![], None);
+        };
+        let safe = match drain.gap {
+            Some(position) => self.go_on_from(position),
+            None => {
+                if drain.refused {
+                    self.renumber();
+                }
+                vec![]
+            }
+        };
+        self.until = None;
+        if !drain.mended || drain.retry.is_some() {
+            let retry = drain.retry.unwrap_or(Retry::Now);
+            self.until = Some(now.plus_ms(self.backoff.next_ms(retry, entropy)));
+        }
+        (safe, self.until)
+    }
+
+    /// The connection is gone: what was under way will not be answered.
+    pub(crate) fn cut(&mut self) {
+        for one in &mut self.queue {
+            one.asked = false;
+        }
+        self.draining = None;
+        self.until = None;
+    }
+
+    /// All that is not safe: it will not be.
+    pub(crate) fn abandon(&mut self) -> Vec<Unsafe> {
+        self.bytes = 0;
+        self.own.clear();
+        self.queue.drain(..).collect()
+    }
+
+    /// A commit came back, to `here`.
+    pub(crate) fn saw(&mut self, commit: &ChildCommit, here: &Collection) {
+        if commit.from == self.author {
+            self.settle(here);
+        }
+    }
+
+    /// Forgets of the author's own children what `here` has.
+    pub(crate) fn settle(&mut self, here: &Collection) {
+        let seen = here.position(&self.author);
+        self.own.retain(|_, own| own.left > 0 || seen < own.last);
+    }
+
+    /// Goes on from where the Reporter has the stream: when that is a place of this one, from there;
+    /// else in a new epoch, with that place as its base.
+    fn go_on_from(&mut self, position: Position) -> Vec<Unsafe> {
+        let sent = self.queue.iter().any(|one| one.is_at(position));
+        let safe = if sent {
+            self.safe_up_to(position)
+        } else {
+            vec![]
+        };
+        if self.safe != position {
+            self.epoch = self.epoch.max(position.epoch).saturating_add(1);
+            self.safe = position;
+        }
+        self.renumber();
+        safe
+    }
+
+    /// Nothing of what is left has arrived: it gets other places.
+    fn renumber(&mut self) {
+        for one in &mut self.queue {
+            one.sent = None;
+        }
+    }
+
+    fn safe_up_to(&mut self, position: Position) -> Vec<Unsafe> {
+        let mut safe = Vec::new();
+        while let Some(sent) = self.queue.front().and_then(|one| one.sent.as_ref())
+            && sent.position <= position
+        {
+            self.safe = sent.position;
+            let Some(one) = self.queue.pop_front() else {
+                break;
+            };
+            self.bytes -= one.bytes;
+            if let Some(own) = one.write.child().and_then(|id| self.own.get_mut(id)) {
+                own.left -= 1;
+                own.last = self.safe;
+            }
+            safe.push(one);
+        }
+        safe
+    }
+
+    /// Takes a write out: the author's own child is as if it had not been.
+    fn remove(&mut self, index: usize, here: &Collection) -> Option<Unsafe> {
+        let one = self.queue.remove(index)?;
+        self.bytes -= one.bytes;
+        if let Some(id) = one.write.child()
+            && let Some(own) = self.own.get_mut(id)
+        {
+            own.left -= 1;
+            let about = self
+                .queue
+                .iter()
+                .filter(|one| one.write.child() == Some(id));
+            let child = here.get(id).map(|child| Arc::clone(&child.value));
+            own.value = about.fold(child, |child, one| one.write.applied(child));
+        }
+        Some(one)
+    }
+}

@@ -1,0 +1,386 @@
+//! One collection of children: the same copy at its Reporter and at every reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
+use super::{Act, ChildCommit, ChildId, encoded_child};
+use crate::address::Address;
+use crate::limits::{
+    CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_GONE_MAX, CHILDREN_OVER_BYTES_MAX,
+    CHILDREN_OVER_MAX, KEEP_MAX,
+};
+use crate::object::{Change, apply};
+use crate::stream::{Origin, Position, edits};
+use crate::time::Time;
+
+/// How much of a collection is here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Extent {
+    /// Nothing: not even where its streams stand.
+    #[default]
+    Unknown,
+    /// Where its streams stand, and all children from this one on; older ones follow.
+    From(Time, ChildId),
+    /// All of it.
+    Whole,
+}
+
+/// What became of a commit.
+#[derive(Debug, PartialEq)]
+pub(super) enum Taken {
+    /// It was here already.
+    Old,
+    /// One before it is missing.
+    Ahead,
+    /// It was taken.
+    Done(Vec<ChildChange>),
+    /// It does not fit what is here, which so is not what it should be.
+    Misfit,
+    /// There is more than a collection may hold.
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Stream {
+    pub(super) position: Position,
+    /// The highest number its author has used, deleted ones included.
+    pub(super) number: u64,
+}
+
+/// One collection of an object's children (protocol.md §9), ordered by when they were made, then by
+/// id.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    children: BTreeMap<ChildId, Child>,
+    order: BTreeSet<(Time, ChildId)>,
+    streams: BTreeMap<Address, Stream>,
+    /// Children that the Reporter deleted before their `create` came, and where that is.
+    gone: BTreeMap<ChildId, Position>,
+    bytes: usize,
+    /// How many children its Reporter keeps.
+    keep: usize,
+    pub(super) closed: bool,
+    pub(super) extent: Extent,
+    steps: u64,
+}
+
+impl Default for Collection {
+    fn default() -> Self {
+        Self::of(KEEP_MAX, Extent::Unknown)
+    }
+}
+
+impl Collection {
+    pub(super) const fn of(keep: usize, extent: Extent) -> Self {
+        Self {
+            children: BTreeMap::new(),
+            order: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            bytes: 0,
+            keep,
+            closed: false,
+            extent,
+            steps: 0,
+        }
+    }
+
+    /// How many children there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Whether there is no child.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// A child.
+    #[must_use]
+    pub fn get(&self, id: &ChildId) -> Option<&Child> {
+        self.children.get(id)
+    }
+
+    /// The children, oldest first; from the other end the newest come first. Costs a search for each.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&ChildId, &Child)> {
+        let child = |(_, id)| self.children.get_key_value(id);
+        self.order
+            .iter()
+            .filter_map(move |key| child((&key.0, &key.1)))
+    }
+
+    /// Whether all children are here: on joining, the oldest come last.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.extent == Extent::Whole
+    }
+
+    /// Whether the Reporter has closed it: nobody else writes to it then.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// How many steps it has made: the number of the last [`ChildrenChanged`].
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Where an author's stream stands; `[0, 0]` when it never wrote.
+    #[must_use]
+    pub fn position(&self, author: &Address) -> Position {
+        self.streams
+            .get(author)
+            .map_or_else(Position::default, |stream| stream.position)
+    }
+
+    /// The authors, and where their streams stand.
+    pub fn positions(&self) -> impl ExactSizeIterator<Item = (&Address, Position)> {
+        let position = |(author, stream): (_, &Stream)| (author, stream.position);
+        self.streams.iter().map(position)
+    }
+
+    pub(super) fn stream(&self, author: &str) -> Option<Stream> {
+        self.streams.get(author).copied()
+    }
+
+    /// How many children, the oldest, are more than it keeps.
+    pub(super) fn over(&self) -> usize {
+        let by_count = self.len().saturating_sub(self.keep);
+        let mut over = self.bytes.saturating_sub(CHILDREN_BYTES_MAX);
+        let by_bytes = self.iter().take_while(|(_, child)| {
+            let counts = over > 0;
+            over = over.saturating_sub(child.bytes);
+            counts
+        });
+        by_count.max(by_bytes.count())
+    }
+
+    pub(super) const fn keep(&self) -> usize {
+        self.keep
+    }
+
+    pub(super) const fn is_too_long(&self) -> bool {
+        self.bytes > CHILDREN_BYTES_MAX
+    }
+
+    /// The children older than `after`, or all, newest first.
+    pub(super) fn older(
+        &self,
+        after: Option<&(Time, ChildId)>,
+    ) -> impl Iterator<Item = (&ChildId, &Child)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let end = after.map_or(Unbounded, Excluded);
+        let keys = self.order.range((Unbounded, end)).rev();
+        keys.filter_map(|(_, id)| self.children.get_key_value(id))
+    }
+
+    /// Takes a commit by the apply rule: never skips, never guesses.
+    pub(super) fn take(&mut self, commit: &ChildCommit) -> Taken {
+        if commit.position <= self.position(&commit.from) {
+            Taken::Old
+        } else if !self.follows(commit) {
+            Taken::Ahead
+        } else if !self.has_room_for(commit) {
+            Taken::Full
+        } else if let Some(changes) = self.perform(commit) {
+            self.advance(commit);
+            Taken::Done(changes)
+        } else {
+            Taken::Misfit
+        }
+    }
+
+    /// Whether `commit` is the next of its author's stream.
+    pub(super) fn follows(&self, commit: &ChildCommit) -> bool {
+        let (mine, at) = (self.position(&commit.from), commit.position);
+        if at.epoch == mine.epoch {
+            at.version == mine.version + 1
+        } else {
+            at.version == 1 && commit.base.unwrap_or_default() == mine
+        }
+    }
+
+    /// Whether `changes` apply to a child, whatever it comes to.
+    pub(super) fn fits(&self, id: &ChildId, changes: &[Change]) -> bool {
+        let child = self.children.get(id);
+        child.is_some_and(|child| apply(&mut Value::clone(&child.value), changes).is_ok())
+    }
+
+    /// Whether `commit` may make it larger. What only takes away always has room.
+    pub(super) fn has_room_for(&self, commit: &ChildCommit) -> bool {
+        let author =
+            self.streams.contains_key(&commit.from) || self.streams.len() < CHILDREN_AUTHORS_MAX;
+        match commit.act {
+            Act::Create(..) => author && self.has_room(),
+            Act::Update(..) => self.bytes < CHILDREN_BYTES_MAX + CHILDREN_OVER_BYTES_MAX,
+            _ => true,
+        }
+    }
+
+    /// Whether there is room for one more child.
+    pub(super) fn has_room(&self) -> bool {
+        let bytes = self.bytes < CHILDREN_BYTES_MAX + CHILDREN_OVER_BYTES_MAX;
+        bytes && self.len() < self.keep + CHILDREN_OVER_MAX
+    }
+
+    fn advance(&mut self, commit: &ChildCommit) {
+        let stream = self.streams.entry(commit.from.clone()).or_default();
+        stream.position = commit.position;
+        if let Act::Create(id, ..) = &commit.act {
+            stream.number = stream.number.max(id.number());
+        }
+        if !self.gone.is_empty() {
+            let (author, position) = (&commit.from, commit.position);
+            self.gone
+                .retain(|id, of| id.author() != author || position < *of);
+        }
+    }
+
+    /// What a commit does; `None` when it cannot.
+    fn perform(&mut self, commit: &ChildCommit) -> Option<Vec<ChildChange>> {
+        match &commit.act {
+            Act::Create(id, made, value) => {
+                let gone = self.gone.get(id).is_some_and(|of| commit.position <= *of);
+                if gone {
+                    return Some(vec![]);
+                }
+                let child = Child {
+                    value: Arc::clone(value),
+                    created: made.rfc3339(),
+                    identity: commit.identity.clone(),
+                    position: commit.position,
+                    origin: commit.position,
+                    made: *made,
+                    bytes: encoded_child(value)?,
+                };
+                if self.children.contains_key(id) {
+                    return None;
+                }
+                self.insert(id.clone(), child.clone());
+                Some(vec![ChildChange::new(id, ChildChangeKind::Added(child))])
+            }
+            Act::Update(id, changes) => {
+                let Some(child) = self.children.get_mut(id) else {
+                    // Of a collection that is not all here, it may be a child that is still to come.
+                    let to_come = !self.is_whole() || self.gone.contains_key(id);
+                    return to_come.then(Vec::new);
+                };
+                let value = Arc::make_mut(&mut child.value);
+                let applied = apply(value, changes).ok()?;
+                let Some(bytes) = encoded_child(value) else {
+                    applied.undo(value, changes);
+                    return None;
+                };
+                self.bytes = self.bytes - child.bytes + bytes;
+                child.bytes = bytes;
+                child.position = commit.position;
+                let kind = ChildChangeKind::Updated {
+                    edits: edits(changes.clone(), applied.into_before()),
+                    child: child.clone(),
+                };
+                Some(vec![ChildChange::new(id, kind)])
+            }
+            Act::Delete(id) => Some(self.remove(id, false).into_iter().collect()),
+            Act::Moderate(of) => self.moderate(of),
+            Act::Close(closed) => {
+                self.closed = *closed;
+                Some(vec![])
+            }
+            Act::Nothing => Some(vec![]),
+        }
+    }
+
+    /// What the Reporter deleted is gone, also where it has not come yet.
+    fn moderate(&mut self, of: &BTreeMap<ChildId, Position>) -> Option<Vec<ChildChange>> {
+        let mut changes = Vec::new();
+        for (id, of) in of {
+            if self.position(id.author()) < *of {
+                self.gone.insert(id.clone(), *of);
+            }
+            if self
+                .children
+                .get(id)
+                .is_some_and(|child| child.origin <= *of)
+            {
+                changes.extend(self.remove(id, true));
+            }
+        }
+        (self.gone.len() <= CHILDREN_GONE_MAX).then_some(changes)
+    }
+
+    /// The children from `next` on are here, or all of them; says whether that is farther than before.
+    pub(super) fn pages_to(&mut self, next: Option<(Time, ChildId)>) -> bool {
+        let extent = next.map_or(Extent::Whole, |(made, id)| Extent::From(made, id));
+        let farther = match (&self.extent, &extent) {
+            (Extent::From(made, id), Extent::From(then, next)) => (then, next) < (made, id),
+            _ => true,
+        };
+        self.extent = extent;
+        farther
+    }
+
+    /// Takes a child from a page, unless what is here of it is as new; says whether there was room.
+    pub(super) fn keeps(&mut self, id: &ChildId, child: &Child) -> bool {
+        let older = |here: &Child| here.position < child.position;
+        if self.get(id).is_none_or(older) {
+            self.remove(id, false);
+            self.insert(id.clone(), child.clone());
+        }
+        self.len() <= self.keep + CHILDREN_OVER_MAX
+            && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
+    }
+
+    fn insert(&mut self, id: ChildId, child: Child) {
+        self.bytes += child.bytes;
+        self.order.insert((child.made, id.clone()));
+        self.children.insert(id, child);
+    }
+
+    fn remove(&mut self, id: &ChildId, moderated: bool) -> Option<ChildChange> {
+        let child = self.children.remove(id)?;
+        self.bytes -= child.bytes;
+        self.order.remove(&(child.made, id.clone()));
+        let kind = ChildChangeKind::Removed { moderated };
+        Some(ChildChange::new(id, kind))
+    }
+
+    /// Begins anew where the streams stand at `at`; gives the children of before.
+    pub(super) fn restart(&mut self, at: BTreeMap<Address, Position>) -> BTreeMap<ChildId, Child> {
+        let streams = at.into_iter().map(|(author, position)| {
+            let number = 0;
+            (author, Stream { position, number })
+        });
+        self.streams = streams.collect();
+        self.gone.clear();
+        self.order.clear();
+        self.bytes = 0;
+        self.extent = Extent::Unknown;
+        std::mem::take(&mut self.children)
+    }
+
+    /// The step that these changes are, when it is one.
+    pub(super) fn step(
+        &mut self,
+        origin: Origin,
+        changes: Vec<ChildChange>,
+        was_closed: bool,
+    ) -> Option<ChildrenChanged> {
+        if changes.is_empty() && self.closed == was_closed {
+            return None;
+        }
+        self.steps += 1;
+        Some(ChildrenChanged {
+            number: self.steps,
+            origin,
+            changes,
+            closed: self.closed,
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! A collection at its Reporter: it decides what is taken, in the one order that all readers see.
+
+use std::collections::BTreeMap;
+
+use super::collection::{Extent, Taken};
+use super::log::ChildLog;
+use super::{Act, ChildCommit, ChildId, ChildrenChanged, Collection, Write, too_large};
+use crate::address::Address;
+use crate::error::{Reason, Refusal, Retry};
+use crate::limits::MODERATED_MAX;
+use crate::stream::{Origin, Position};
+
+/// A collection, and what its Reporter knows beside it.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) collection: Collection,
+    pub(super) log: ChildLog,
+    /// The Reporter's hyperty.
+    reporter: Address,
+}
+
+/// Whether the Reporter's own write can be sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ready {
+    Yes,
+    /// There is no room yet.
+    Wait,
+    /// What it is to bring about is so already.
+    Over,
+    /// What it is about is gone.
+    Gone,
+}
+
+/// Why a commit was not taken.
+#[derive(Debug, PartialEq)]
+pub(crate) enum NotTaken {
+    /// It does not follow: this is where the author's stream stands here.
+    Gap(Position),
+    /// It is refused for good, or for now.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotTaken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl NotTaken {
+    /// What the author is told.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Gap(position) => {
+                let desc =
+                    format!("its author's stream stands at {position} here: go on from there");
+                let gap = Refusal::conflict(desc).because(Reason::Gap);
+                Refusal {
+                    retry: Retry::Now,
+                    position: Some(Box::new(position)),
+                    ..gap
+                }
+            }
+            Self::Refused(refusal) => refusal,
+        }
+    }
+}
+
+impl Reported {
+    /// A collection that `reporter` reports, and of which it keeps the newest `keep` children.
+    pub(crate) fn new(reporter: Address, keep: usize) -> Self {
+        Self {
+            collection: Collection::of(keep, Extent::Whole),
+            log: ChildLog::default(),
+            reporter,
+        }
+    }
+
+    /// Takes a commit; nothing has changed when it was here already.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; nothing has changed then.
+    pub(crate) fn take(
+        &mut self,
+        commit: &ChildCommit,
+    ) -> Result<Option<ChildrenChanged>, NotTaken> {
+        let mine = self.collection.position(&commit.from);
+        if commit.position <= mine {
+            return self
+                .again(commit)
+                .then_some(None)
+                .ok_or(NotTaken::Gap(mine));
+        }
+        if !self.collection.follows(commit) {
+            return Err(NotTaken::Gap(mine));
+        }
+        self.judge(commit)?;
+        let was_closed = self.collection.closed;
+        match self.collection.take(commit) {
+            Taken::Done(changes) => {
+                self.log.push(commit);
+                Ok(self.collection.step(Origin::Live, changes, was_closed))
+            }
+            Taken::Full => Err(full().into()),
+            Taken::Old | Taken::Ahead => Err(NotTaken::Gap(mine)),
+            Taken::Misfit => Err(self.misfit(commit).into()),
+        }
+    }
+
+    /// Whether a commit of a position that was taken is the one that was: one that its author has
+    /// dated anew is not what readers have.
+    fn again(&self, commit: &ChildCommit) -> bool {
+        match &commit.act {
+            Act::Create(id, made, _) => {
+                let child = self.collection.get(id);
+                child.is_none_or(|child| child.made == *made)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the collection takes what `commit` does, which follows.
+    fn judge(&self, commit: &ChildCommit) -> Result<(), Refusal> {
+        let own = commit.from == self.reporter;
+        match &commit.act {
+            Act::Moderate(_) | Act::Close(_) if !own => {
+                return Err(Refusal::forbidden("only the object's Reporter does this"));
+            }
+            _ if !own && self.collection.closed => {
+                return Err(Refusal::forbidden(
+                    "the collection is closed by its Reporter",
+                ));
+            }
+            Act::Create(id, ..) if id.number() <= self.number(&commit.from) => {
+                let desc = format!("`{id}` was used before: a number is used once");
+                return Err(Refusal::conflict(desc));
+            }
+            Act::Update(id, _) | Act::Delete(id) if self.collection.get(id).is_none() => {
+                return Err(if id.number() <= self.number(&commit.from) {
+                    Refusal::gone(format!("`{id}` was deleted"))
+                } else {
+                    Refusal::unknown(format!("there is no `{id}`"))
+                });
+            }
+            _ => {}
+        }
+        if self.collection.has_room_for(commit) {
+            Ok(())
+        } else {
+            Err(full())
+        }
+    }
+
+    fn misfit(&self, commit: &ChildCommit) -> Refusal {
+        match &commit.act {
+            Act::Update(id, changes) if self.collection.fits(id, changes) => too_large(),
+            _ => Refusal::malformed("field `body`: a change does not apply to the child"),
+        }
+    }
+
+    fn number(&self, author: &Address) -> u64 {
+        let stream = self.collection.stream(author.as_str());
+        stream.map_or(0, |stream| stream.number)
+    }
+
+    /// The children that leave because more are here than are kept: some at a time.
+    pub(crate) fn overdue(&self) -> Vec<ChildId> {
+        let batch = (self.collection.keep() / 16).clamp(1, MODERATED_MAX);
+        let due = self.collection.len() >= self.collection.keep() + batch
+            || self.collection.is_too_long();
+        let over = if due { self.collection.over() } else { 0 };
+        let oldest = self.collection.iter().take(over.min(MODERATED_MAX));
+        oldest.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether the Reporter's own `write` can be sent.
+    pub(crate) fn ready(&self, write: &Write) -> Ready {
+        match write {
+            Write::Create(..) if !self.collection.has_room() => Ready::Wait,
+            Write::Update(id, _) if self.collection.get(id).is_none() => Ready::Gone,
+            Write::Delete(id) if self.collection.get(id).is_none() => Ready::Over,
+            Write::Moderate(ids) if self.named(ids).is_empty() => Ready::Over,
+            _ => Ready::Yes,
+        }
+    }
+
+    /// Those of `ids` that are there, as a moderation names them.
+    pub(crate) fn named(&self, ids: &[ChildId]) -> BTreeMap<ChildId, Position> {
+        let named = ids.iter().filter_map(|id| {
+            let child = self.collection.get(id)?;
+            Some((id.clone(), child.origin))
+        });
+        named.collect()
+    }
+}
+
+fn full() -> Refusal {
+    Refusal::too_many("the collection is full until its oldest children have left")
+}

@@ -1,0 +1,341 @@
+//! Sends what this runtime's hyperties write to children, in turn, and again until it is safe
+//! (protocol.md §9).
+
+use std::collections::BTreeMap;
+
+use super::requests::Purpose;
+use super::{ChildError, Output, Runtime, Seat, Timer};
+use crate::address::Address;
+use crate::children::{
+    Act, Answer, Authoring, ChildCommit, ChildId, ChildrenChanged, Collection, Ready, Reported,
+    Unsafe, Write,
+};
+use crate::error::{Reason, Refusal, Retry};
+use crate::limits::UNDER_WAY_MAX;
+use crate::stream::Position;
+use crate::syncher::{State, Syncher};
+use crate::time::Time;
+
+/// Where an author writes: its stream, and the collection that this is of.
+pub(super) struct Desk<'a> {
+    pub(super) authoring: &'a mut Authoring,
+    place: Place<'a>,
+}
+
+enum Place<'a> {
+    /// The author is the Reporter: what it sends is taken here in the same step.
+    Reports(&'a mut Reported),
+    Observes(&'a Collection),
+}
+
+impl Place<'_> {
+    const fn here(&self) -> &Collection {
+        match self {
+            Self::Reports(reported) => &reported.collection,
+            Self::Observes(here) => here,
+        }
+    }
+}
+
+impl Desk<'_> {
+    pub(super) const fn reports(&self) -> bool {
+        matches!(self.place, Place::Reports(_))
+    }
+
+    pub(super) const fn here(&self) -> &Collection {
+        self.place.here()
+    }
+
+    /// Whether the next commit can be sent; none when there is none that may be.
+    fn ready(&self, now: Time) -> Option<Ready> {
+        let (write, sent) = self.authoring.due(now)?;
+        Some(match &self.place {
+            Place::Reports(reported) if !sent => reported.ready(write),
+            _ => Ready::Yes,
+        })
+    }
+
+    /// Ends the next write: there is nothing left to do.
+    fn skip(&mut self) -> Option<Unsafe> {
+        self.authoring.skip(self.place.here())
+    }
+
+    /// The next commit, dated so when it makes a child.
+    fn send(&mut self, dated: Time) -> Option<ChildCommit> {
+        let named = |ids: &[ChildId]| match &self.place {
+            Place::Reports(reported) => reported.named(ids),
+            Place::Observes(_) => BTreeMap::new(),
+        };
+        self.authoring.send(|write| match write.clone() {
+            Write::Create(id, value) => Act::Create(id, dated, value),
+            Write::Update(id, changes) => Act::Update(id, changes),
+            Write::Delete(id) => Act::Delete(id),
+            Write::Moderate(ids) => Act::Moderate(named(&ids)),
+            Write::Close(closed) => Act::Close(closed),
+        })
+    }
+
+    /// A Reporter takes its own commit in the step in which it sends it, so that its answers to readers
+    /// have their place before or after.
+    fn take(&mut self, commit: &ChildCommit) -> Option<ChildrenChanged> {
+        let Place::Reports(reported) = &mut self.place else {
+            return None;
+        };
+        let taken = reported.take(commit);
+        debug_assert!(taken.is_ok(), "a Reporter sends what it takes: {taken:?}");
+        taken.ok().flatten()
+    }
+}
+
+/// The desk of `seat` at the children of this name. A hyperty that reports an object writes as that,
+/// also when it observes it.
+pub(super) fn desk<'a>(
+    synchers: &'a mut BTreeMap<Address, Syncher>,
+    seat: &Seat,
+    name: &str,
+    now: Time,
+) -> Result<Desk<'a>, ChildError> {
+    let not_here = || ChildError::NotHere(seat.object.clone());
+    let unknown = || ChildError::UnknownName(name.to_owned());
+    let syncher = synchers.get_mut(&seat.hyperty).ok_or_else(not_here)?;
+    if let Some(reporter) = syncher.reporters.get_mut(&seat.object) {
+        if let State::Closed(refusal) = &reporter.state {
+            return Err(ChildError::Closed(refusal.clone()));
+        }
+        let reported = reporter.children.get_mut(name).ok_or_else(unknown)?;
+        return Ok(Desk {
+            authoring: reporter.authoring.get_mut(name).ok_or_else(unknown)?,
+            place: Place::Reports(reported),
+        });
+    }
+    let observer = syncher
+        .observers
+        .get_mut(&seat.object)
+        .ok_or_else(not_here)?;
+    if let State::Closed(refusal) = &observer.state {
+        return Err(ChildError::Closed(refusal.clone()));
+    }
+    if observer.stream.position().is_none() {
+        return Err(ChildError::NotYet(seat.object.clone()));
+    }
+    let here = observer.children.get(name).ok_or_else(unknown)?;
+    let yours = observer.children.yours.get(name).copied();
+    let begin = || Authoring::new(seat.hyperty.clone(), yours, now);
+    Ok(Desk {
+        authoring: observer
+            .authoring
+            .entry(name.to_owned())
+            .or_insert_with(begin),
+        place: Place::Observes(here),
+    })
+}
+
+/// Where commits and events go that are about the children of this name.
+pub(super) fn children_of(seat: &Seat, name: &str) -> String {
+    seat.object.resource(&format!("children/{name}"))
+}
+
+impl Runtime {
+    /// Sends what is due about children: pages that are missing, and commits, one of each author in turn.
+    pub(super) fn send_children(&mut self, now: Time) {
+        if !self.session.is_live() {
+            return;
+        }
+        self.send_pages(now);
+        let mut idle = 0;
+        while self.requests.under_way() < UNDER_WAY_MAX
+            && idle < self.writing.len()
+            && let Some((seat, name)) = self.next_writing()
+        {
+            let sent = self.may_write(&seat) && self.send_child(&seat, &name, now);
+            idle = if sent { 0 } else { idle + 1 };
+            self.wrote = Some((seat, name));
+        }
+    }
+
+    /// Authors take turns: one that writes faster than it is answered holds none up.
+    fn next_writing(&self) -> Option<(Seat, String)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = self.wrote.as_ref().and_then(|wrote| {
+            let range = (Excluded(wrote), Unbounded);
+            self.writing.range::<(Seat, String), _>(range).next()
+        });
+        after.or_else(|| self.writing.first()).cloned()
+    }
+
+    /// Whether the node lets `seat` write, as far as is known.
+    pub(super) fn may_write(&self, seat: &Seat) -> bool {
+        let Some(syncher) = self.synchers.get(&seat.hyperty) else {
+            return false;
+        };
+        self.session.is_live()
+            && match syncher.reporters.get(&seat.object) {
+                Some(reporter) => reporter.state == State::Live,
+                None => syncher
+                    .observers
+                    .get(&seat.object)
+                    .is_some_and(crate::syncher::Observer::may_write),
+            }
+    }
+
+    /// Sends the next commit of `seat` to the children of this name; says whether there was one.
+    fn send_child(&mut self, seat: &Seat, name: &str, now: Time) -> bool {
+        let Ok(mut desk) = desk(&mut self.synchers, seat, name, now) else {
+            self.writing.remove(&(seat.clone(), name.to_owned()));
+            return false;
+        };
+        match desk.ready(now) {
+            None if desk.authoring.is_idle() => {
+                self.writing.remove(&(seat.clone(), name.to_owned()));
+                return false;
+            }
+            None | Some(Ready::Wait) => return false,
+            Some(Ready::Yes) => {}
+            Some(over @ (Ready::Over | Ready::Gone)) => {
+                let skipped = desk.skip();
+                let gone = Refusal::gone("the child was deleted before this was sent");
+                self.writes_over(skipped, Some(gone).filter(|_| over == Ready::Gone).as_ref());
+                return true;
+            }
+        }
+        let dated = now.unix_ms().saturating_add_signed(self.clock_ahead_ms);
+        let Some(commit) = desk.send(Time::from_unix_ms(dated)) else {
+            return false;
+        };
+        let step = desk.take(&ChildCommit {
+            identity: Some(self.identity.clone()),
+            ..commit.clone()
+        });
+        let reports = desk.reports();
+        let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
+        let purpose = Purpose::Child(seat.clone(), name.to_owned(), commit.position);
+        self.request(commit.kind(), from, &to, &commit.encode(), purpose, now);
+        if reports {
+            self.written(&seat.object, now);
+            self.children_changed(seat, step.map(|step| (name.to_owned(), step)));
+            self.prune(seat, name);
+        }
+        true
+    }
+
+    /// The oldest children leave where there are more than are kept.
+    pub(super) fn prune(&mut self, seat: &Seat, name: &str) {
+        let Some(reported) = self.reported(seat, name) else {
+            return;
+        };
+        let overdue = reported.overdue();
+        let reporter = self.reporter_mut(&seat.object);
+        let authoring = reporter.and_then(|reporter| reporter.authoring.get_mut(name));
+        if let Some(authoring) = authoring.filter(|_| !overdue.is_empty()) {
+            authoring.urge(Write::Moderate(overdue));
+            self.writing.insert((seat.clone(), name.to_owned()));
+        }
+    }
+
+    /// The answer to the commit that `seat` sent at `at`: that it is safe, or a refusal.
+    pub(super) fn child_answered(
+        &mut self,
+        seat: &Seat,
+        name: &str,
+        at: Position,
+        refusal: Option<&Refusal>,
+        now: Time,
+    ) {
+        let may_write = self.may_write(seat);
+        let Ok(mut desk) = desk(&mut self.synchers, seat, name, now) else {
+            return;
+        };
+        let answer = refusal.map_or(Answer::Safe, |refusal| {
+            meaning(refusal, &desk, at, may_write)
+        });
+        let Desk { authoring, place } = &mut desk;
+        let here = place.here();
+        let over = authoring.answered(at, answer, here);
+        let (safe, later) = authoring.drained(&mut self.entropy, now);
+        authoring.settle(here);
+        if let Answer::Dated(node) = answer {
+            let ahead = i128::from(node.unix_ms()) - i128::from(now.unix_ms());
+            self.clock_ahead_ms = i64::try_from(ahead).unwrap_or_default();
+        }
+        let timer = |at| (at, Timer::Writing(seat.clone(), name.to_owned()));
+        self.timers.extend(later.map(timer));
+        self.writes_over(over, refusal);
+        self.writes_over(safe, None);
+    }
+
+    /// What was written has come to an end: it is safe, or refused for good.
+    pub(super) fn writes_over(
+        &mut self,
+        over: impl IntoIterator<Item = Unsafe>,
+        refusal: Option<&Refusal>,
+    ) {
+        for one in over {
+            let Some(call) = one.call else { continue };
+            // Whoever deletes what is gone has what it wants.
+            let deleted =
+                |refusal: &&Refusal| refusal.code == 410 && matches!(one.write, Write::Delete(_));
+            let result = match refusal {
+                Some(refusal) if !deleted(&refusal) => Err(refusal.clone()),
+                _ => Ok(()),
+            };
+            self.outbox.push_back(Output::Done(call, result));
+        }
+    }
+
+    /// The Reporter is heard again: what it could not be asked is asked now.
+    pub(super) fn write_again(&mut self, seat: &Seat, now: Time) {
+        let Some(observer) = self.observer_mut(seat) else {
+            return;
+        };
+        for authoring in observer.authoring.values_mut() {
+            authoring.until = None;
+        }
+        self.send_children(now);
+    }
+
+    /// It is over with an Observer: nothing that it wrote will become safe.
+    pub(super) fn writes_end(&mut self, seat: &Seat, refusal: &Refusal) {
+        let Some(observer) = self.observer_mut(seat) else {
+            return;
+        };
+        let mut authoring = std::mem::take(&mut observer.authoring);
+        self.abandon(authoring.values_mut(), refusal);
+    }
+
+    /// It is over with a Reporter: nothing that it wrote to children will become safe.
+    pub(super) fn reporters_writes_end(&mut self, url: &Address, refusal: &Refusal) {
+        let Some(reporter) = self.reporter_mut(url) else {
+            return;
+        };
+        let mut authoring = std::mem::take(&mut reporter.authoring);
+        self.abandon(authoring.values_mut(), refusal);
+    }
+
+    pub(super) fn abandon<'a>(
+        &mut self,
+        authoring: impl Iterator<Item = &'a mut Authoring>,
+        refusal: &Refusal,
+    ) {
+        for one in authoring {
+            let over = one.abandon();
+            self.writes_over(over, Some(refusal));
+        }
+    }
+}
+
+/// What a refusal of the commit at `at` means for it.
+fn meaning(refusal: &Refusal, desk: &Desk<'_>, at: Position, may_write: bool) -> Answer {
+    let time = refusal.time.as_deref().and_then(Time::parse_rfc3339);
+    match (refusal.code, refusal.position.as_deref(), time) {
+        (409, Some(position), _) if refusal.reason == Some(Reason::Gap) && !desk.reports() => {
+            Answer::Gap(*position)
+        }
+        (400, _, Some(time)) if !desk.reports() && desk.authoring.may_date(at) => {
+            Answer::Dated(time)
+        }
+        (408 | 429 | 500 | 502.., ..) => Answer::Later(refusal.retry),
+        // A Reporter decides on its own commits; a reader's grant is being decided on.
+        (code, ..) if desk.reports() || code == 403 && !may_write => Answer::Later(Retry::Now),
+        _ => Answer::Refused,
+    }
+}
