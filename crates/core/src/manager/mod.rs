@@ -43,6 +43,8 @@ pub(crate) struct Claim {
     pub(crate) take: bool,
     /// Whom `access` leaves open is the application's to decide on.
     pub(crate) approve: bool,
+    /// Nobody outside of this runtime hears of it.
+    pub(crate) local: bool,
     /// The names of the object's collections of children.
     pub(crate) children: Vec<String>,
     pub(crate) progress: Progress,

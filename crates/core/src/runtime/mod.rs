@@ -11,6 +11,7 @@ mod children;
 mod commands;
 mod executing;
 mod inviting;
+mod local;
 mod objects;
 mod observing;
 mod questions;
@@ -169,6 +170,8 @@ pub struct Runtime {
     clock_ahead_ms: i64,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
+    /// Messages about objects of this runtime alone, on their way round.
+    round: VecDeque<String>,
     outbox: VecDeque<Output>,
 }
 
@@ -205,6 +208,7 @@ impl Runtime {
             clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
+            round: VecDeque::new(),
             outbox: VecDeque::from([Output::Connect]),
         }
     }
@@ -245,6 +249,10 @@ impl Runtime {
             if let Some(output) = self.outbox.pop_front() {
                 return Some(output);
             }
+            if let Some(text) = self.round.pop_front() {
+                self.comes_round(&text, now);
+                continue;
+            }
             let Some(url) = self.next_dirty() else {
                 if self.deliver_if_all_sent(now) {
                     continue;
@@ -277,11 +285,16 @@ impl Runtime {
 
     fn received(&mut self, text: &str, now: Time) {
         self.session.heard(now);
-        let Ok(header) = Header::peek(text) else {
-            return;
-        };
+        if let Ok(header) = Header::peek(text)
+            && !self.is_none_of_the_nodes(&header)
+        {
+            self.dispatch(&header, now);
+        }
+    }
+
+    fn dispatch(&mut self, header: &Header<'_>, now: Time) {
         if header.kind == Type::Response {
-            return self.response(&header, now);
+            return self.response(header, now);
         }
         let handled = match (Target::of(&header.to), header.kind) {
             (Target::Object(url, Resource::Changes), Type::Update) if *header.from == *url => {
@@ -295,19 +308,19 @@ impl Runtime {
                 Ok(())
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
-            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, header, now),
             (Target::Object(url, Resource::Itself), Type::Execute) => {
-                self.asked_to_do(url, &header, now)
+                self.asked_to_do(url, header, now)
             }
-            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete,
-            ) => self.child(url, name, &header, now),
+            ) => self.child(url, name, header, now),
             (Target::Object(url, Resource::Children(name)), Type::Event) => {
-                self.event(url, name, &header)
+                self.event(url, name, header)
             }
-            (Target::Peer(_), Type::Execute) => self.told(&header, now),
+            (Target::Peer(_), Type::Execute) => self.told(header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
                 header.to

@@ -44,12 +44,16 @@ impl Runtime {
 
     /// Puts what `url` has to send next into the outbox; says whether that was anything.
     pub(super) fn send_objects(&mut self, url: &Address, now: Time) -> bool {
-        if !self.session.is_live() {
+        if !self.is_reached(url) {
             return false;
         }
         let outgoing = match self.reporter_mut(url).map(Reporter::outgoing) {
             None => return false,
             Some(Ok(outgoing)) => outgoing,
+            Some(Err(_)) if self.is_local(url.as_str()) => {
+                self.begin_local_again(url, now);
+                return true;
+            }
             Some(Err(_)) => {
                 // The history no longer reaches back to what the node has.
                 self.reclaim(url, true);
@@ -60,9 +64,10 @@ impl Runtime {
         if outgoing.is_empty() {
             return self.send_head_if_due(url) || self.send_delete(url, now);
         }
+        let changes = url.resource("changes");
         for one in outgoing {
             match one {
-                Outgoing::Commit(frame) => self.outbox.push_back(Output::Send(frame)),
+                Outgoing::Commit(frame) => self.send(url.as_str(), &changes, frame),
                 Outgoing::Content(due, body) => {
                     if let Ok(body) = serde_json::value::RawValue::from_string(body) {
                         self.respond(&due.id, &due.asked, &due.asker, &body);
@@ -100,7 +105,7 @@ impl Runtime {
         };
         let changes = url.resource("changes");
         let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-        self.outbox.push_back(Output::Send(text));
+        self.send(url.as_str(), &changes, text);
         true
     }
 
@@ -251,10 +256,10 @@ impl Runtime {
     ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
-        let identity = body.identity.as_ref();
-        let admitted = self
-            .manager
-            .admit(url, reader, identity, body.granted, &self.identity)?;
+        let identity = self.stated(url, body.identity);
+        let admitted =
+            self.manager
+                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
@@ -273,7 +278,7 @@ impl Runtime {
             object: address(url)?,
         };
         if open {
-            let reader = (address(reader)?, body.identity);
+            let reader = (address(reader)?, identity);
             return self.ask_to_read(seat, header, reader, due, now);
         }
         self.let_in(&seat.object, due)

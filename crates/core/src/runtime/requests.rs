@@ -111,12 +111,6 @@ impl Requests {
         self.outstanding.len() - self.held
     }
 
-    /// The session is gone: none of these will be answered.
-    pub(super) fn forget(&mut self) {
-        self.outstanding.clear();
-        self.held = 0;
-    }
-
     fn remove(&mut self, id: u64) -> Option<Outstanding> {
         let one = self.outstanding.remove(&id)?;
         self.held -= usize::from(one.held);
@@ -230,6 +224,19 @@ impl Runtime {
         self.send_crowded(now);
     }
 
+    /// The session is gone: what was asked beyond this runtime will not be answered.
+    pub(super) fn forget_requests(&mut self) {
+        let outstanding = &self.requests.outstanding;
+        let beyond = outstanding
+            .iter()
+            .filter(|(_, one)| !self.is_about_local(&one.asked));
+        for id in beyond.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Some(one) = self.requests.remove(id) {
+                self.timers.remove(&(one.deadline, Timer::Request(id)));
+            }
+        }
+    }
+
     /// Sends a request and watches over its answer.
     pub(super) fn request(
         &mut self,
@@ -243,13 +250,11 @@ impl Runtime {
         let deadline = now.plus_ms(REQUEST_MS);
         let id = self.requests.add(to, purpose, deadline);
         self.timers.insert((deadline, Timer::Request(id)));
-        self.outbox
-            .push_back(Output::Send(encode(&id.to_string(), kind, from, to, body)));
+        self.send(from, to, encode(&id.to_string(), kind, from, to, body));
         id
     }
 
     pub(super) fn respond(&mut self, id: &str, from: &str, to: &str, body: &impl Serialize) {
-        self.outbox
-            .push_back(Output::Send(encode(id, Type::Response, from, to, body)));
+        self.send(from, to, encode(id, Type::Response, from, to, body));
     }
 }
