@@ -94,10 +94,6 @@ impl Questions {
         about
     }
 
-    pub(super) fn all(&self) -> Vec<u64> {
-        self.open.keys().copied().collect()
-    }
-
     pub(super) fn get(&self, number: u64) -> Option<&Question> {
         self.open.get(&number)
     }
@@ -211,6 +207,14 @@ impl Runtime {
             let desc = "its application did not answer in time";
             self.answer_question(&question, &Refusal::timed_out(desc));
         }
+    }
+
+    /// The questions that came from beyond this runtime.
+    pub(super) fn questions_beyond(&self) -> Vec<u64> {
+        let beyond = |question: &Question| !self.is_local(question.seat.object.as_str());
+        let open = self.questions.open.iter();
+        let beyond = open.filter(|(_, question)| beyond(question));
+        beyond.map(|(number, _)| *number).collect()
     }
 
     /// Whoever asked these is answered by the node, or gone.
