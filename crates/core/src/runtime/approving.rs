@@ -41,7 +41,7 @@ impl Runtime {
             hyperty: hyperty.clone(),
             identity: identity.clone(),
             asker: Asker::of(header),
-            wish: Wish::Read(due),
+            wish: Wish::Read(Box::new(due)),
             until: now.plus_ms(HELD_MS),
         };
         let new = self.put_question(question)?;
@@ -105,7 +105,7 @@ impl Runtime {
         let Wish::Read(due) = question.wish.clone() else {
             return;
         };
-        let let_in = answer.and_then(|()| self.let_in(&question.seat.object, due));
+        let let_in = answer.and_then(|()| self.let_in(&question.seat.object, *due));
         if let Err(refusal) = let_in {
             self.answer_question(&question, &refusal);
         }

@@ -26,7 +26,7 @@ pub(super) struct Asker {
 #[derive(Clone, Debug)]
 pub(super) enum Wish {
     /// To read, from where the asker stands.
-    Read(Due),
+    Read(Box<Due>),
     /// To have something done.
     Execute,
     /// That somebody observes.
