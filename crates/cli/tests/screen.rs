@@ -17,13 +17,60 @@ use rustix::termios::{Winsize, tcsetwinsize};
 const ROOM: &str = "comm://localhost/tea";
 /// A screen that shows nothing new for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+const ROWS: usize = 24;
+const COLUMNS: usize = 100;
 
 /// A program on a terminal of its own.
 struct Terminal {
     child: Child,
     keys: File,
     painted: Receiver<Vec<u8>>,
-    shown: String,
+    screen: Screen,
+}
+
+/// What stands on a terminal, as far as this program uses one.
+struct Screen {
+    cells: [[char; COLUMNS]; ROWS],
+    /// Where the next character goes: row and column.
+    at: (usize, usize),
+    /// The beginning of a command.
+    command: Option<String>,
+    /// All commands that were no moves or colours.
+    commands: Vec<String>,
+}
+
+impl Screen {
+    fn take(&mut self, painted: char) {
+        let Some(command) = &mut self.command else {
+            match painted {
+                '\u{1b}' => self.command = Some(String::new()),
+                painted => {
+                    let (row, column) = self.at;
+                    self.cells[row][column] = painted;
+                    self.at.1 = (column + 1).min(COLUMNS - 1);
+                }
+            }
+            return;
+        };
+        command.push(painted);
+        if !painted.is_ascii_alphabetic() {
+            return;
+        }
+        let command = self.command.take().unwrap();
+        match (command.strip_prefix('['), painted) {
+            (Some(place), 'H') => {
+                let (row, column) = place.trim_end_matches('H').split_once(';').unwrap();
+                let number = |text: &str| text.parse::<usize>().unwrap() - 1;
+                self.at = (number(row), number(column));
+            }
+            (Some(_), 'm') => {}
+            _ => self.commands.push(command),
+        }
+    }
+
+    fn rows(&self) -> Vec<String> {
+        self.cells.iter().map(|row| row.iter().collect()).collect()
+    }
 }
 
 impl Terminal {
@@ -32,8 +79,8 @@ impl Terminal {
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let size = Winsize {
-            ws_row: 24,
-            ws_col: 100,
+            ws_row: ROWS as u16,
+            ws_col: COLUMNS as u16,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -67,7 +114,12 @@ impl Terminal {
             child,
             keys,
             painted,
-            shown: String::new(),
+            screen: Screen {
+                cells: [[' '; COLUMNS]; ROWS],
+                at: (0, 0),
+                command: None,
+                commands: Vec::new(),
+            },
         }
     }
 
@@ -75,15 +127,21 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until this is painted; what was painted before is passed over.
-    fn shows(&mut self, text: &str) {
-        while !self.shown.contains(text) {
-            let more = self.painted.recv_timeout(PATIENCE);
-            let more = more.unwrap_or_else(|_| panic!("no `{text}` in {:?}", self.shown));
-            self.shown.push_str(&String::from_utf8_lossy(&more));
+    /// Waits until the screen is as it should be.
+    fn until(&mut self, wanted: impl Fn(&Screen) -> bool) {
+        while !wanted(&self.screen) {
+            let Ok(painted) = self.painted.recv_timeout(PATIENCE) else {
+                panic!("{:#?} {:?}", self.screen.rows(), self.screen.commands);
+            };
+            // What is painted here is ASCII, but for a sign in the status line.
+            for painted in painted.into_iter().filter(u8::is_ascii) {
+                self.screen.take(painted.into());
+            }
         }
-        let end = self.shown.find(text).unwrap() + text.len();
-        self.shown.drain(..end);
+    }
+
+    fn shows(&mut self, text: &str) {
+        self.until(|screen| screen.rows().iter().any(|row| row.contains(text)));
     }
 }
 
@@ -107,20 +165,20 @@ fn a_terminal_shows_what_is_said_and_says_what_is_typed() {
     let mut bob = byline(&home, &node.url, "bob", &["chat", ROOM], &["--name", "bob"]);
     bob.event_named("room");
     screen.shows("2 here");
-    bob.write("teatime");
-    screen.shows("teatime");
+    bob.write("is it teatime?");
+    screen.shows("bob#1 is it teatime?");
 
     screen.types("biscuits?");
     assert_eq!(bob.event_named("typing")["name"], "ann");
     screen.types("\r");
     let said = bob.event_where(|event| event["text"] == "biscuits?");
     assert_eq!(said["name"], "ann");
-    bob.event_where(|event| event["text"] == "biscuits?" && event["event"] == "message");
+    screen.shows("ann#1 biscuits?");
 
     screen.types("/dance\r");
-    screen.shows("/help");
+    screen.shows("/dance: there is no command /dance");
     // Control-C leaves, and gives the terminal back: the other screen is there again.
     screen.types("\u{3}");
-    screen.shows("\u{1b}[?1049l");
+    screen.until(|screen| screen.commands.iter().any(|one| one == "[?1049l"));
     assert!(screen.child.wait().unwrap().success());
 }
