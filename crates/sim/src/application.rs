@@ -265,8 +265,8 @@ impl World {
             | Output::Executing(..)
             | Output::Answered(..)
             | Output::Invited(..)
-            | Output::Gone(..) => {}
-            Output::Children(..)
+            | Output::Gone(..)
+            | Output::Children(..)
             | Output::Event(..)
             | Output::Connect
             | Output::Disconnect

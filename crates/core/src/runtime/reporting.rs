@@ -4,9 +4,11 @@
 use super::requests::Purpose;
 use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
-use crate::error::{Reason, Refusal};
+use crate::children::{ChildrenWanted, Observed};
+use crate::error::{Reason, Refusal, Retry};
+use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Progress};
+use crate::manager::{Admission, Progress, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -43,12 +45,16 @@ impl Runtime {
 
     /// Puts what `url` has to send next into the outbox; says whether that was anything.
     pub(super) fn send_objects(&mut self, url: &Address, now: Time) -> bool {
-        if !self.session.is_live() {
+        if !self.is_reached(url) {
             return false;
         }
         let outgoing = match self.reporter_mut(url).map(Reporter::outgoing) {
             None => return false,
             Some(Ok(outgoing)) => outgoing,
+            Some(Err(_)) if self.is_local(url.as_str()) => {
+                self.begin_local_again(url, now);
+                return true;
+            }
             Some(Err(_)) => {
                 // The history no longer reaches back to what the node has.
                 self.reclaim(url, true);
@@ -59,9 +65,10 @@ impl Runtime {
         if outgoing.is_empty() {
             return self.send_head_if_due(url) || self.send_delete(url, now);
         }
+        let changes = url.resource("changes");
         for one in outgoing {
             match one {
-                Outgoing::Commit(frame) => self.outbox.push_back(Output::Send(frame)),
+                Outgoing::Commit(frame) => self.send(url.as_str(), &changes, frame),
                 Outgoing::Content(due, body) => {
                     if let Ok(body) = serde_json::value::RawValue::from_string(body) {
                         self.respond(&due.id, &due.asked, &due.asker, &body);
@@ -99,7 +106,7 @@ impl Runtime {
         };
         let changes = url.resource("changes");
         let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-        self.outbox.push_back(Output::Send(text));
+        self.send(url.as_str(), &changes, text);
         true
     }
 
@@ -153,42 +160,86 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get(url) else {
             return;
         };
-        let from = claim.reporter.clone();
         let body = Subscribe {
-            source: Some(from.clone()),
+            source: Some(claim.reporter.clone()),
             have: self.position(url).map(Digest::from),
             ..Subscribe::default()
         };
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.adopting = None;
+        }
+        self.read_to_catch_up(url, &body, now);
+    }
+
+    fn read_to_catch_up(&mut self, url: &Address, body: &Subscribe, now: Time) {
+        let Some(from) = &body.source else { return };
         let purpose = Purpose::CatchUp(url.clone());
-        let id = self.request(Type::Read, from.as_str(), url.as_str(), &body, purpose, now);
+        let id = self.request(Type::Read, from.as_str(), url.as_str(), body, purpose, now);
         if let Some(claim) = self.manager.claims.get_mut(url) {
             claim.progress = Progress::Asked(id);
         }
     }
 
-    /// What the object is: this Reporter goes on from there, and hands back what it had beside it.
+    /// What the object is: this Reporter goes on from there, and hands back what it had beside it. Its
+    /// children come page by page.
     pub(super) fn caught_up(&mut self, url: &Address, body: &str, now: Time) {
+        let Some(claim) = self.manager.claims.get(url) else {
+            return;
+        };
+        let hyperty = claim.reporter.clone();
         let Some(reporter) = self.reporter_mut(url) else {
             return;
         };
-        match reporter.stream.catch_up(body) {
-            Ok(rejected) => {
-                let Some(claim) = self.manager.claims.get_mut(url) else {
-                    return;
-                };
-                claim.behind = false;
-                claim.progress = Progress::Due;
-                let seat = Seat {
-                    hyperty: claim.reporter.clone(),
-                    object: url.clone(),
-                };
-                if !rejected.is_empty() {
-                    self.outbox.push_back(Output::Rejected(seat, rejected));
-                }
-                self.send_due(now);
-            }
-            Err(refusal) => self.lose(url, refusal),
+        let (received, rejected) = match &mut reporter.adopting {
+            Some(children) => (children.page(body), vec![]),
+            none => match reporter.stream.catch_up(body) {
+                Ok(rejected) => (none.get_or_insert_default().content(body), rejected),
+                Err(refusal) => return self.lose(url, refusal),
+            },
+        };
+        let next = reporter.adopting.as_ref().and_then(Observed::next_page);
+        if !rejected.is_empty() {
+            let seat = Seat {
+                hyperty: hyperty.clone(),
+                object: url.clone(),
+            };
+            self.outbox.push_back(Output::Rejected(seat, rejected));
         }
+        match (received.closed, next) {
+            (Some(refusal), _) => self.lose(url, refusal),
+            (None, _) if received.recover => {
+                let desc = format!("the children of `{url}` did not come whole");
+                self.claim_refused(url, Refusal::away(Retry::Now, desc), now);
+            }
+            (None, Some((name, after))) => {
+                let body = Subscribe {
+                    source: Some(hyperty),
+                    children: ChildrenWanted::Page { name, after },
+                    ..Subscribe::default()
+                };
+                self.read_to_catch_up(url, &body, now);
+            }
+            (None, None) => self.goes_on(url, now),
+        }
+    }
+
+    /// Everything has come: it is claimed as it is.
+    fn goes_on(&mut self, url: &Address, now: Time) {
+        let Some(claim) = self.manager.claims.get_mut(url) else {
+            return;
+        };
+        claim.behind = false;
+        claim.progress = Progress::Due;
+        let seat = Seat {
+            hyperty: claim.reporter.clone(),
+            object: url.clone(),
+        };
+        if let Some(reporter) = self.reporter_mut(url) {
+            let (steps, safe) = reporter.adopt();
+            self.children_changed(&seat, steps);
+            self.writes_over(safe, None);
+        }
+        self.send_due(now);
     }
 
     pub(super) fn claim_again(&mut self, url: &Address, now: Time) {
@@ -238,8 +289,8 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
-        self.reporters_writes_end(url, &refusal);
         self.forget_questions(self.questions.about(url));
+        self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
@@ -254,10 +305,10 @@ impl Runtime {
     ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
-        let identity = body.identity.as_ref();
-        let admitted = self
-            .manager
-            .admit(url, reader, identity, body.granted, &self.identity)?;
+        let identity = self.stated(url, body.identity);
+        let admitted =
+            self.manager
+                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
@@ -276,10 +327,30 @@ impl Runtime {
             object: address(url)?,
         };
         if open {
-            let reader = (address(reader)?, body.identity);
+            let reader = (address(reader)?, identity);
             return self.ask_to_read(seat, header, reader, due, now);
         }
         self.let_in(&seat.object, due)
+    }
+
+    /// The seat that reports `url`, when it hears who says something there: a reader, which the node has seen
+    /// to, and this side of the border again.
+    pub(super) fn heard_by(
+        &mut self,
+        url: &str,
+        header: &Header<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Seat, Refusal> {
+        let (reporter, may) = self
+            .manager
+            .hears(url, &header.from, identity, &self.identity)?;
+        if !may {
+            return Err(closed_to_you(url));
+        }
+        Ok(Seat {
+            hyperty: reporter,
+            object: address(url)?,
+        })
     }
 
     /// A reader that may read is answered next, in its place among the commits.

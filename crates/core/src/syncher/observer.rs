@@ -110,7 +110,7 @@ impl Observer {
 
     /// Takes a commit of a child from the route.
     pub(crate) fn child_commit(&mut self, name: &str, commit: &ChildCommit) {
-        if !matches!(self.state, State::Closed(_)) {
+        if self.is_served() {
             self.backoff.reset();
             let received = self.children.commit(name, commit);
             self.receive(received);
@@ -124,16 +124,13 @@ impl Observer {
 
     /// Takes a page of children. What is no page is asked for again, but not at once.
     pub(crate) fn page(&mut self, body: &str) -> Next {
-        match self.children.page(body) {
-            Ok(received) if received.recover => {
-                self.told.extend(received.changed);
-                return Next::Retry(Retry::Now);
-            }
-            Ok(received) => self.told.extend(received.changed),
-            Err(refusal) => self.state = State::Closed(refusal),
-        }
-        let caught_up = self.recovery == Recovery::None && self.children.is_whole();
-        if caught_up && self.state == State::CatchingUp {
+        let received = self.children.page(body);
+        self.told.extend(received.changed);
+        if let Some(refusal) = received.closed {
+            self.state = State::Closed(refusal);
+        } else if received.recover {
+            return Next::Retry(Retry::Now);
+        } else if self.may_write() && self.children.is_whole() {
             self.state = State::Live;
         }
         Next::Rest
@@ -179,13 +176,10 @@ impl Observer {
         self.recovery = Recovery::None;
         let mut reaction = self.stream.content(body);
         if !reaction.recover && reaction.closed.is_none() {
-            match self.children.content(body) {
-                Ok(received) => {
-                    self.told.extend(received.changed);
-                    reaction.recover = received.recover;
-                }
-                Err(refusal) => reaction.closed = Some(refusal),
-            }
+            let received = self.children.content(body);
+            self.told.extend(received.changed);
+            reaction.recover = received.recover;
+            reaction.closed = received.closed;
         }
         let enough = !reaction.recover;
         if enough {
@@ -274,10 +268,11 @@ impl Observer {
     }
 
     /// Whether what comes on the route is for this copy.
-    const fn is_served(&self) -> bool {
+    pub(crate) const fn is_served(&self) -> bool {
         self.granted && !matches!(self.state, State::Closed(_))
     }
 
+    /// Something is missing: it is to ask for it, unless it does already.
     pub(crate) fn need_recovery(&mut self) {
         if self.recovery == Recovery::None && !matches!(self.state, State::Closed(_)) {
             self.recovery = Recovery::Due;

@@ -159,6 +159,7 @@ impl World {
             .create(&hyperty, create, self.now)
             .unwrap();
         self.places[who].states.remove(&seat);
+        self.places[who].children.retain(|(of, _), _| *of != seat);
         let past = self.past.entry(seat.object.clone()).or_default();
         past.reporters += 1;
         past.states.push(data);
