@@ -1,5 +1,6 @@
 //! The `byline` command: a node, and reporting, observing and reading from the shell.
 
+mod chat;
 mod demo;
 mod input;
 mod lines;
@@ -43,6 +44,9 @@ enum Command {
     Observe(ObserveArgs),
     /// Print an object once
     Read(ReadArgs),
+    /// Talk in a room, or open one. On a terminal it fills the screen; otherwise, and with --json, each line of
+    /// input is a message or a /command, and each of output an event as JSON
+    Chat(chat::ChatArgs),
     /// Run a node and report this machine's CPU, memory, load and network on it
     Demo(NodeArgs),
 }
@@ -199,6 +203,7 @@ fn main() -> ExitCode {
             Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),
         },
         Command::Observe(args) => session::block_on(observe::run(args)),
+        Command::Chat(args) => session::block_on(chat::run(args)),
         Command::Read(args) => session::block_on(read::run(args)),
     };
     match done {
