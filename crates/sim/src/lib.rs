@@ -12,9 +12,11 @@
 //! ```
 
 mod application;
+mod authoring;
 mod clock;
 mod commanding;
 mod ending;
+mod ending_children;
 mod fault;
 mod forgery;
 mod liar;
