@@ -73,6 +73,21 @@ fn who_is_to_ask_again_keeps_its_copy_and_gets_nothing_more_until_it_is_let_in_a
     assert_eq!(world.data(&second)["n"], 1);
 }
 
+#[test]
+fn what_is_said_to_all_readers_is_not_for_who_waits() {
+    let (mut world, reporter, _, guest, [first, _]) = shared_route();
+    let said = json!({"id": null, "type": "event", "from": reporter.hyperty,
+        "to": format!("{KITCHEN}/children/chat"), "body": {"value": "hello"}});
+    world.hands_to_runtime(guest, &said.to_string());
+    let heard: Vec<&Seat> = world
+        .place(guest)
+        .events
+        .iter()
+        .map(|(seat, ..)| seat)
+        .collect();
+    assert_eq!(heard, [&first]);
+}
+
 /// The node names routes by object: one that is left may be another hyperty's.
 #[test]
 fn who_was_put_out_while_away_learns_it_though_another_hyperty_still_has_the_route() {

@@ -158,10 +158,7 @@ impl<T> Children<T> {
     #[must_use]
     pub fn changes(&self) -> ChildrenChanges {
         let mut inner = self.place.alive.0.lock();
-        let queue = Arc::new(Queue::new());
-        if let Some((number, whole)) = whole(&inner, &self.place) {
-            queue.push(number, &whole);
-        }
+        let queue = Arc::new(Queue::new(whole(&inner, &self.place)));
         if inner.is_closed(&self.place.seat) {
             queue.close();
         }

@@ -67,6 +67,12 @@ impl Held {
         inner.machine.observer(&self.seat).filter(|_| !over)
     }
 
+    /// The copy as it is, as one step, and its number.
+    fn whole(&self, inner: &Inner) -> Option<(u64, Changed)> {
+        let whole = whole(self.stream(inner)?)?;
+        Some((whole.number, whole))
+    }
+
     fn end(&self) {
         let shared = &self.alive.0;
         let mut inner = shared.lock();
@@ -223,10 +229,7 @@ impl<T> Observer<T> {
     #[must_use]
     pub fn changes(&self) -> Changes {
         let mut inner = self.held.alive.0.lock();
-        let queue = Arc::new(Queue::new());
-        if let Some(whole) = self.held.stream(&inner).and_then(whole) {
-            queue.push(whole.number, &whole);
-        }
+        let queue = Arc::new(Queue::new(self.held.whole(&inner)));
         if let Some(watched) = inner.observers.get_mut(&self.held.seat) {
             watched.queues.push(Arc::downgrade(&queue));
         }
@@ -276,10 +279,7 @@ impl Changes {
     fn poll(&self, cx: &Context<'_>) -> Poll<Option<Changed>> {
         // The machine's lock first: nothing can be pushed between looking and leaving the waker.
         let inner = self.held.alive.0.lock();
-        self.queue.poll(cx, || {
-            let whole = self.held.stream(&inner).and_then(whole)?;
-            Some((whole.number, whole))
-        })
+        self.queue.poll(cx, || self.held.whole(&inner))
     }
 }
 

@@ -23,10 +23,12 @@ struct Waiting<S> {
 }
 
 impl<S: Clone> Queue<S> {
-    pub(crate) const fn new() -> Self {
+    /// A queue that begins with the whole, when there is one yet, and its number.
+    pub(crate) fn new(whole: Option<(u64, S)>) -> Self {
+        let seen = whole.as_ref().map_or(0, |(number, _)| *number);
         Self(Mutex::new(Waiting {
-            steps: VecDeque::new(),
-            seen: 0,
+            steps: whole.into_iter().map(|(_, whole)| whole).collect(),
+            seen,
             overflowed: false,
             closed: false,
             waker: None,

@@ -77,6 +77,13 @@ impl<T> Create<T> {
         self
     }
 
+    /// Keeps the object inside this runtime: its hyperties observe it as they would any other, nobody else
+    /// hears of it, and it needs no node. It ends with the session.
+    pub const fn local(mut self) -> Self {
+        self.create.local = true;
+        self
+    }
+
     /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
     /// they are refused.
     pub const fn approve(mut self) -> Self {

@@ -41,10 +41,12 @@ pub(crate) struct Claim {
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
     pub(crate) take: bool,
-    /// The names of the object's collections of children.
-    pub(crate) children: Vec<String>,
     /// Whom `access` leaves open is the application's to decide on.
     pub(crate) approve: bool,
+    /// Nobody outside of this runtime hears of it.
+    pub(crate) local: bool,
+    /// The names of the object's collections of children.
+    pub(crate) children: Vec<String>,
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,
@@ -164,17 +166,30 @@ impl SyncManager {
         Ok(Admission::Granted(claim.reporter.clone()))
     }
 
-    /// Who reports `url`, and what is decided by now about a reader.
+    /// What is decided by now about a reader of `url`; `None` leaves it open.
     pub(crate) fn decides(
-        &mut self,
+        &self,
         url: &Address,
         hyperty: &Address,
         identity: Option<&Identity>,
         own: &Identity,
-    ) -> Result<(Address, Option<bool>), Refusal> {
-        let claim = held(&mut self.claims, url.as_str())?;
-        let decided = claim.decides(hyperty.as_str(), identity, own);
-        Ok((claim.reporter.clone(), decided))
+    ) -> Option<bool> {
+        let claim = self.claims.get(url)?;
+        claim.decides(hyperty.as_str(), identity, own)
+    }
+
+    /// Who reports `url`, and whether it hears what `hyperty` says, of whom the node has stated that it is a
+    /// reader: it may have been approved on another device.
+    pub(crate) fn hears(
+        &mut self,
+        url: &str,
+        hyperty: &str,
+        identity: Option<&Identity>,
+        own: &Identity,
+    ) -> Result<(Address, bool), Refusal> {
+        let claim = held(&mut self.claims, url)?;
+        let decided = claim.decides(hyperty, identity, own);
+        Ok((claim.reporter.clone(), decided.unwrap_or(claim.approve)))
     }
 
     /// The application lets a reader in. An anonymous one is not remembered: it ends with its session.

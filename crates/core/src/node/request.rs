@@ -353,6 +353,12 @@ impl Node {
         }
     }
 
+    /// The child commit `ask`, while its Reporter has not said whether it takes it.
+    pub(super) fn written(&self, ask: &Ask) -> Option<&Request> {
+        let request = &self.pending.get(ask)?.request;
+        matches!(request.wanted, Wanted::FanOut(_)).then_some(request)
+    }
+
     /// Who asked is gone: nobody waits for the answers. What it wrote stays with the Reporter, who may
     /// have taken it: then readers get it all the same.
     pub(super) fn forget_asked_by(&mut self, session: SessionId) {
@@ -361,8 +367,7 @@ impl Node {
         };
         asker.waiting = Waiting::default();
         for (ask, url) in std::mem::take(&mut asker.asked) {
-            let wrote = |pending: &Pending| matches!(pending.request.wanted, Wanted::FanOut(_));
-            if self.pending.get(&ask).is_some_and(wrote) {
+            if self.written(&ask).is_some() {
                 continue;
             }
             if self.take_pending(&ask).is_none()

@@ -5,9 +5,10 @@ use super::{Output, Runtime, Seat};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::Identity;
-use crate::limits::HELD_MS;
+use crate::limits::{HELD_MS, QUESTION_BYTES_MAX};
 use crate::manager::closed_to_you;
 use crate::message::Header;
+use crate::stream::Digest;
 use crate::syncher::Due;
 use crate::time::Time;
 
@@ -31,17 +32,21 @@ impl Runtime {
         seat: Seat,
         header: &Header<'_>,
         reader: (Address, Option<Identity>),
-        due: Due,
+        mut due: Due,
         now: Time,
     ) -> Result<(), Refusal> {
         let (hyperty, identity) = reader;
         let read = due.whole;
+        if header.body.len() > QUESTION_BYTES_MAX {
+            // What it has is too much to be kept while it waits: it gets the whole.
+            due.have = Digest::default();
+        }
         let question = Question {
             seat: seat.clone(),
             hyperty: hyperty.clone(),
             identity: identity.clone(),
             asker: Asker::of(header),
-            wish: Wish::Read(due),
+            wish: Wish::Read(Box::new(due)),
             until: now.plus_ms(HELD_MS),
         };
         let new = self.put_question(question)?;
@@ -90,10 +95,9 @@ impl Runtime {
                 .manager
                 .decides(url, &one.hyperty, identity, &self.identity);
             let answer = match decided {
-                Ok((_, Some(true))) => Ok(()),
-                Ok((_, Some(false))) => Err(closed_to_you(url.as_str())),
-                // Where the claim is asked for anew, its answer comes here again.
-                Ok((_, None)) | Err(_) => continue,
+                Some(true) => Ok(()),
+                Some(false) => Err(closed_to_you(url.as_str())),
+                None => continue,
             };
             if let Some(question) = self.close_question(number) {
                 self.judged(question, answer);
@@ -105,7 +109,7 @@ impl Runtime {
         let Wish::Read(due) = question.wish.clone() else {
             return;
         };
-        let let_in = answer.and_then(|()| self.let_in(&question.seat.object, due));
+        let let_in = answer.and_then(|()| self.let_in(&question.seat.object, *due));
         if let Err(refusal) = let_in {
             self.answer_question(&question, &refusal);
         }

@@ -143,9 +143,6 @@ pub(super) fn children_of(seat: &Seat, name: &str) -> String {
 impl Runtime {
     /// Sends what is due about children: pages that are missing, and commits, one of each author in turn.
     pub(super) fn send_children(&mut self, now: Time) {
-        if !self.session.is_live() {
-            return;
-        }
         self.send_pages(now);
         let mut idle = 0;
         while self.requests.under_way() < UNDER_WAY_MAX
@@ -173,7 +170,7 @@ impl Runtime {
         let Some(syncher) = self.synchers.get(&seat.hyperty) else {
             return false;
         };
-        self.session.is_live()
+        self.is_reached(&seat.object)
             && match syncher.reporters.get(&seat.object) {
                 Some(reporter) => reporter.state == State::Live,
                 None => syncher

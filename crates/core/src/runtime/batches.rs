@@ -19,6 +19,10 @@ impl Runtime {
     pub(super) fn send_subscribes(&mut self, seats: Vec<Seat>, now: Time) {
         let mut of: BTreeMap<Address, Vec<Seat>> = BTreeMap::new();
         for seat in seats {
+            if self.is_local(seat.object.as_str()) {
+                self.send_subscribe(&seat, now);
+                continue;
+            }
             of.entry(seat.hyperty.clone()).or_default().push(seat);
         }
         for (hyperty, mut seats) in of {

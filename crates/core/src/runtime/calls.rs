@@ -35,11 +35,13 @@ pub struct Create {
     pub discard: bool,
     /// Take the address from another session of the same identity.
     pub take: bool,
-    /// The names of its collections of children, and how many of each are kept.
-    pub children: BTreeMap<String, usize>,
     /// Whom `access` does not name is the application's to decide on: see
     /// [`Output::Asked`](super::Output::Asked).
     pub approve: bool,
+    /// It stays inside this runtime: only its hyperties observe it, and it needs no node.
+    pub local: bool,
+    /// The names of its collections of children, and how many of each are kept.
+    pub children: BTreeMap<String, usize>,
 }
 
 /// An object as it was at one moment.
@@ -82,6 +84,9 @@ pub enum CallError {
     /// This hyperty reports no such object, or no longer.
     #[error("`{0}` is not reported by this hyperty: only its Reporter commands about it")]
     NotReported(Address),
+    /// The object is this runtime's alone.
+    #[error("`{0}` is local: its readers are this runtime's own")]
+    Local(Address),
     /// More commands than may wait.
     #[error(
         "{} commands are not answered: wait for one",
@@ -158,8 +163,9 @@ impl Runtime {
             access: create.access,
             discard: create.discard,
             take: create.take,
-            children: create.children.into_keys().collect(),
             approve: create.approve,
+            local: create.local,
+            children: create.children.into_keys().collect(),
             progress: Progress::Due,
             snapshot: false,
             behind: false,
@@ -178,6 +184,9 @@ impl Runtime {
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher.reporters.insert(url.clone(), reporter);
+        if create.local {
+            self.begin_local(&url, now);
+        }
         self.begin(now);
         Ok(seat)
     }
@@ -324,7 +333,8 @@ impl Runtime {
             let refusal = Refusal::conflict("its Observer was let go");
             self.abandon(observer.authoring.values_mut(), &refusal);
         }
-        if removed.is_some() && self.session.ended().is_none() {
+        let known = self.session.ended().is_none() && !self.is_local(seat.object.as_str());
+        if removed.is_some() && known {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {
                 self.send_unsubscribe(seat, now);

@@ -14,10 +14,10 @@ use crate::children::{
 use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::limits::UNDER_WAY_MAX;
-use crate::manager::Admission;
 use crate::message::body::{ChildCommitted, Subscribe};
 use crate::message::{Header, Type};
 use crate::object::parse;
+use crate::stream::Position;
 use crate::syncher::{Next, Recovery, State};
 use crate::time::Time;
 
@@ -68,24 +68,38 @@ impl Runtime {
         if header.id != "null" {
             return self.child_asked(url, name, header, now);
         }
-        let (Ok(url), Ok(commit)) = (
-            Address::parse(url),
-            ChildCommit::decode(header.kind, &header.from, header.body),
-        ) else {
-            // What it did is missed when the next of its author comes.
-            return Ok(());
-        };
-        for seat in self.seats_of(&url) {
+        self.child_comes(url, name, header, now);
+        Ok(())
+    }
+
+    /// A commit of somebody to children, for whoever observes the object here. Says where its author's
+    /// stream stands.
+    pub(super) fn child_comes(
+        &mut self,
+        url: &str,
+        name: &str,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Option<Position> {
+        // One that cannot be read is missed when the next of its author comes.
+        let commit = self.child_commit(url, header).ok()?;
+        for seat in self.seats_of(&Address::parse(url).ok()?) {
             self.observe(&seat, now, |observer| {
                 observer.child_commit(name, &commit);
                 (vec![], Next::Rest)
             });
         }
-        Ok(())
+        Some(commit.position)
+    }
+
+    fn child_commit(&self, url: &str, header: &Header<'_>) -> Result<ChildCommit, Refusal> {
+        let commit = ChildCommit::decode(header.kind, &header.from, header.body)?;
+        let identity = self.stated(url, commit.identity.clone());
+        Ok(ChildCommit { identity, ..commit })
     }
 
     /// Somebody whom the node let in writes a child of an object that this runtime reports.
-    fn child_asked(
+    pub(super) fn child_asked(
         &mut self,
         url: &str,
         name: &str,
@@ -93,25 +107,20 @@ impl Runtime {
         now: Time,
     ) -> Result<(), Refusal> {
         let Sender { identity } = header.decode()?;
-        let identity = identity.as_ref();
-        // The node passes on what readers write, and nobody is one whom this side has not let in.
-        let admitted = self
-            .manager
-            .admit(url, &header.from, identity, true, &self.identity)?;
-        let (Admission::Granted(hyperty) | Admission::Open(hyperty)) = admitted;
-        let object = Address::parse(url).map_err(|error| Refusal::malformed(error.to_string()))?;
-        let seat = Seat { hyperty, object };
+        let identity = self.stated(url, identity);
+        let seat = self.heard_by(url, header, identity.as_ref())?;
         if *header.from == *seat.hyperty.as_str() {
             return Err(Refusal::forbidden(
                 "what a Reporter writes is not asked of it",
             ));
         }
+        let commit = self.child_commit(url, header);
         let Some(reported) = self.reported(&seat, name) else {
             return Err(Refusal::unknown(format!(
                 "`{url}` has no children `{name}`"
             )));
         };
-        let commit = ChildCommit::decode(header.kind, &header.from, header.body)?;
+        let commit = commit?;
         let step = reported.take(&commit).map_err(NotTaken::into_refusal)?;
         let body = ChildCommitted {
             code: 200,
@@ -155,14 +164,14 @@ impl Runtime {
         let value = parse(body.value.map_or("null", RawValue::get));
         let event = Event {
             from: Address::parse(&header.from).map_err(|error| malformed(&error))?,
-            identity: body.identity,
+            identity: self.stated(url, body.identity),
             value: value.map_err(|error| malformed(&error))?,
         };
         let url = Address::parse(url).map_err(|error| malformed(&error))?;
         let mut seats = self.seats_of(&url);
         seats.retain(|seat| {
             let observer = self.observer_mut(seat);
-            observer.is_some_and(|observer| !matches!(observer.state, State::Closed(_)))
+            observer.is_some_and(|observer| observer.is_served())
         });
         if let Some(claim) = self.manager.claims.get(&url)
             && claim.reporter != event.from
@@ -203,6 +212,10 @@ impl Runtime {
         while self.requests.under_way() < UNDER_WAY_MAX
             && let Some(seat) = self.paging.pop_first()
         {
+            if !self.is_reached(&seat.object) {
+                // It asks for everything anew when it is.
+                continue;
+            }
             let reads_on = self.observer_mut(&seat).filter(|one| one.reads_on());
             let page = reads_on.and_then(|observer| observer.children.next_page());
             let Some((name, after)) = page else {

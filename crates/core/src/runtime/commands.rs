@@ -42,7 +42,7 @@ impl Runtime {
         why: &str,
         now: Time,
     ) -> Result<u64, CallError> {
-        self.reporting(seat)?;
+        self.reporting_to_others(seat)?;
         let denied = self.manager.deny(&seat.object, reader);
         self.judge_again(&seat.object);
         let command = Command::Kick(seat.object.clone(), denied, 403, why.to_owned());
@@ -54,7 +54,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::kick`].
     pub fn allow(&mut self, seat: &Seat, reader: &str, now: Time) -> Result<u64, CallError> {
-        self.reporting(seat)?;
+        self.reporting_to_others(seat)?;
         let denied = self.manager.allow(&seat.object, reader);
         self.judge_again(&seat.object);
         let command = Command::Allow(seat.object.clone(), denied);
@@ -66,7 +66,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::kick`].
     pub fn access(&mut self, seat: &Seat, access: Access, now: Time) -> Result<u64, CallError> {
-        self.reporting(seat)?;
+        self.reporting_to_others(seat)?;
         self.manager.set_access(&seat.object, access.clone());
         self.judge_again(&seat.object);
         let command = Command::Access(seat.object.clone(), access);
@@ -105,6 +105,15 @@ impl Runtime {
         }
         if self.commands.len() >= COMMANDS_MAX {
             return Err(CallError::Commands);
+        }
+        Ok(())
+    }
+
+    /// As [`Runtime::reporting`], of an object that others may read too.
+    pub(super) fn reporting_to_others(&self, seat: &Seat) -> Result<(), CallError> {
+        self.reporting(seat)?;
+        if self.is_local(seat.object.as_str()) {
+            return Err(CallError::Local(seat.object.clone()));
         }
         Ok(())
     }

@@ -15,7 +15,6 @@ use crate::limits::{
     COMMANDS_MAX, DATA_BYTES_MAX, METHOD_BYTES_MAX, QUESTION_BYTES_MAX, REQUEST_MS, UNANSWERED_MS,
     UNDER_WAY_MAX,
 };
-use crate::manager::closed_to_you;
 use crate::message::{Header, Type, decode};
 use crate::object::{encoded_len, normalise, parse};
 use crate::stream::WriteError;
@@ -113,8 +112,12 @@ impl Runtime {
     pub(super) fn send_wanted(&mut self, now: Time) {
         let due = self.wanted.iter().filter(|(_, one)| !one.asked);
         for call in due.map(|(call, _)| *call).collect::<Vec<_>>() {
-            if !self.session.is_live() || self.requests.under_way() >= UNDER_WAY_MAX {
+            if self.requests.under_way() >= UNDER_WAY_MAX {
                 return;
+            }
+            let url = self.wanted.get(&call).map(|one| &one.seat.object);
+            if !url.is_some_and(|url| self.is_reached(url)) {
+                continue;
             }
             let Some(one) = self.wanted.get_mut(&call) else {
                 continue;
@@ -160,7 +163,8 @@ impl Runtime {
 
     /// The connection is gone, and the answers with it.
     pub(super) fn cut_wanted(&mut self) {
-        let asked = self.wanted.iter().filter(|(_, one)| one.asked);
+        let lost = |one: &Wanted| one.asked && !self.is_local(one.seat.object.as_str());
+        let asked = self.wanted.iter().filter(|(_, one)| lost(one));
         for call in asked.map(|(call, _)| *call).collect::<Vec<_>>() {
             let desc = "the connection was lost before the answer: it may have been done or not";
             self.end_wanted(call, Err(Refusal::away(Retry::Never, desc)));
@@ -191,22 +195,12 @@ impl Runtime {
         let malformed = |error| Refusal::malformed(format!("field `body.params`: {error}"));
         let params = parse(params).map_err(malformed)?;
         let hyperty = super::reporting::address(&header.from)?;
-        let object = super::reporting::address(url)?;
-        let identity = body.identity.as_ref();
-        let (reporter, decided) =
-            self.manager
-                .decides(&object, &hyperty, identity, &self.identity)?;
-        if decided == Some(false) {
-            return Err(closed_to_you(url));
-        }
-        let seat = Seat {
-            hyperty: reporter,
-            object,
-        };
+        let identity = self.stated(url, body.identity);
+        let seat = self.heard_by(url, header, identity.as_ref())?;
         let number = self.put_question(Question {
             seat: seat.clone(),
             hyperty: hyperty.clone(),
-            identity: body.identity.clone(),
+            identity: identity.clone(),
             asker: Asker::of(header),
             wish: Wish::Execute,
             until: now.plus_ms(UNANSWERED_MS),
@@ -215,7 +209,7 @@ impl Runtime {
             let executing = Executing {
                 number,
                 hyperty,
-                identity: body.identity,
+                identity,
                 method: body.method,
                 params,
             };

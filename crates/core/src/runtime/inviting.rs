@@ -65,7 +65,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::kick`]; [`CallError::Denied`] for who was put out.
     pub fn invite(&mut self, seat: &Seat, to: &Address, now: Time) -> Result<u64, CallError> {
-        self.reporting(seat)?;
+        self.reporting_to_others(seat)?;
         let url = &seat.object;
         let access = self.manager.claims.get(url).map(|claim| &claim.access);
         if access.is_some_and(|access| access.deny.iter().any(|one| one == to.as_str())) {
@@ -88,7 +88,7 @@ impl Runtime {
             source: &claim.reporter,
             schema: &claim.schema,
             value: stream.metadata(),
-            children: &[],
+            children: &claim.children,
         });
         let (from, purpose) = (url.resource("subscription"), Purpose::Invite(call));
         let body = body.unwrap_or_default();

@@ -11,6 +11,7 @@ mod children;
 mod commands;
 mod executing;
 mod inviting;
+mod local;
 mod objects;
 mod observing;
 mod people;
@@ -143,9 +144,9 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
-    Writing(Seat, String),
     Question(u64),
     Execute(u64),
+    Writing(Seat, String),
 }
 
 /// The state of one Hyperty Runtime.
@@ -188,6 +189,8 @@ pub struct Runtime {
     clock_ahead_ms: i64,
     calls: u64,
     timers: BTreeSet<(Time, Timer)>,
+    /// Messages about objects of this runtime alone, on their way round.
+    round: VecDeque<String>,
     outbox: VecDeque<Output>,
 }
 
@@ -224,6 +227,7 @@ impl Runtime {
             clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
+            round: VecDeque::new(),
             outbox: VecDeque::from([Output::Connect]),
         }
     }
@@ -264,6 +268,10 @@ impl Runtime {
             if let Some(output) = self.outbox.pop_front() {
                 return Some(output);
             }
+            if let Some(text) = self.round.pop_front() {
+                self.comes_round(&text, now);
+                continue;
+            }
             let Some(url) = self.next_dirty() else {
                 if self.deliver_if_all_sent(now) {
                     continue;
@@ -296,11 +304,16 @@ impl Runtime {
 
     fn received(&mut self, text: &str, now: Time) {
         self.session.heard(now);
-        let Ok(header) = Header::peek(text) else {
-            return;
-        };
+        if let Ok(header) = Header::peek(text)
+            && !self.is_none_of_the_nodes(&header)
+        {
+            self.dispatch(&header, now);
+        }
+    }
+
+    fn dispatch(&mut self, header: &Header<'_>, now: Time) {
         if header.kind == Type::Response {
-            return self.response(&header, now);
+            return self.response(header, now);
         }
         let handled = match (Target::of(&header.to), header.kind) {
             (Target::Object(url, Resource::Changes), Type::Update) if *header.from == *url => {
@@ -314,19 +327,19 @@ impl Runtime {
                 Ok(())
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
-            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, &header, now),
+            | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, header, now),
             (Target::Object(url, Resource::Itself), Type::Execute) => {
-                self.asked_to_do(url, &header, now)
+                self.asked_to_do(url, header, now)
             }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete,
-            ) => self.child(url, name, &header, now),
+            ) => self.child(url, name, header, now),
             (Target::Object(url, Resource::Children(name)), Type::Event) => {
-                self.event(url, name, &header)
+                self.event(url, name, header)
             }
-            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(&header, now),
-            (Target::Peer(_), Type::Execute) => self.told(&header, now),
+            (Target::Peer(_), Type::Execute) => self.told(header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
                 header.to
@@ -353,9 +366,9 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
-                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
+                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 None => break,
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Runtime, Seat, Timer};
+use super::{Runtime, Seat};
 use crate::address::Address;
 use crate::children::Authoring;
 use crate::error::Refusal;
@@ -15,10 +15,7 @@ use crate::time::Time;
 impl Runtime {
     /// Sends every claim, `subscribe` and `read` that waits for the session.
     pub(super) fn send_due(&mut self, now: Time) {
-        if !self.session.is_live() {
-            return;
-        }
-        let due = |progress: Progress| progress == Progress::Due;
+        let due = |progress: Progress| self.session.is_live() && progress == Progress::Due;
         let claims = self
             .manager
             .claims
@@ -27,7 +24,8 @@ impl Runtime {
         for url in claims.map(|(url, _)| url.clone()).collect::<Vec<_>>() {
             self.send_claim(&url, now);
         }
-        let due = self.seats(|observer| observer.recovery == Recovery::Due);
+        let mut due = self.seats(|observer| observer.recovery == Recovery::Due);
+        due.retain(|seat| self.is_reached(&seat.object));
         self.send_subscribes(due, now);
         self.send_wanted(now);
     }
@@ -39,7 +37,7 @@ impl Runtime {
         heads: &BTreeMap<Address, Head>,
         now: Time,
     ) {
-        for url in self.manager.claims.keys().cloned().collect::<Vec<_>>() {
+        for url in self.claimed_urls() {
             let held =
                 self.manager.claims.get(&url).map(|claim| claim.progress) == Some(Progress::Held);
             match claims.get(&url) {
@@ -60,7 +58,7 @@ impl Runtime {
                 _ => self.reclaim(&url, false),
             }
         }
-        for seat in self.seats(|_| true) {
+        for seat in self.seats_beyond() {
             // A head says that the session has a route, not which of its hyperties have.
             match heads.get(&seat.object).filter(|_| self.alone(&seat)) {
                 Some(head) => self.observe(&seat, now, |observer| {
@@ -83,10 +81,10 @@ impl Runtime {
     /// The session is a new one: everything is claimed and subscribed again (§3).
     pub(super) fn restart_objects(&mut self, now: Time) {
         self.let_go.clear();
-        for url in self.manager.claims.keys().cloned().collect::<Vec<_>>() {
+        for url in self.claimed_urls() {
             self.reclaim(&url, false);
         }
-        for seat in self.seats(|_| true) {
+        for seat in self.seats_beyond() {
             self.ask_anew(&seat);
         }
         self.send_reads(now);
@@ -107,19 +105,17 @@ impl Runtime {
 
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
-        self.requests.forget();
+        self.forget_requests();
         self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
         self.cut_wanted();
-        self.forget_questions(self.questions.all());
-        self.timers
-            .retain(|(_, timer)| !matches!(timer, Timer::Request(_)));
+        self.forget_questions(self.questions_beyond());
         for asked in self.deliveries.values_mut() {
             *asked = false;
         }
-        for url in self.manager.claims.keys().cloned().collect::<Vec<_>>() {
+        for url in self.claimed_urls() {
             if let Some(claim) = self.manager.claims.get_mut(&url)
                 && matches!(claim.progress, Progress::Asked(_))
             {
@@ -135,7 +131,7 @@ impl Runtime {
                 }
             }
         }
-        for seat in self.seats(|_| true) {
+        for seat in self.seats_beyond() {
             self.observe(&seat, now, |observer| {
                 observer.cut(now);
                 (vec![], Next::Rest)
@@ -190,6 +186,20 @@ impl Runtime {
             .get_mut(&seat.hyperty)?
             .observers
             .get_mut(&seat.object)
+    }
+
+    /// The objects that are claimed at the node, or are to be.
+    fn claimed_urls(&self) -> Vec<Address> {
+        let claims = self.manager.claims.iter();
+        let claimed = claims.filter(|(_, claim)| !claim.local);
+        claimed.map(|(url, _)| url.clone()).collect()
+    }
+
+    /// The seats of the Observers of what is beyond this runtime.
+    fn seats_beyond(&self) -> Vec<Seat> {
+        let mut seats = self.seats(|_| true);
+        seats.retain(|seat| !self.is_local(seat.object.as_str()));
+        seats
     }
 
     /// The seats of the Observers that `wanted` picks.

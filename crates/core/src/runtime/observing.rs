@@ -16,7 +16,8 @@ impl Runtime {
     /// Sends a `subscribe`, or lets it wait for its turn while many requests are under way: the node
     /// would refuse what is over its limit.
     pub(super) fn send_subscribe(&mut self, seat: &Seat, now: Time) {
-        if self.requests.under_way() >= UNDER_WAY_MAX {
+        let local = self.is_local(seat.object.as_str());
+        if self.requests.under_way() >= UNDER_WAY_MAX && !local {
             self.crowded.insert(seat.clone());
             return;
         }
@@ -56,8 +57,8 @@ impl Runtime {
                 self.send_subscribe(&seat, now);
             }
         }
-        self.send_children(now);
         self.send_wanted(now);
+        self.send_children(now);
     }
 
     pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {
@@ -135,7 +136,7 @@ impl Runtime {
         let due = self
             .observer_mut(seat)
             .is_some_and(|observer| observer.recovery == Recovery::Due);
-        if due && self.session.is_live() {
+        if due && self.is_reached(&seat.object) {
             self.send_subscribe(seat, now);
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Asker {
 #[derive(Clone, Debug)]
 pub(super) enum Wish {
     /// To read, from where the asker stands.
-    Read(Due),
+    Read(Box<Due>),
     /// To have something done.
     Execute,
     /// That somebody observes.
@@ -92,10 +92,6 @@ impl Questions {
         let mut about = self.on(&Topic::Read(url.clone()));
         about.extend(self.on(&Topic::Execute(url.clone())));
         about
-    }
-
-    pub(super) fn all(&self) -> Vec<u64> {
-        self.open.keys().copied().collect()
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Question> {
@@ -211,6 +207,14 @@ impl Runtime {
             let desc = "its application did not answer in time";
             self.answer_question(&question, &Refusal::timed_out(desc));
         }
+    }
+
+    /// The questions that came from beyond this runtime.
+    pub(super) fn questions_beyond(&self) -> Vec<u64> {
+        let beyond = |question: &Question| !self.is_local(question.seat.object.as_str());
+        let open = self.questions.open.iter();
+        let beyond = open.filter(|(_, question)| beyond(question));
+        beyond.map(|(number, _)| *number).collect()
     }
 
     /// Whoever asked these is answered by the node, or gone.

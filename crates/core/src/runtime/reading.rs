@@ -21,7 +21,7 @@ impl Runtime {
         let url = self.of_domain(url)?;
         self.calls += 1;
         let call = self.calls;
-        if self.session.is_live() {
+        if self.is_reached(&url) {
             self.send_read(call, hyperty, &url, now);
         }
         let deadline = now.plus_ms(REQUEST_MS);

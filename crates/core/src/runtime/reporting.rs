@@ -6,8 +6,9 @@ use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::children::{ChildrenWanted, Observed};
 use crate::error::{Reason, Refusal, Retry};
+use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Progress};
+use crate::manager::{Admission, Progress, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -44,12 +45,16 @@ impl Runtime {
 
     /// Puts what `url` has to send next into the outbox; says whether that was anything.
     pub(super) fn send_objects(&mut self, url: &Address, now: Time) -> bool {
-        if !self.session.is_live() {
+        if !self.is_reached(url) {
             return false;
         }
         let outgoing = match self.reporter_mut(url).map(Reporter::outgoing) {
             None => return false,
             Some(Ok(outgoing)) => outgoing,
+            Some(Err(_)) if self.is_local(url.as_str()) => {
+                self.begin_local_again(url, now);
+                return true;
+            }
             Some(Err(_)) => {
                 // The history no longer reaches back to what the node has.
                 self.reclaim(url, true);
@@ -60,9 +65,10 @@ impl Runtime {
         if outgoing.is_empty() {
             return self.send_head_if_due(url) || self.send_delete(url, now);
         }
+        let changes = url.resource("changes");
         for one in outgoing {
             match one {
-                Outgoing::Commit(frame) => self.outbox.push_back(Output::Send(frame)),
+                Outgoing::Commit(frame) => self.send(url.as_str(), &changes, frame),
                 Outgoing::Content(due, body) => {
                     if let Ok(body) = serde_json::value::RawValue::from_string(body) {
                         self.respond(&due.id, &due.asked, &due.asker, &body);
@@ -100,7 +106,7 @@ impl Runtime {
         };
         let changes = url.resource("changes");
         let text = encode("null", Type::Update, url.as_str(), &changes, &head);
-        self.outbox.push_back(Output::Send(text));
+        self.send(url.as_str(), &changes, text);
         true
     }
 
@@ -283,8 +289,8 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
-        self.reporters_writes_end(url, &refusal);
         self.forget_questions(self.questions.about(url));
+        self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);
@@ -299,10 +305,10 @@ impl Runtime {
     ) -> Result<(), Refusal> {
         let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
-        let identity = body.identity.as_ref();
-        let admitted = self
-            .manager
-            .admit(url, reader, identity, body.granted, &self.identity)?;
+        let identity = self.stated(url, body.identity);
+        let admitted =
+            self.manager
+                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?;
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),
@@ -321,10 +327,30 @@ impl Runtime {
             object: address(url)?,
         };
         if open {
-            let reader = (address(reader)?, body.identity);
+            let reader = (address(reader)?, identity);
             return self.ask_to_read(seat, header, reader, due, now);
         }
         self.let_in(&seat.object, due)
+    }
+
+    /// The seat that reports `url`, when it hears who says something there: a reader, which the node has seen
+    /// to, and this side of the border again.
+    pub(super) fn heard_by(
+        &mut self,
+        url: &str,
+        header: &Header<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Seat, Refusal> {
+        let (reporter, may) = self
+            .manager
+            .hears(url, &header.from, identity, &self.identity)?;
+        if !may {
+            return Err(closed_to_you(url));
+        }
+        Ok(Seat {
+            hyperty: reporter,
+            object: address(url)?,
+        })
     }
 
     /// A reader that may read is answered next, in its place among the commits.

@@ -34,14 +34,14 @@ pub(super) enum Purpose {
     Read(u64),
     /// A command, by the number its caller knows it by.
     Command(u64),
-    /// A page of children of an object that a hyperty observes.
-    Page(Seat),
-    /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
-    Child(Seat, String, Position),
     /// An invitation, by the number its caller knows it by.
     Invite(u64),
     /// Something to be done by another application, by the number its caller knows it by.
     Execute(u64),
+    /// A page of children of an object that a hyperty observes.
+    Page(Seat),
+    /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
+    Child(Seat, String, Position),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -109,12 +109,6 @@ impl Requests {
     /// How many are under way, not counting those that are held.
     pub(super) fn under_way(&self) -> usize {
         self.outstanding.len() - self.held
-    }
-
-    /// The session is gone: none of these will be answered.
-    pub(super) fn forget(&mut self) {
-        self.outstanding.clear();
-        self.held = 0;
     }
 
     fn remove(&mut self, id: u64) -> Option<Outstanding> {
@@ -230,6 +224,19 @@ impl Runtime {
         self.send_crowded(now);
     }
 
+    /// The session is gone: what was asked beyond this runtime will not be answered.
+    pub(super) fn forget_requests(&mut self) {
+        let outstanding = &self.requests.outstanding;
+        let beyond = outstanding
+            .iter()
+            .filter(|(_, one)| !self.is_about_local(&one.asked));
+        for id in beyond.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Some(one) = self.requests.remove(id) {
+                self.timers.remove(&(one.deadline, Timer::Request(id)));
+            }
+        }
+    }
+
     /// Sends a request and watches over its answer.
     pub(super) fn request(
         &mut self,
@@ -243,13 +250,11 @@ impl Runtime {
         let deadline = now.plus_ms(REQUEST_MS);
         let id = self.requests.add(to, purpose, deadline);
         self.timers.insert((deadline, Timer::Request(id)));
-        self.outbox
-            .push_back(Output::Send(encode(&id.to_string(), kind, from, to, body)));
+        self.send(from, to, encode(&id.to_string(), kind, from, to, body));
         id
     }
 
     pub(super) fn respond(&mut self, id: &str, from: &str, to: &str, body: &impl Serialize) {
-        self.outbox
-            .push_back(Output::Send(encode(id, Type::Response, from, to, body)));
+        self.send(from, to, encode(id, Type::Response, from, to, body));
     }
 }

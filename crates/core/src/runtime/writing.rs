@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::authoring::{children_of, desk};
-use super::{Output, Runtime, Seat};
+use super::{Runtime, Seat};
 use crate::address::Address;
 use crate::children::{Authoring, ChildId, Reported, Write, is_name};
 use crate::error::Refusal;
@@ -258,7 +258,7 @@ impl Runtime {
         }
         let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
         let text = encode("null", Type::Event, from, &to, &body);
-        self.outbox.push_back(Output::Send(text));
+        self.send(from, &to, text);
         Ok(())
     }
 

@@ -110,7 +110,7 @@ impl Observer {
 
     /// Takes a commit of a child from the route.
     pub(crate) fn child_commit(&mut self, name: &str, commit: &ChildCommit) {
-        if !matches!(self.state, State::Closed(_)) {
+        if self.is_served() {
             self.backoff.reset();
             let received = self.children.commit(name, commit);
             self.receive(received);
@@ -268,10 +268,11 @@ impl Observer {
     }
 
     /// Whether what comes on the route is for this copy.
-    const fn is_served(&self) -> bool {
+    pub(crate) const fn is_served(&self) -> bool {
         self.granted && !matches!(self.state, State::Closed(_))
     }
 
+    /// Something is missing: it is to ask for it, unless it does already.
     pub(crate) fn need_recovery(&mut self) {
         if self.recovery == Recovery::None && !matches!(self.state, State::Closed(_)) {
             self.recovery = Recovery::Due;

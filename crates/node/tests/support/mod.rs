@@ -105,6 +105,11 @@ impl Frame {
         assert_eq!(self.first, FIN | CLOSE, "{self:?}");
         u16::from_be_bytes([self.payload[0], self.payload[1]])
     }
+
+    fn tells_presence(&self) -> bool {
+        let text = std::str::from_utf8(&self.payload);
+        text.is_ok_and(|text| text.contains(r#""method":"presence""#))
+    }
 }
 
 #[derive(Debug)]
@@ -174,8 +179,14 @@ impl<S: Read + Write> Client<S> {
         Some(Frame { first, payload })
     }
 
+    /// The next frame but for what a holder is told, whenever time passes, of who observes.
     pub(crate) fn frame(&mut self) -> Frame {
-        self.try_frame().expect("the node hung up")
+        loop {
+            let frame = self.try_frame().expect("the node hung up");
+            if !frame.tells_presence() {
+                return frame;
+            }
+        }
     }
 
     /// The next message.
