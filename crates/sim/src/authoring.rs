@@ -133,9 +133,7 @@ impl World {
         self.written += 1;
         let (n, time) = (self.written, self.place_time(who));
         let at = &mut self.places[who];
-        let (id, call) = at
-            .runtime
-            .create_child(seat, &place.1, value(n), time)?;
+        let (id, call) = at.runtime.create_child(seat, &place.1, value(n), time)?;
         let children = &mut self.oracle.children;
         children.wrote(n, seat, &place.1, &id, &at.identity);
         at.own_children
@@ -154,9 +152,7 @@ impl World {
         let at = &mut self.places[who];
         let next = value(n);
         let call = if self.random.chance(30) {
-            let call = at
-                .runtime
-                .replace_child(seat, &place.1, &id, next, time)?;
+            let call = at.runtime.replace_child(seat, &place.1, &id, next, time)?;
             call.unwrap_or_default()
         } else {
             let set = |key: &str| Change::Set {
@@ -189,9 +185,7 @@ impl World {
         let time = self.place_time(who);
         let runtime = &mut self.places[who].runtime;
         let call = runtime.delete_child(seat, &place.1, &id, time)?;
-        self.oracle
-            .children
-            .is_unwanted(place.clone(), id.clone());
+        self.oracle.children.is_unwanted(place.clone(), id.clone());
         Ok(Some((call, Asked::Deleted(place.clone(), id))))
     }
 

@@ -34,7 +34,10 @@ impl World {
         };
         if let Command::Kick { reader, .. } = command {
             let authors = self.places[*reader].readers.values();
-            if authors.filter(|one| one.object == object).any(|one| one.writes) {
+            if authors
+                .filter(|one| one.object == object)
+                .any(|one| one.writes)
+            {
                 self.totals.one(Count::AuthorKicked);
             }
         }

@@ -125,6 +125,7 @@ impl World {
             };
             let seat = self.places[reporter].reporters[&object].author.seat.clone();
             self.checks_what_is_safe(object, (reporter, &seat));
+            self.checks_presence(object, &seat);
             for who in 0..self.places.len() {
                 let seats = self.places[who].readers.iter();
                 let seats: Vec<Seat> = seats

@@ -1,5 +1,7 @@
 //! What must be true of children when the faults have stopped (protocol.md §9).
 
+use std::collections::BTreeSet;
+
 use byline_core::runtime::Seat;
 
 use crate::oracle::Rule;
@@ -30,6 +32,19 @@ impl World {
                 format!("{when}, {observer:?} of {who} has {mine:?}, {reporter} has {theirs:?}")
             });
         }
+    }
+
+    /// The Reporter was told who observes.
+    pub(crate) fn checks_presence(&mut self, object: usize, seat: &Seat) {
+        let mut observers = BTreeSet::new();
+        for place in &self.places {
+            for (observer, reader) in &place.readers {
+                if reader.object == object && self.oracle.may_read(observer, &place.identity) {
+                    observers.insert(observer.hyperty.clone());
+                }
+            }
+        }
+        self.oracle.presence_is(&seat.object, &observers);
     }
 
     /// What authors were told is safe is with the Reporter.

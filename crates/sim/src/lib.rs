@@ -13,6 +13,7 @@
 
 mod application;
 mod authoring;
+mod child_forgery;
 mod clock;
 mod commanding;
 mod ending;

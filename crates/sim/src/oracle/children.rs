@@ -181,6 +181,32 @@ impl Oracle {
         Some(commit.position)
     }
 
+    /// What an object's Reporter says of its children holds nothing of those that it removed for good.
+    pub(super) fn removed_are_not_told(&mut self, header: &Header<'_>) {
+        let Target::Object(url, _) = Target::of(&header.from) else {
+            return;
+        };
+        let of = |((place, _), reign): &(&(Where, ChildId), &u64)| {
+            *place.0.as_str() == *url && **reign == self.children.reign(&place.0)
+        };
+        let mut removed = self.children.removed.iter().filter(of).peekable();
+        if removed.peek().is_none() {
+            return;
+        }
+        let body: Value = header.decode().unwrap_or_default();
+        let found = removed.find(|((place, id), _)| {
+            let said = body["children"][&place.1].to_string();
+            said.contains(&format!("\"resource\":\"{id}\""))
+        });
+        let found = found.map(|(key, _)| key.clone());
+        self.expects(found.is_none(), Rule::Child, || {
+            format!(
+                "{found:?} was removed for good, and is told: {}",
+                header.body
+            )
+        });
+    }
+
     /// A call of an author has ended well.
     pub(crate) fn child_is_safe(&mut self, asked: Asked) {
         match asked {
@@ -290,6 +316,9 @@ impl Oracle {
                     format!("{place:?}: {id} is made a second time")
                 });
                 self.takes(copy, child);
+                if !self.is_an_authors(id) {
+                    totals.one(Count::GuestChildren);
+                }
             }
             ChildChangeKind::Updated { child, .. } => self.takes(copy, child),
             ChildChangeKind::Removed { moderated } => {
@@ -317,8 +346,7 @@ impl Oracle {
 
     /// Whether somebody whose writes are known made the child: a guest's are not.
     fn is_an_authors(&self, id: &ChildId) -> bool {
-        let number = &id.author().as_str();
-        !number.ends_with("/liar")
+        !id.author().as_str().ends_with("/liar")
     }
 
     /// A child is as its author wrote it.
@@ -372,9 +400,11 @@ impl Oracle {
         let same = copy.closed == there.is_closed()
             && copy.steps == there.steps()
             && copy.children.len() == there.len()
-            && there
-                .iter()
-                .all(|(id, child)| copy.children.get(id).is_some_and(|told| told.value == child.value));
+            && there.iter().all(|(id, child)| {
+                copy.children
+                    .get(id)
+                    .is_some_and(|told| told.value == child.value)
+            });
         self.expects(same, Rule::Copy, || {
             format!("{place:?}: the steps give {copy:?}, the collection is {there:?}")
         });
@@ -389,8 +419,7 @@ impl Oracle {
             let there = copy.children.get(&written.id);
             let there = there.and_then(|child| child.value["n"].as_u64());
             let left = (place.clone(), written.id.clone());
-            let kept =
-                there.is_some_and(|there| there >= *n) || self.children.left.contains(&left);
+            let kept = there.is_some_and(|there| there >= *n) || self.children.left.contains(&left);
             if self.children.safe.contains(n) && !kept {
                 let id = written.id.clone();
                 return self.breaks(Rule::Child, || {

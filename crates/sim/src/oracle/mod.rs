@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod books;
 mod children;
+mod presence;
 mod readers;
 
 use std::collections::BTreeSet;
@@ -25,8 +26,9 @@ use access::Granted;
 use answers::{Answered, Answers, What};
 pub(crate) use books::Author;
 use books::Books;
-use children::{Children, place_of};
 pub(crate) use children::{Asked, Copy, Where, value};
+use children::{Children, place_of};
+use presence::Presences;
 pub(crate) use readers::{Reader, SUM};
 
 /// What was broken: an invariant of ARCHITECTURE.md by its number, or the world itself.
@@ -87,6 +89,7 @@ pub(crate) struct Oracle {
     pub(crate) answers: Answers,
     pub(crate) children: Children,
     granted: Granted,
+    presences: Presences,
     broken: Option<Broken>,
     /// The record of the node is gone, at least once.
     forgot: bool,
@@ -130,9 +133,9 @@ impl Oracle {
     /// A frame reached the node.
     pub(crate) fn node_hears(&mut self, from: ConnectionId, frame: &str, totals: &mut Totals) {
         self.answers.asked(from, frame);
-        let child = Header::peek(frame).ok().filter(|header| {
-            header.kind != Type::Response && place_of(&header.to).is_some()
-        });
+        let child = Header::peek(frame)
+            .ok()
+            .filter(|header| header.kind != Type::Response && place_of(&header.to).is_some());
         if child.is_some_and(|child| self.children.is_sent_again(&child)) {
             totals.one(Count::ChildrenSentAgain);
         }
@@ -156,6 +159,10 @@ impl Oracle {
             match header.decode::<Command>() {
                 Ok(Command::Superseded(..)) => totals.one(Count::Superseded),
                 Ok(Command::Revoked(..)) => totals.one(Count::Revoked),
+                Ok(Command::Presence(object, presence)) => {
+                    totals.one(Count::PresenceTold);
+                    self.presence(&object, presence);
+                }
                 _ => {}
             }
         }
@@ -169,6 +176,9 @@ impl Oracle {
             Err(what) => self.breaks(Rule::Answer, || what),
         }
         // Content has a position; a plain 200 says nothing of the object.
+        if code == 200 && header.body.contains("\"children\"") {
+            self.removed_are_not_told(&header);
+        }
         let child = place_of(&header.from).is_some();
         if code == 200 && !child && header.body.contains("\"position\"") {
             self.reads(&header.from, &header.to, identity, frame);
