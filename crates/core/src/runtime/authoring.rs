@@ -107,6 +107,10 @@ pub(super) fn desk<'a>(
         if let State::Closed(refusal) = &reporter.state {
             return Err(ChildError::Closed(refusal.clone()));
         }
+        if reporter.deleting {
+            let gone = Refusal::gone("the object is being deleted");
+            return Err(ChildError::Closed(gone));
+        }
         let reported = reporter.children.get_mut(name).ok_or_else(unknown)?;
         return Ok(Desk {
             authoring: reporter.authoring.get_mut(name).ok_or_else(unknown)?,
