@@ -70,9 +70,9 @@ impl World {
             let seat = &place.reporters.get(&object)?.author.seat;
             place.runtime.children(seat, name)
         });
-        let others = there.into_iter().flat_map(|there| there.iter());
+        let mut others = there.into_iter().flat_map(|there| there.iter());
         let other = |(id, _): &(&ChildId, _)| *id.author().as_str() != *aim.own;
-        if let Some((id, child)) = others.filter(other).next_back() {
+        if let Some((id, child)) = others.rfind(other) {
             aim.child = id.to_string();
             aim.author = id.author().as_str().to_owned();
             aim.origin = json!(child.origin);
