@@ -58,7 +58,11 @@ impl World {
         let who = match self.reporters_of(object).first() {
             Some(reporter) if decides => *reporter,
             None if decides => return,
-            _ => who,
+            // The next one that can.
+            _ => (0..self.places.len())
+                .map(|after| (who + after) % self.places.len())
+                .find(|who| !self.seats_at(*who, object, false).is_empty())
+                .unwrap_or(who),
         };
         let seats = self.seats_at(who, object, decides);
         if seats.is_empty() {

@@ -35,10 +35,7 @@ impl World {
             1..6 => aim.about_anothers(random),
             6 => aim.out_of_order(random),
             7 => return self.answers_an_author(liar),
-            _ => {
-                self.asks_to_read_as_a_guest(liar, object);
-                aim.as_a_guest(&self.liars[liar].child_position(&aim.to))
-            }
+            _ => aim.as_a_guest(&self.liars[liar].child_position(&aim.to)),
         };
         let frame = self.liars[liar].message(kind, &from, &aim.to, &body);
         self.totals.one(Count::ChildForged);
@@ -73,9 +70,9 @@ impl World {
             let seat = &place.reporters.get(&object)?.author.seat;
             place.runtime.children(seat, name)
         });
-        let others = there.into_iter().flat_map(|there| there.iter());
+        let mut others = there.into_iter().flat_map(|there| there.iter());
         let other = |(id, _): &(&ChildId, _)| *id.author().as_str() != *aim.own;
-        if let Some((id, child)) = others.filter(other).last() {
+        if let Some((id, child)) = others.rfind(other) {
             aim.child = id.to_string();
             aim.author = id.author().as_str().to_owned();
             aim.origin = json!(child.origin);
@@ -83,14 +80,19 @@ impl World {
         Some(aim)
     }
 
-    fn asks_to_read_as_a_guest(&mut self, liar: usize, object: usize) {
-        let Some(url) = self.url_of(object) else {
-            return;
-        };
-        let own = self.liars[liar].hyperty.clone();
-        let to = url.resource("subscription");
-        let frame = self.liars[liar].message("subscribe", &own, &to, &json!({"source": own}));
-        self.says(liar, frame);
+    /// A liar observes what has children, where it may: then it may write there as a guest.
+    pub(crate) fn observes_as_a_guest(&mut self, liar: usize) {
+        let with_children = |object: &usize| !self.plan.objects[*object].children.is_empty();
+        let objects: Vec<usize> = (0..self.plan.objects.len()).filter(with_children).collect();
+        for object in objects {
+            let Some(url) = self.url_of(object) else {
+                continue;
+            };
+            let own = self.liars[liar].hyperty.clone();
+            let to = url.resource("subscription");
+            let frame = self.liars[liar].message("subscribe", &own, &to, &json!({"source": own}));
+            self.says(liar, frame);
+        }
     }
 
     /// Answers, as if it were the Reporter, a commit that another was asked to take.

@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     OwnAnswers,
 }
 
-const FOREIGN: [Kind; 19] = [
+const FOREIGN: [Kind; 22] = [
     Kind::Commit,
     Kind::Head,
     Kind::Claim,
@@ -70,6 +70,9 @@ const FOREIGN: [Kind; 19] = [
     Kind::Replay,
     Kind::Burst,
     Kind::Steal,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
     Kind::Child,
     Kind::Child,
     Kind::Child,
@@ -207,6 +210,8 @@ impl World {
             self.opens(lie.liar);
             if lie.liar == REPORTER {
                 self.claims_its_own(&mut Random::new(lie.random));
+            } else {
+                self.observes_as_a_guest(lie.liar);
             }
         }
         let mut random = Random::new(lie.random);

@@ -1,10 +1,11 @@
-//! What always holds (ARCHITECTURE.md, invariants 1–6 and 8), checked at every step from outside: from
+//! What always holds (ARCHITECTURE.md, invariants 1–6, 8 and 9), checked at every step from outside: from
 //! what applications wrote and were told, and from the frames that passed.
 
 mod access;
 mod answers;
 mod books;
 mod children;
+mod collections;
 mod presence;
 mod readers;
 
@@ -26,8 +27,9 @@ use access::Granted;
 use answers::{Answered, Answers, What};
 pub(crate) use books::Author;
 use books::Books;
-pub(crate) use children::{Asked, Copy, Where, value};
+pub(crate) use children::{Asked, Where, value};
 use children::{Children, place_of};
+pub(crate) use collections::Copy;
 use presence::Presences;
 pub(crate) use readers::{Reader, SUM};
 
