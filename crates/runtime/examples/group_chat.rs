@@ -25,12 +25,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All that happens, as the last one who came has it.
+/// All that happens, in a line for each.
 pub(crate) async fn conversation() -> Result<Vec<String>, Box<dyn Error>> {
     // In place of the node in this process, `.node("ws://…")` speaks with a real one.
     let node = MemoryNode::start("localhost")?;
     let start = || Runtime::builder().memory(&node).start();
     let (ann, bob, eve) = (start()?, start()?, start()?);
+    let mut told = Vec::new();
 
     let create = Create::new("Communication", json!({"topic": "tea"}))
         .at(ROOM)
@@ -41,38 +42,39 @@ pub(crate) async fn conversation() -> Result<Vec<String>, Box<dyn Error>> {
     let bobs_copy = join(&bob).await?;
     let bobs = bobs_copy.children("messages");
 
-    say(&anns, "Ann", "Is there tea?").await?;
-    let mut answer = say(&bobs, "Bob", "There is cofee").await?;
+    say(&mut told, &anns, "Ann", "Is there tea?").await?;
+    let mut answer = say(&mut told, &bobs, "Bob", "There is cofee").await?;
     // Only its author changes a message.
     answer.update(|message| message.text = "There is coffee".to_owned())?;
     answer.safe().await?;
-    let rude = say(&bobs, "Bob", "Tea is for the weak!").await?;
-
+    let rude = say(&mut told, &bobs, "Bob", "Tea is for the weak!").await?;
     // Only its author and the host remove it.
     anns.remove(rude.id()).await?;
+    told.push("Ann removes that".to_owned());
+
     let eves_copy = join(&eve).await?;
     let eves = eves_copy.children("messages");
-    say(&eves, "Eve", "Sorry, I am late").await?;
+    told.push(format!(
+        "Eve comes late, and finds {} messages",
+        eves.list().len()
+    ));
+    say(&mut told, &eves, "Eve", "Do I smell coffee?").await?;
 
     // Who is put out is told why, and does not come back.
     room.kick(bob.identity().as_str(), "tea only").await?;
     let mut state = bobs_copy.state();
     let over = state.wait_for(|state| matches!(state, State::Closed(_)));
-    let State::Closed(why) = over.await?.clone() else {
-        return Err("the room is closed to Bob".into());
-    };
-    say(&anns, "Ann", "More tea for us").await?;
+    if let State::Closed(why) = &*over.await? {
+        told.push(format!("Bob has to leave: {}", why.desc));
+    }
+    say(&mut told, &anns, "Ann", "More tea for us").await?;
 
     let mut changes = eves.changes();
-    while eves.list().len() < 4 {
+    while eves.list().len() < anns.list().len() {
         changes.next().await.ok_or("the room is closed")?;
     }
-    let mut told = Vec::new();
-    for (_, message) in eves.list() {
-        let said: Message = serde_json::from_value((*message.value).clone())?;
-        told.push(format!("{}: {}", said.name, said.text));
-    }
-    told.push(format!("Bob has left: {}", why.desc));
+    let same = eves.list() == anns.list();
+    told.push(format!("Eve has what Ann has: {same}"));
     Ok(told)
 }
 
@@ -85,6 +87,7 @@ async fn join(runtime: &Runtime) -> Result<Observer, Box<dyn Error>> {
 
 /// Writes a message, and waits until it is safe: whoever reads after that has it.
 async fn say(
+    told: &mut Vec<String>,
     messages: &Children<Message>,
     name: &str,
     text: &str,
@@ -94,5 +97,6 @@ async fn say(
         text: text.to_owned(),
     })?;
     said.safe().await?;
+    told.push(format!("{name}: {text}"));
     Ok(said)
 }

@@ -66,7 +66,7 @@ pub(crate) async fn watch() -> Result<Vec<String>, Box<dyn Error>> {
             None => Err("the room is closed".into()),
         }
     };
-    let (answer, served) = tokio::join!(room.execute("reset", json!({"to": 60.0})), serve);
+    let (answer, served) = tokio::join!(room.execute("reset", json!({"to": 60})), serve);
     served?;
     told.push(format!("reset: {}", answer?));
 

@@ -283,8 +283,8 @@ mod tests {
         assert_eq!(
             shown(&timeline, 20, 9, 0),
             [
-                "10:01 ann#1 a cup ",
-                "      of tea, ",
+                "10:01 ann#1 a cup of ",
+                "      tea, ",
                 "      茶茶茶茶茶茶茶",
                 "      茶\u{fffd}[2J",
                 "      and milk",

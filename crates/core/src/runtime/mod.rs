@@ -14,6 +14,7 @@ mod inviting;
 mod local;
 mod objects;
 mod observing;
+mod owning;
 mod people;
 mod questions;
 mod reading;
@@ -33,6 +34,7 @@ use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
+use crate::message::body::Command;
 use crate::message::{Header, Type};
 use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
@@ -116,7 +118,7 @@ pub enum Output {
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
-    /// What [`Runtime::execute`] asked for is done, or was refused.
+    /// What [`Runtime::execute`] asked for, or [`Runtime::command_as_owner`] said, is done, or was refused.
     Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
@@ -173,6 +175,8 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What is commanded about objects of others' sessions, by its calls.
+    owning: BTreeMap<u64, Command>,
     /// What was asked of other applications and is not answered, by its calls.
     wanted: BTreeMap<u64, Wanted>,
     /// What others ask of the application.
@@ -218,6 +222,7 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),

@@ -34,6 +34,8 @@ pub(super) enum Purpose {
     Read(u64),
     /// A command, by the number its caller knows it by.
     Command(u64),
+    /// An owner's command about another's object, by the number its caller knows it by.
+    Own(u64),
     /// An invitation, by the number its caller knows it by.
     Invite(u64),
     /// Something to be done by another application, by the number its caller knows it by.
@@ -159,6 +161,8 @@ impl Runtime {
                 }
             }
             Purpose::Command(call) if code == 200 => self.commanded(call, header.body, now),
+            Purpose::Own(call) if code == 200 => self.owning_answered(call, header.body),
+            Purpose::Own(call) => self.end_owning(call, Err(refusal())),
             Purpose::Invite(call) if code == 200 => self.invitation_ends(call, Ok(()), now),
             Purpose::Invite(call) => self.invitation_ends(call, Err(refusal()), now),
             Purpose::Command(call) => self.command_refused(call, refusal()),
@@ -206,6 +210,7 @@ impl Runtime {
             | Purpose::Alive
             | Purpose::Delivered(_)
             | Purpose::Command(_)
+            | Purpose::Own(_)
             | Purpose::Unsubscribe(_) => {
                 self.outbox.push_back(Output::Disconnect);
             }
