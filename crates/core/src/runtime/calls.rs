@@ -1,6 +1,6 @@
 //! What an application asks of the runtime: create, write, subscribe, unsubscribe, read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -37,6 +37,8 @@ pub struct Create {
     pub take: bool,
     /// The names of its collections of children, and how many of each are kept.
     pub children: BTreeMap<String, usize>,
+    /// Those of them whose files this runtime keeps, for when their authors are gone.
+    pub files: BTreeSet<String>,
     /// Whom `access` does not name is the application's to decide on: see
     /// [`Output::Asked`](super::Output::Asked).
     pub approve: bool,
@@ -167,6 +169,7 @@ impl Runtime {
             readers: BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
+        self.files.keep_all(&url, create.files);
         let seat = Seat {
             hyperty: hyperty.clone(),
             object: url.clone(),
@@ -323,6 +326,7 @@ impl Runtime {
         if let Some(observer) = &mut removed {
             let refusal = Refusal::conflict("its Observer was let go");
             self.abandon(observer.authoring.values_mut(), &refusal);
+            self.fetches_end(seat, &refusal);
         }
         if removed.is_some() && self.session.ended().is_none() {
             self.let_go.insert(seat.clone());

@@ -42,6 +42,8 @@ pub(super) enum Purpose {
     Invite(u64),
     /// Something to be done by another application, by the number its caller knows it by.
     Execute(u64),
+    /// A chunk of a file, by the number its caller knows that by.
+    Chunk(u64, u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -170,6 +172,10 @@ impl Runtime {
             Purpose::Command(call) => self.command_refused(call, refusal()),
             Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
+            Purpose::Chunk(call, chunk) if code == 200 => {
+                self.chunk_answered(call, chunk, header.body);
+            }
+            Purpose::Chunk(call, chunk) => self.chunk_refused(call, chunk, refusal(), now),
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
             Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
             // Who writes it may have gone: then the claim is asked for again.
@@ -224,6 +230,7 @@ impl Runtime {
                 self.child_answered(&seat, &name, at, Some(&refusal), now);
             }
             Purpose::Read(call) => self.read_failed(call, refusal),
+            Purpose::Chunk(call, chunk) => self.chunk_refused(call, chunk, refusal, now),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
             Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),
         }
