@@ -15,6 +15,7 @@ use crate::limits::{
     UNDER_WAY_MAX,
 };
 use crate::message::{Type, decode};
+use crate::syncher::{Observer, State};
 use crate::time::Time;
 
 /// A file that is fetched.
@@ -194,7 +195,7 @@ impl Runtime {
         let under_way: usize = fetches.values().map(|one| one.under_way.len()).sum();
         let bytes: usize = fetches.values().map(Fetch::bytes).sum();
         let size = usize::try_from(fetch.description.size).ok()?;
-        let may = self.may_write(&fetch.seat)
+        let may = self.may_fetch(&fetch.seat)
             && self.requests.under_way() < UNDER_WAY_MAX
             && under_way < CHUNKS_UNDER_WAY_MAX
             && fetch.under_way.len() < FETCH_WINDOW
@@ -206,6 +207,20 @@ impl Runtime {
         let chunk = fetch.missing.pop_first()?;
         fetch.under_way.insert(chunk);
         Some((fetch.seat.clone(), fetch.file.clone(), chunk))
+    }
+
+    /// Whether `seat` has a route, or reports the object, as far as is known. Who has the file may be there
+    /// when the object's Reporter is not.
+    fn may_fetch(&self, seat: &Seat) -> bool {
+        let syncher = self.synchers.get(&seat.hyperty);
+        self.session.is_live()
+            && syncher.is_some_and(|syncher| match syncher.reporters.get(&seat.object) {
+                Some(reporter) => reporter.state == State::Live,
+                None => {
+                    let observer = syncher.observers.get(&seat.object);
+                    observer.is_some_and(Observer::is_served)
+                }
+            })
     }
 
     /// An answer to [`Purpose::Chunk`].
@@ -246,7 +261,7 @@ impl Runtime {
             408 => silences < FETCH_SILENCES_MAX,
             429 | 503 => true,
             // A reader's grant is being decided on.
-            403 => !self.may_write(&seat),
+            403 => !self.may_fetch(&seat),
             _ => false,
         };
         if !later {

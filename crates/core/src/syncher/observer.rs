@@ -274,7 +274,7 @@ impl Observer {
     }
 
     /// Whether what comes on the route is for this copy.
-    const fn is_served(&self) -> bool {
+    pub(crate) const fn is_served(&self) -> bool {
         self.granted && !matches!(self.state, State::Closed(_))
     }
 
