@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::authoring::children_of;
+use super::authoring::{children_of, desk};
 use super::files::{Content, FileKey};
 use super::requests::Purpose;
 use super::{Backoff, ChildError, Output, Runtime, Seat, Timer};
@@ -121,9 +121,11 @@ impl Runtime {
             name: name.to_owned(),
             id: id.clone(),
         };
-        let own = || self.own_child(seat, name, id);
-        let child = self.children(seat, name).and_then(|here| here.get(id));
-        let value = child.map(|child| Arc::clone(&child.value)).or_else(own);
+        let desk = desk(&mut self.synchers, seat, name, now)?;
+        let child = desk.here().get(id);
+        let value = child.map(|child| Arc::clone(&child.value));
+        // One's own may not have come back yet.
+        let value = value.or_else(|| self.own_child(seat, name, id));
         let value = value.ok_or_else(|| ChildError::NoChild(id.clone()))?;
         let description = FileDescription::read(&value)?;
         let here = self.file(&file);
