@@ -283,6 +283,8 @@ impl World {
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
+            | Output::Fetching(..)
+            | Output::Fetched(..)
             | Output::Invited(..)
             | Output::Gone(..) => {}
             Output::Children(seat, name, changed) => {
