@@ -69,6 +69,7 @@ mod commands;
 mod driver;
 mod executions;
 mod files;
+mod followers;
 mod inbox;
 mod key;
 mod link;

@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use byline_core::State;
 use byline_core::address::Address;
-use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::runtime::{self, Asking, Connection, Event, Executing, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Asking, Connection, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
 use byline_core::stream::Written;
 use byline_core::time::Time;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
-use crate::children::ChildrenStep;
 use crate::clock::Clock;
 use crate::files::Waiting;
+use crate::followers::Followers;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
 use crate::queue::Queue;
@@ -117,32 +116,6 @@ pub(crate) struct Watched {
     pub(crate) queues: Vec<Weak<Queue<Changed>>>,
 }
 
-/// Events that may wait for a slow follower: of more, the oldest are lost.
-const EVENTS: usize = 256;
-
-/// Those who follow the children of one collection.
-#[derive(Debug)]
-pub(crate) struct Followers {
-    pub(crate) queues: Vec<Weak<Queue<ChildrenStep>>>,
-    pub(crate) events: broadcast::Sender<Event>,
-}
-
-impl Default for Followers {
-    fn default() -> Self {
-        Self {
-            queues: Vec::new(),
-            events: broadcast::Sender::new(EVENTS),
-        }
-    }
-}
-
-impl Followers {
-    fn close(&self) {
-        let queues = self.queues.iter().filter_map(Weak::upgrade);
-        queues.for_each(|queue| queue.close());
-    }
-}
-
 impl Shared {
     pub(crate) fn new(machine: runtime::Runtime) -> Self {
         Self {
@@ -202,15 +175,7 @@ impl Inner {
             Output::Connect => return Some(ToLink::Connect),
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
-            Output::Reporter(seat, state) => {
-                let closed = matches!(state, State::Closed(_));
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.becomes(state);
-                }
-                if closed {
-                    self.end_followers(&seat);
-                }
-            }
+            Output::Reporter(seat, state) => self.reporter_becomes(&seat, state),
             Output::Observer(seat, state) => self.observer_becomes(&seat, state),
             Output::Changed(seat, changed) => {
                 if let Some(watched) = self.observers.get_mut(&seat) {
@@ -221,18 +186,8 @@ impl Inner {
                 }
             }
             Output::Children(seat, name, changed) => self.followed(seat, name, changed),
-            Output::Event(seat, name, event) => {
-                if let Some(followers) = self.followers.get(&(seat, name)) {
-                    // Nobody may listen: then nobody misses it.
-                    let _ = followers.events.send(event);
-                }
-            }
-            Output::Read(call, result) => {
-                if let Some(waiting) = self.reads.remove(&call) {
-                    // Whoever asked may have gone: then nobody needs the answer.
-                    let _ = waiting.send(result);
-                }
-            }
+            Output::Event(seat, name, event) => self.heard(seat, name, event),
+            Output::Read(call, result) => answer(&mut self.reads, call, result),
             Output::Rejected(seat, commits) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.reject(commits);
@@ -254,23 +209,11 @@ impl Inner {
                     let _ = waiting.end.send(result);
                 }
             }
-            Output::Answered(call, result) => {
-                if let Some(waiting) = self.answers.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
+            Output::Answered(call, result) => answer(&mut self.answers, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
-            Output::Done(call, result) => {
-                if let Some(waiting) = self.commands.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
-            Output::Delivered(call) => {
-                if let Some(waiting) = self.deliveries.remove(&call) {
-                    let _ = waiting.send(());
-                }
-            }
+            Output::Done(call, result) => answer(&mut self.commands, call, result),
+            Output::Delivered(call) => answer(&mut self.deliveries, call, ()),
             Output::Connection(connection) => {
                 self.connection.send_replace(connection);
             }
@@ -283,41 +226,14 @@ impl Inner {
         None
     }
 
-    /// Those who follow a collection, to be joined.
-    pub(crate) fn followers(&mut self, seat: &Seat, name: &str) -> &mut Followers {
-        self.followers
-            .entry((seat.clone(), name.to_owned()))
-            .or_default()
-    }
-
-    /// Whether it is over with the object of a seat.
-    pub(crate) fn is_closed(&self, seat: &Seat) -> bool {
-        let reported = self.reporters.get(seat).map(|reported| &reported.state);
-        let watched = || Some(&self.observers.get(seat)?.state);
-        let state = reported.or_else(watched);
-        state.is_none_or(|state| matches!(*state.borrow(), State::Closed(_)))
-    }
-
-    fn followed(&mut self, seat: Seat, name: String, changed: ChildrenChanged) {
-        let Some(followers) = self.followers.get_mut(&(seat, name)) else {
-            return;
-        };
-        followers.queues.retain(|queue| queue.strong_count() > 0);
-        let (number, step) = (changed.number, ChildrenStep::Changed(changed));
-        for queue in followers.queues.iter().filter_map(Weak::upgrade) {
-            queue.push(number, &step);
+    fn reporter_becomes(&mut self, seat: &Seat, state: State) {
+        let closed = matches!(state, State::Closed(_));
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            reporter.becomes(state);
         }
-    }
-
-    /// Nothing more comes of the children of a seat.
-    pub(crate) fn end_followers(&mut self, seat: &Seat) {
-        self.followers.retain(|(of, _), followers| {
-            let ends = of == seat;
-            if ends {
-                followers.close();
-            }
-            !ends
-        });
+        if closed {
+            self.end_followers(seat);
+        }
     }
 
     fn observer_becomes(&mut self, seat: &Seat, state: State) {
@@ -401,6 +317,13 @@ impl Inner {
         self.fetches.clear();
         self.answers.clear();
         self.reads.clear();
+    }
+}
+
+/// Gives `result` to who waits for that call. Whoever asked may have gone: then nobody needs it.
+fn answer<T>(waiting: &mut BTreeMap<u64, oneshot::Sender<T>>, call: u64, result: T) {
+    if let Some(waiting) = waiting.remove(&call) {
+        let _ = waiting.send(result);
     }
 }
 
