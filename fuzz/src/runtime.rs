@@ -201,6 +201,8 @@ impl Run {
                 | Output::Invited(..)
                 | Output::Executing(..)
                 | Output::Answered(..)
+                | Output::Fetching(..)
+                | Output::Fetched(..)
                 | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
