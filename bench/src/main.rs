@@ -14,6 +14,7 @@ mod process;
 mod recovery;
 mod report;
 mod reporter;
+mod room;
 mod round;
 mod stats;
 mod storm;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::recovery::{Recovered, Recovery};
+use crate::room::Room;
 use crate::round::{Case, Pair, Plan, Round};
 use crate::stats::Summary;
 
@@ -33,6 +34,15 @@ const RECOVERY: &str = "\
   the handshake's hash computed. It has no Reporter: what the node passes to and from it is the node's.
 - **verified**: copies that the answer brought to where the Reporter stood, and that then got the next
   commits once and in order; at the floor, observers that got the bytes recorded at the node.
+";
+
+const ROOM: &str = "\
+- A delivery is a child commit that a reader's socket has read. With it are counted the request to the
+  Reporter, its answer, and the answer to the author: one of each for every so many deliveries.
+- **by paced**: that of a delivery by what one of the object's own commits cost the same node's process,
+  one each 100 ms, to the observers of the first table.
+- **joining**: from the connection to the last page, by a whole runtime; the Reporter answers, in the same
+  thread as who joins.
 ";
 
 /// All that was measured.
@@ -71,6 +81,7 @@ impl Report {
             single,
             saturated,
             paced,
+            ..
         } = self.plan;
         let (change, message) = self
             .rounds
@@ -97,6 +108,7 @@ impl Report {
         let _ = writeln!(text, "\n{LEGEND}");
         self.joining(&mut text);
         self.recovery(&mut text);
+        self.room(&mut text);
         text
     }
 
@@ -182,6 +194,37 @@ impl Report {
              Requests that the node passed to the Reporter: {}; observers that came before its claim: {}.",
             count(|round| round.recovery.asked_of_reporter as f64),
             count(|round| round.recovery.told_to_wait as f64),
+        );
+    }
+
+    fn room(&self, text: &mut String) {
+        let Some(Room {
+            authors,
+            message_bytes,
+            join,
+            ..
+        }) = self.rounds.first().map(|round| round.room)
+        else {
+            return;
+        };
+        let show = |decimals, number: Number| self.show(decimals, |round| Some(number(round)));
+        let verified: usize = self.rounds.iter().map(|round| round.room.verified).sum();
+        let _ = writeln!(
+            text,
+            "\n| a room of {authors} | CPU µs/delivery | by paced | kept waiting | clients busy | verified |\n\
+             |---|---|---|---|---|---|\n| each says something each second, and reads all | {} | {} | {} | {} | {verified}/{} |\n\n\
+             | joining a room | ms | node CPU ms | bytes |\n|---|---|---|---|\n| of {} children | {} | {} | {} |\n\n{ROOM}\
+             - A message has {message_bytes} bytes on its author's way.",
+            show(2, |round| round.room.cpu_us_per_delivery),
+            show(2, |round| round.room.cpu_us_per_delivery
+                / round.paced.node.cpu_us_per_delivery),
+            show(2, |round| round.room.kept_waiting),
+            show(2, |round| round.room.clients_busy),
+            authors * self.rounds.len(),
+            join.children,
+            show(0, |round| round.room.join.ms),
+            show(0, |round| round.room.join.node_cpu_ms),
+            show(0, |round| round.room.join.bytes as f64),
         );
     }
 

@@ -1,12 +1,14 @@
 //! The Reporter: the runtime of `byline-core` on a blocking socket. It claims the object, answers
 //! who subscribes, and writes the changes, whose frames are kept for the measured phases.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use byline_core::State;
 use byline_core::identity::Key;
+use byline_core::limits::KEEP_DEFAULT;
 use byline_core::message::body::Access;
 use byline_core::message::{Header, Type};
 use byline_core::object::{Change, Path};
@@ -22,6 +24,11 @@ pub(crate) const DOMAIN: &str = "localhost";
 /// The one object.
 pub(crate) const OBJECT: &str = "ctxt://localhost/bench";
 
+/// Its collection of children.
+pub(crate) const CHILDREN: &str = "messages";
+/// Children whose being safe is waited for at a time.
+const AT_ONCE: usize = 500;
+
 /// Characters of a field: with its name around it, a change of about 120 bytes.
 const TEXT_CHARS: usize = 96;
 
@@ -34,6 +41,8 @@ pub(crate) struct Reporter {
     /// Fields of the object, written in turn.
     fields: usize,
     written: usize,
+    /// Calls that are done.
+    done: BTreeSet<u64>,
 }
 
 impl Reporter {
@@ -56,6 +65,7 @@ impl Reporter {
                 anonymous: true,
                 ..Access::default()
             },
+            children: [(CHILDREN.to_owned(), KEEP_DEFAULT)].into(),
             ..Create::default()
         };
         let seat = runtime.create(&hyperty, create, now())?;
@@ -66,6 +76,7 @@ impl Reporter {
             seat,
             fields,
             written: 0,
+            done: BTreeSet::new(),
         };
         let until = Instant::now() + PATIENCE;
         reporter.perform()?;
@@ -119,6 +130,28 @@ impl Reporter {
             messages,
             change_bytes,
         })
+    }
+
+    /// Says so many things in the object's collection.
+    pub(crate) fn say(&mut self, children: usize, text: &str) -> Result<()> {
+        for first in (0..children).step_by(AT_ONCE) {
+            let mut open = BTreeSet::new();
+            for number in first..children.min(first + AT_ONCE) {
+                let value = json!({"text": text, "number": number});
+                let made = self
+                    .runtime
+                    .create_child(&self.seat, CHILDREN, value, now())?;
+                open.insert(made.1);
+            }
+            self.perform()?;
+            let until = Instant::now() + PATIENCE;
+            while !open.is_empty() {
+                self.step(until).context("the children were not taken")?;
+                open.retain(|call| !self.done.contains(call));
+            }
+            self.done.clear();
+        }
+        Ok(())
     }
 
     pub(crate) fn send(&mut self, messages: &[String]) -> Result<()> {
@@ -185,6 +218,10 @@ impl Reporter {
                     bail!("the node refused the Reporter: {refusal}")
                 }
                 Output::Disconnect => bail!("the node does not let the Reporter in"),
+                Output::Done(call, result) => {
+                    result.context("the node refused a child")?;
+                    self.done.insert(call);
+                }
                 _ => {}
             }
         }
@@ -196,6 +233,66 @@ impl Reporter {
         self.runtime
             .reporter(&self.seat)
             .context("the object was let go")
+    }
+}
+
+/// Somebody who joins: a whole runtime, as an application has it.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    line: Line,
+    runtime: Runtime,
+    seat: Seat,
+    live: bool,
+    /// Bytes of the messages received.
+    pub(crate) bytes: usize,
+}
+
+impl Joiner {
+    /// Connects, and asks for the object.
+    pub(crate) fn subscribe(node: SocketAddr) -> Result<Self> {
+        let (mut secret, mut seed) = ([0; 32], [0; 32]);
+        getrandom::fill(&mut secret)?;
+        getrandom::fill(&mut seed)?;
+        let line = connect(node)?;
+        let mut runtime = Runtime::new(DOMAIN, Key::from_bytes(&secret), seed);
+        let hyperty = runtime.hyperty("join")?;
+        let seat = runtime.subscribe(&hyperty, OBJECT.parse()?, now())?;
+        runtime.handle(Input::Connected, now());
+        Ok(Self {
+            line,
+            runtime,
+            seat,
+            live: false,
+            bytes: 0,
+        })
+    }
+
+    /// Sends what is to be sent, and takes what came.
+    pub(crate) fn turn(&mut self, buffer: &mut [u8]) -> Result<()> {
+        while let Some(output) = self.runtime.poll_output(now()) {
+            match output {
+                Output::Send(text) => self.line.send(&text)?,
+                Output::Observer(_, State::Closed(refusal)) => bail!("refused: {refusal}"),
+                Output::Observer(_, state) => self.live = state == State::Live,
+                _ => {}
+            }
+        }
+        let (line, runtime, bytes) = (&mut self.line, &mut self.runtime, &mut self.bytes);
+        line.read(buffer, |text| {
+            *bytes += text.len();
+            runtime.handle(Input::Received(std::str::from_utf8(text)?), now());
+            Ok(())
+        })
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// How many children are here.
+    pub(crate) fn children(&self) -> usize {
+        let here = self.runtime.children(&self.seat, CHILDREN);
+        here.map_or(0, byline_core::children::Collection::len)
     }
 }
 
@@ -214,7 +311,7 @@ fn connect(node: SocketAddr) -> Result<Line> {
     Ok(line)
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let ms = since.unwrap_or_default().as_millis();
     Time::from_unix_ms(u64::try_from(ms).unwrap_or(u64::MAX))

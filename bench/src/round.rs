@@ -15,6 +15,7 @@ use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
 use crate::recovery::{self, Recovery};
 use crate::reporter::{Prepared, Reporter};
+use crate::room::{self, Room};
 use crate::stats::percentile;
 
 /// Changes in flight in the saturated case.
@@ -37,15 +38,17 @@ pub(crate) struct Plan {
     pub(crate) saturated: usize,
     /// Changes sent by the clock.
     pub(crate) paced: usize,
+    /// Seconds that a room is watched.
+    pub(crate) talk: usize,
 }
 
 impl Plan {
     /// As many deliveries whatever the number of observers, within limits.
     pub(crate) fn new(observers: usize, quick: bool) -> Self {
-        let (single, saturated, paced) = if quick {
-            (100_000, 1_000_000, 10)
+        let (single, saturated, paced, talk) = if quick {
+            (100_000, 1_000_000, 10, 1)
         } else {
-            (1_000_000, 5_000_000, 30)
+            (1_000_000, 5_000_000, 30, 5)
         };
         let changes = |deliveries: usize, most| (deliveries / observers).clamp(2 * WINDOW, most);
         Self {
@@ -53,6 +56,7 @@ impl Plan {
             single: changes(single, 4_000),
             saturated: changes(saturated, 40_000) / WINDOW * WINDOW,
             paced,
+            talk,
         }
     }
 
@@ -108,6 +112,7 @@ pub(crate) struct Round {
     pub(crate) saturated: Pair,
     pub(crate) paced: Pair,
     pub(crate) recovery: Recovery,
+    pub(crate) room: Room,
 }
 
 /// A case at the node, and at its floor.
@@ -153,6 +158,7 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, plan: Plan) -> Result<Round> {
         saturated: pair(node[1], saturated),
         paced: pair(node[2], paced),
         recovery: recovery::run(cores, byline, plan.observers)?,
+        room: room::run(cores, byline, plan.talk)?,
     })
 }
 

@@ -198,12 +198,16 @@ impl Run {
                 | Output::Rejected(..)
                 | Output::Reporter(..)
                 | Output::Asked(..)
+                | Output::Presence(..)
+                | Output::Observers(..)
                 | Output::Invited(..)
                 | Output::Executing(..)
                 | Output::Answered(..)
                 | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Connection(_)
+                | Output::NeedsToken
                 | Output::Refused(_) => {}
             }
         }

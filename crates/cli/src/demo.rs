@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use byline::{Create, Runtime};
-use byline_node::Running;
+use byline_node::{Running, Server};
 
 use crate::NodeArgs;
 use crate::machine::Machine;
-use crate::node::{bind, stopped};
+use crate::node::{config, stopped};
 use crate::output::{Event, Printer, line};
 use crate::session::{block_on, interrupted};
 
@@ -18,9 +18,12 @@ const EVERY: Duration = Duration::from_secs(1);
 const PORT: u16 = 4680;
 
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<()> {
-    let server = bind(args)?;
+    let server = Server::bind(config(args))?;
     let printer = Printer::new(args.json);
-    printer.print(&Event::Ready { url: &server.url() })?;
+    printer.print(&Event::Ready {
+        url: &server.url(),
+        operator_token: None,
+    })?;
     let node = server.spawn()?;
     let done = block_on(async {
         tokio::select! {

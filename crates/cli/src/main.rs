@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use session::Token;
 
 /// Live JSON objects, each with exactly one author.
 #[derive(Debug, Parser)]
@@ -32,8 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a Message Node: Reporters and Observers connect to it
-    Node(NodeArgs),
+    /// Run a Message Node: Reporters and Observers connect to it. SIGHUP has it read its keys and its
+    /// certificate anew
+    Node(ServeArgs),
     /// Report an object: each line of input is its next state
     Report(ReportArgs),
     /// Follow an object: print it, then every change. An outage is told on standard error once it has
@@ -58,6 +60,33 @@ struct NodeArgs {
     json: bool,
 }
 
+/// Who may come to a node, and how.
+#[derive(Clone, Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Ask everybody for a token (JWT) that one of the keys in this file has signed: public keys in PEM, or
+    /// a JSON Web Key Set. Needed to listen where others reach the node
+    #[arg(long, value_name = "FILE")]
+    jwt_keys: Option<PathBuf>,
+    /// The issuer (iss) that tokens must be of
+    #[arg(long, value_name = "ISSUER", requires = "jwt_keys")]
+    jwt_issuer: Option<String>,
+    /// The audience (aud) that tokens must be for
+    #[arg(long, value_name = "AUDIENCE", requires = "jwt_keys")]
+    jwt_audience: Option<String>,
+    /// Speak TLS, with the certificate in this PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The file that holds the token for /metrics [default: one made at the start and told, where only this
+    /// machine reaches the node]
+    #[arg(long, value_name = "FILE")]
+    operator_token_file: Option<PathBuf>,
+}
+
 /// How a command reaches its node, and as whom.
 #[derive(Clone, Debug, Args)]
 struct SessionArgs {
@@ -68,6 +97,21 @@ struct SessionArgs {
     /// user's data folder]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The token (JWT) that shows who this user is, for a node that asks. Others may see an argument: there
+    /// are the variable and --token-file
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "BYLINE_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<Token>,
+    /// The file that holds the token. It is read again whenever a newer one is needed
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Trust, at wss://, also the certificate authorities in this PEM file
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::ObserveArgs;
 use crate::outage::Outage;
 use crate::output::{Event, Printer, left, note, word};
-use crate::session::{interrupted, start};
+use crate::session::{interrupted, start, token_wanted};
 
 pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
@@ -35,6 +35,7 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
     let done = tokio::select! {
         done = follow(&args, &observer, &mut copy, printer) => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),
+        why = token_wanted(&runtime, &args.session) => Err(why),
         () = left() => Ok(()),
         () = &mut timeout => Err(copy.late(&args)),
     };

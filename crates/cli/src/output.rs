@@ -16,7 +16,13 @@ use crate::people;
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(crate) enum Event<'a> {
     /// A node listens.
-    Ready { url: &'a str },
+    #[serde(rename_all = "camelCase")]
+    Ready {
+        url: &'a str,
+        /// What `/metrics` is shown for, when nobody has said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator_token: Option<&'a str>,
+    },
     /// The object is this Reporter's.
     Created { url: &'a str },
     /// A commit was made.
@@ -84,7 +90,16 @@ impl Printer {
             return line(&serde_json::to_string(event)?);
         }
         match event {
-            Event::Ready { url } => line(&format!("listening on {url}")),
+            Event::Ready {
+                url,
+                operator_token,
+            } => {
+                line(&format!("listening on {url}"))?;
+                let Some(token) = operator_token else {
+                    return Ok(());
+                };
+                note(&format!("/metrics is for Authorization: Bearer {token}"))
+            }
             Event::Created { url } => note(&format!("reporting {url}")),
             Event::Reported { version, .. } => note(&format!("version {version}")),
             Event::Snapshot {

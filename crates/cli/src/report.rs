@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::ReportArgs;
 use crate::input::Input;
 use crate::output::{Event, Printer};
-use crate::session::{interrupted, start};
+use crate::session::{interrupted, start, token_wanted};
 
 /// How long what was called reported may take to reach the node when the command is over.
 const LAST_COMMITS: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
     let done = tokio::select! {
         done = report(&args, &url, &runtime, data, input) => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),
+        why = token_wanted(&runtime, &args.session) => Err(why),
     };
     // Late or refused, the outcome is the one that is known already.
     let _ = tokio::time::timeout(LAST_COMMITS, runtime.delivered()).await;

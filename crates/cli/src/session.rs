@@ -1,12 +1,33 @@
 //! What the commands that speak with a node have in common.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use anyhow::anyhow;
-use byline::{Address, Runtime};
+use anyhow::{Context as _, anyhow};
+use byline::{Address, Connection, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::SessionArgs;
+
+/// A token that is not printed.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl FromStr for Token {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
 
 /// Runs a command on this thread.
 pub(crate) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -22,19 +43,55 @@ pub(crate) async fn start(args: &SessionArgs, url: &Address) -> anyhow::Result<R
         Some(key) => key.clone(),
         None => data_folder()?.join("byline").join("key"),
     };
-    let runtime = Runtime::builder()
+    let mut builder = Runtime::builder()
         .node(&args.node)
         .domain(url.domain())
-        .key_file(key)
-        .start()?;
+        .key_file(key);
+    if let Some(ca) = &args.ca {
+        builder = builder.ca_file(ca);
+    }
+    if let Some(file) = &args.token_file {
+        builder = builder.token(read_token(file)?);
+        let file = file.clone();
+        builder = builder.token_from(move || std::future::ready(read_token(&file)));
+    } else if let Some(Token(token)) = &args.token {
+        builder = builder.token(token);
+    }
+    let runtime = builder.start()?;
     let connected = runtime.connected().await;
     connected.map_err(|error| {
-        anyhow!(
-            "{}: {error}; is a node running there? `byline node` starts one",
-            args.node
-        )
+        let hint = if error.to_string().contains("certificate") {
+            "name the authority that made it with --ca FILE"
+        } else {
+            "is a node running there? `byline node` starts one"
+        };
+        anyhow!("{}: {error}; {hint}", args.node)
     })?;
     Ok(runtime)
+}
+
+/// Resolves when the node wants a token, or another one, that this command has no more of.
+pub(crate) async fn token_wanted(runtime: &Runtime, args: &SessionArgs) -> anyhow::Error {
+    let mut connection = runtime.connection();
+    loop {
+        if let Connection::NeedsAuth(why) = &*connection.borrow_and_update()
+            && args.token_file.is_none()
+        {
+            return anyhow!(
+                "{}: {why}; give a token with --token-file FILE or in BYLINE_TOKEN",
+                args.node
+            );
+        }
+        if connection.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file);
+    let text = text.with_context(|| format!("token file {}", file.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 /// Resolves when the user or the system wants this process to end. Listens from the call on, which

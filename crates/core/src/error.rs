@@ -71,7 +71,8 @@ pub struct Refusal {
     pub time: Option<String>,
 }
 
-/// Why a claim was refused with 409 or ended (protocol.md §8), or a child commit was refused (§9).
+/// Why a claim was refused with 409 or ended (protocol.md §8), a child commit was refused (§9), or who must
+/// say who they are (§3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -85,6 +86,8 @@ pub enum Reason {
     Superseded,
     /// A child commit does not follow what its Reporter has of its author (§9).
     Gap,
+    /// Who sends this needs a token, or a newer one, that says who they are.
+    NeedsAuth,
 }
 
 /// A reason of a later version is none.
@@ -145,6 +148,11 @@ impl Refusal {
     /// 401: who sends this has not shown who it is.
     pub fn unproven(desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(401, Retry::Now, desc)
+    }
+
+    /// 401: who sends this needs a token, or a newer one; `desc` says what is wrong with theirs.
+    pub fn needs_auth(desc: impl Into<Cow<'static, str>>) -> Self {
+        Self::unproven(desc).because(Reason::NeedsAuth)
     }
 
     /// 403: who sends this may not.

@@ -26,7 +26,8 @@ pub fn decode_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
-/// Who a session or a message is from: `user-guid://<public key>`. Cheap to clone.
+/// Who a session or a message is from: `user-guid://<public key>`, or the person `user://<idp>/<sub>`
+/// that a token names. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(Arc<str>);
@@ -54,6 +55,32 @@ impl From<&str> for Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What shows a node which person somebody is: a JWT (protocol.md §3). Whoever has it is that person, so
+/// it is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// The token as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Token {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
     }
 }
 
@@ -211,5 +238,7 @@ mod tests {
         let secret = [7; 32];
         let printed = format!("{:?}", Key::from_bytes(&secret));
         assert!(!printed.contains(&encode_bytes(&secret)) && !printed.contains("7, 7"));
+        let printed = format!("{:?}", Token::from("eyJ.the.rest".to_owned()));
+        assert_eq!(printed, "Token(…)");
     }
 }

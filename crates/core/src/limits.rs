@@ -17,6 +17,9 @@ pub const MESSAGE_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest address, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 1024;
 
+/// Longest token of a person, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+
 /// Most commits a history keeps.
 pub const HISTORY_COMMITS_MAX: usize = 1024;
 /// Most bytes of encoded commits a history keeps.
@@ -63,6 +66,9 @@ pub const UNANSWERED_MS: u64 = 2 * REQUEST_MS;
 pub const HELD_MS: u64 = 24 * 3_600_000;
 /// A lost socket keeps its session this long.
 pub const GRACE_MS: u64 = 30_000;
+/// A runtime asks its application for a newer token this long before the one it has ends, or a tenth of
+/// that one's time where that is less.
+pub const TOKEN_AHEAD_MS: u64 = 30_000;
 /// A challenge can be answered this long.
 pub const CHALLENGE_MS: u64 = 30_000;
 /// A client that heard nothing for this long sends `ping`.
@@ -144,3 +150,11 @@ pub const UNSAFE_COMMITS_MAX: usize = 1024;
 pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
 /// Commits of one author in one name that are under way at once.
 pub const UNSAFE_WINDOW: usize = 16;
+/// The holder of an object is told at most this often who observes it.
+pub const PRESENCE_MS: u64 = 200;
+/// Observers of an object that its holder is told of by name at a time.
+pub const PRESENCE_CHANGES_MAX: usize = 256;
+/// Observers of an object whom its Reporter knows by name; of more it knows how many.
+pub const AUDIENCE_MAX: usize = 1024;
+/// Observers on one page of those who observe an object.
+pub const OBSERVERS_PAGE_MAX: usize = 256;

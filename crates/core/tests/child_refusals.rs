@@ -5,8 +5,8 @@
 mod world;
 
 use byline_core::limits::{
-    CHILD_BODY_BYTES_MAX, CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, GRACE_MS, KEPT_PER_ASKER_BYTES_MAX,
-    MODERATED_MAX,
+    CHILD_BODY_BYTES_MAX, CHILD_BYTES_MAX, CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, GRACE_MS,
+    KEPT_PER_ASKER_BYTES_MAX, KEPT_PER_OBJECT_BYTES_MAX, MODERATED_MAX, UNANSWERED_MS,
 };
 use serde_json::{Value, json};
 use world::chat::{CHAT, chat};
@@ -243,6 +243,49 @@ fn what_is_too_large_is_refused_by_its_limit() {
         }
     }
     chat.world.assert_all_answered();
+}
+
+#[test]
+fn what_many_write_and_the_reporter_does_not_answer_is_bounded_for_each_object() {
+    let mut chat = chat();
+    let text = "x".repeat(CHILD_BYTES_MAX - 1_000);
+    let each = KEPT_PER_ASKER_BYTES_MAX / CHILD_BODY_BYTES_MAX;
+    let fit = KEPT_PER_OBJECT_BYTES_MAX / CHILD_BYTES_MAX;
+    let mut refused = vec![];
+    for author in 0..=fit / each {
+        let author = chat.world.client(10 + u8::try_from(author).unwrap());
+        chat.lets_in(&author);
+        for n in 1..=each {
+            let mut body = chat.creation(&author, n as u64);
+            body["value"]["text"] = json!(text);
+            let answer = chat.commits(&author, "create", body);
+            if answer != Value::Null {
+                refused.push(code(&answer));
+            }
+        }
+    }
+    assert!(
+        !refused.is_empty() && refused.iter().all(|code| *code == 429),
+        "{refused:?}"
+    );
+    // Another object's authors do not notice.
+    let cellar = "ctxt://localhost/cellar";
+    let (reporter, reader) = (chat.reporter.clone(), chat.reader.clone());
+    chat.world
+        .claims(&reporter, cellar, json!({"children": ["chat"]}));
+    chat.world.subscribes_raw(&reader, cellar);
+    let asked = chat.world.frames(&reporter).pop().unwrap();
+    world::kitchen::answers(&mut chat.world, &reporter, &asked, (chat.epoch, 0));
+    let (to, body) = (format!("{cellar}/children/chat"), chat.creation(&reader, 1));
+    let answer = chat
+        .world
+        .asks(&reader, "create", &reader.hyperty, &to, body);
+    assert_eq!(answer, Value::Null, "forwarded");
+    chat.world.passes(UNANSWERED_MS);
+    assert_eq!(
+        chat.commits(&reader, "create", chat.creation(&reader, 1)),
+        Value::Null
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod world;
 
 use byline_core::children::ChildId;
-use byline_core::runtime::ChildError;
+use byline_core::runtime::{ChildError, Seat};
 use serde_json::json;
 use world::children::text;
 use world::{InFlight, World};
@@ -231,6 +231,93 @@ fn an_event_is_heard_by_all_who_have_the_object_and_kept_nowhere() {
         assert!(event.identity.is_some());
     }
     assert!(world.chat(&reporter).is_empty());
+}
+
+/// The Reporter took it and its author does not know; sent again much later its date is refused, and
+/// with another it is not what everybody has.
+#[test]
+fn what_was_taken_long_ago_keeps_its_date_when_it_is_sent_again() {
+    let (mut world, reporter, observers) = World::with_room(2);
+    world.stalls(1);
+    let (id, call) = world.writes_child(&observers[0], text("taken"));
+    world.settles();
+    world.cut(1, InFlight::Lost);
+    assert_eq!(world.done(&observers[0], call), None);
+    let created = world.chat(&reporter).get(&id).unwrap().created.clone();
+    world.passes(90_000);
+    world.heals(1);
+    world.passes(60_000);
+    assert_eq!(world.done(&observers[0], call), Some(Ok(())));
+    for seat in [&reporter, &observers[0], &observers[1]] {
+        assert_eq!(world.chat(seat).get(&id).unwrap().created, created);
+    }
+    world.assert_same_children(&reporter, &observers);
+}
+
+#[test]
+fn a_clock_that_is_off_is_put_right_by_the_node() {
+    let (mut world, reporter, observers) = World::with_room(1);
+    let (now, ahead) = (world.now, world.now.plus_ms(3_600_000));
+    let author = world.machine(1);
+    let written = author.create_child(&observers[0], "chat", text("early"), ahead);
+    let (id, call) = written.unwrap();
+    world.passes(1_000);
+    assert_eq!(world.done(&observers[0], call), Some(Ok(())));
+    let created = world.chat(&reporter).get(&id).unwrap().created.clone();
+    assert_eq!(created, now.rfc3339());
+    world.assert_same_children(&reporter, &observers);
+}
+
+#[test]
+fn what_is_not_safe_when_its_author_is_put_out_or_lets_go_is_refused() {
+    let (mut world, reporter, observers) = World::with_room(2);
+    world.cut(0, InFlight::Lost);
+    world.settles();
+    let (_, put_out) = world.writes_child(&observers[0], text("never"));
+    let (_, let_go) = world.writes_child(&observers[1], text("nor this"));
+    world.unsubscribes(&observers[1]);
+    assert_eq!(world.done(&observers[1], let_go), Some(Err(409)));
+    world::room::kicks(&mut world, &reporter, observers[0].hyperty.as_str());
+    world.heals(0);
+    world.passes(60_000);
+    assert_eq!(world.done(&observers[0], put_out), Some(Err(403)));
+    assert!(world.chat(&reporter).is_empty());
+    let more = world.tries_to_write_child(&observers[0], text("no more"));
+    assert!(matches!(more, Err(ChildError::Closed(_))), "{more:?}");
+}
+
+/// A third author is not held up by two who write as fast as they can.
+#[test]
+fn authors_take_turns() {
+    let mut world = World::new();
+    let owner = world.runtime();
+    let reporter = world.creates_room(owner, "room", 10_000);
+    let guest = world.runtime();
+    let names = ["first", "second", "third"];
+    let authors = names.map(|name| world.subscribes_as(guest, name, "room"));
+    world.settles();
+    for author in &authors {
+        for n in 0..200 {
+            world.writes_child(author, text(&format!("{n}")));
+        }
+    }
+    let written = |world: &World, author: &Seat| {
+        let children = world.chat(&reporter).iter();
+        children
+            .filter(|(id, _)| id.author() == &author.hyperty)
+            .count()
+    };
+    while written(&world, &authors[0]) < 100 {
+        world.moves_once();
+    }
+    assert!(
+        written(&world, &authors[2]) > 50,
+        "{}",
+        written(&world, &authors[2])
+    );
+    world.settles();
+    world.assert_same_children(&reporter, &authors);
+    world.assert_all_answered();
 }
 
 #[test]

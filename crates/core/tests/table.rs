@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "table/many_authors.rs"]
+mod many_authors;
 #[path = "table/requests.rs"]
 mod requests;
 #[path = "table/scene.rs"]
@@ -110,6 +112,21 @@ table! {
         alive dies_before dies_after unknown not_permitted over_a_limit;
     any_type_to_an_object, "any other, to an object": alive dies_before unknown not_permitted;
     any_type_to_the_node, "any other, to the node": alive unknown not_permitted;
+    child_made, "create, a child":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    child_changed, "update, a child":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    child_deleted, "delete, a child":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    execute_at_an_object, "execute, to an object":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    observers, "execute observers": alive dies_before unknown not_permitted;
+    invitation_of_a_hyperty, "create, an invitation":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    invitation_of_a_person, "create, an invitation of a person":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
+    event_to_children, "event, to children":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
     event, "event": alive dies_before dies_after unknown not_permitted over_a_limit;
 }
 

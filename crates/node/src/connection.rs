@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use byline_core::node::ConnectionId;
 use byline_core::time::Time;
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+use tracing::debug;
 
 use crate::http::Upgraded;
 use crate::hub::Hub;
 use crate::outgoing::Outgoing;
 use crate::reader::Reader;
+use crate::socket::{Receiving, Sending, halves};
 
 /// A connection that closes has this long to take what waits for it and to hang up.
 pub(crate) const CLOSING: Duration = Duration::from_secs(5);
@@ -54,12 +57,12 @@ pub(crate) struct Connection {
     /// Pings since something was last heard.
     pub(crate) silent_pings: u8,
     /// Dropping it tells the peer that nothing more will come.
-    pub(crate) socket: Option<OwnedWriteHalf>,
+    pub(crate) socket: Option<Sending>,
     waker: Option<Waker>,
 }
 
 impl Connection {
-    pub(crate) fn new(socket: OwnedWriteHalf) -> Self {
+    pub(crate) fn new(socket: Sending) -> Self {
         Self {
             outgoing: Outgoing::default(),
             reader: Some(Box::new(Reader::new())),
@@ -101,28 +104,41 @@ impl Connection {
 }
 
 /// Runs a connection from the end of its handshake to its own.
-pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded) {
+pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded<(TcpStream, Option<ServerConnection>)>) {
     let Upgraded {
-        stream,
+        stream: (stream, tls),
         early,
         seat: _seat,
     } = upgraded;
-    let (mut socket, write) = stream.into_split();
-    let id = hub.connect(write);
+    let (sending, mut socket) = halves(stream, tls);
+    let id = hub.connect(sending);
     if !early.is_empty() {
         hub.receive(id, &early);
     }
     // It keeps all of the memory that HTTP was read into.
     drop(early);
+    receive(&hub, id, &socket, &[]);
     let mut deadline = None;
     while let Some(count) = poll_fn(|cx| turn(&hub, id, &mut socket, &mut deadline, cx)).await {
         let filled = {
             let scratch = hub.scratch.borrow();
-            hub.receive(id, &scratch[..count]);
+            receive(&hub, id, &socket, &scratch[..count]);
             count == scratch.len()
         };
         if filled {
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Hands the hub what `bytes` from the socket say.
+fn receive(hub: &Hub, id: ConnectionId, socket: &Receiving, bytes: &[u8]) {
+    match socket.open(bytes, |bytes| hub.receive(id, bytes)) {
+        Ok(false) => {}
+        Ok(true) => hub.mark(id),
+        Err(error) => {
+            debug!(connection = id.0, %error, "the TLS session is over");
+            hub.lose(id);
         }
     }
 }
@@ -132,7 +148,7 @@ pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded) {
 fn turn(
     hub: &Hub,
     id: ConnectionId,
-    socket: &mut OwnedReadHalf,
+    socket: &mut Receiving,
     deadline: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<usize>> {
@@ -144,7 +160,7 @@ fn turn(
         let Some((phase, blocked, backed_up)) = status else {
             return Poll::Ready(None);
         };
-        if blocked && socket.as_ref().poll_write_ready(cx).is_ready() {
+        if blocked && socket.socket.as_ref().poll_write_ready(cx).is_ready() {
             hub.unblock(id);
             continue;
         }
@@ -159,7 +175,7 @@ fn turn(
         }
         let mut scratch = hub.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        let read = Pin::new(&mut *socket).poll_read(cx, &mut buffer);
+        let read = Pin::new(&mut socket.socket).poll_read(cx, &mut buffer);
         let count = buffer.filled().len();
         return match read {
             Poll::Pending => Poll::Pending,

@@ -2,19 +2,21 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -35,20 +37,64 @@ type Answer = Response<Full<Bytes>>;
 
 /// A socket that has become a WebSocket.
 #[derive(Debug)]
-pub(crate) struct Upgraded {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Upgraded<S> {
+    pub(crate) stream: S,
     /// What already came on it.
     pub(crate) early: Bytes,
     /// Its place among the connections.
     pub(crate) seat: OwnedSemaphorePermit,
 }
 
+impl<S> Upgraded<S> {
+    pub(crate) fn map<T>(self, change: impl FnOnce(S) -> T) -> Upgraded<T> {
+        Upgraded {
+            stream: change(self.stream),
+            early: self.early,
+            seat: self.seat,
+        }
+    }
+}
+
 /// Serves HTTP on `stream` until it has become a WebSocket, which is then the caller's, or until it is
 /// over.
-pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<Upgraded> {
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    hub: &Hub,
+) -> Option<Upgraded<S>> {
     let seat = Cell::new(None);
+    let (mut stream, early) = answers(stream, |request| answer(request, hub, &seat)).await?;
+    if let Some(seat) = seat.take() {
+        return Some(Upgraded {
+            stream,
+            early,
+            seat,
+        });
+    }
+    // Whoever does not take the end of what was said is not waited for.
+    let _ = timeout(HEAD, stream.shutdown()).await;
+    None
+}
+
+/// Tells whoever speaks HTTP where TLS is spoken.
+pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    let refusal = "this node speaks TLS here: connect with wss://, or https:// where it is not /ws";
+    let refuse = |_: &_| {
+        let refusal = plain(StatusCode::BAD_REQUEST, refusal);
+        with_header(refusal, CONNECTION, "close")
+    };
+    let answered = answers(stream, refuse).await;
+    if let Some((mut stream, _)) = answered {
+        let _ = timeout(HEAD, stream.shutdown()).await;
+    }
+}
+
+/// Answers requests on `stream` until there are no more; gives it back, and what came on it since.
+async fn answers<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    answer: impl Fn(&Request<Incoming>) -> Answer,
+) -> Option<(S, Bytes)> {
     let service = service_fn(|request| {
-        let answer = answer(&request, &hub, &seat);
+        let answer = answer(&request);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -58,11 +104,7 @@ pub(crate) async fn serve(stream: TcpStream, hub: Rc<Hub>) -> Option<Upgraded> {
         .serve_connection(TokioIo::new(stream), service)
         .without_shutdown();
     match connection.await {
-        Ok(parts) => Some(Upgraded {
-            seat: seat.take()?,
-            stream: parts.io.into_inner(),
-            early: parts.read_buf,
-        }),
+        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf)),
         Err(error) => {
             debug!(%error, "HTTP connection ended");
             None
@@ -78,6 +120,14 @@ fn answer(
     match (request.method(), request.uri().path()) {
         (_, "/ws") => upgrade(request, hub, seat),
         (&Method::GET, "/healthz") => plain(StatusCode::OK, "ok"),
+        (&Method::GET, "/metrics") if !hub.is_operator(request.headers()) => with_header(
+            plain(
+                StatusCode::UNAUTHORIZED,
+                "this is for the node's operator: send Authorization: Bearer and the operator's token",
+            ),
+            WWW_AUTHENTICATE,
+            "Bearer",
+        ),
         (&Method::GET, "/metrics") => match hub.snapshot().into_text() {
             Ok(text) => with_header(plain(StatusCode::OK, text), CONTENT_TYPE, OPENMETRICS),
             Err(_) => plain(

@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use byline_core::node::{ConnectionId, Input, Node};
 use byline_core::time::Time;
+use hyper::HeaderMap;
+use rustls::ServerConfig;
 use slotmap::SlotMap;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Phase};
+use crate::files::Files;
 use crate::frame;
 use crate::metrics::{Snapshot, Traffic};
+use crate::operator::OperatorToken;
 use crate::reader::{Incoming, Wire};
 use crate::server::Config;
+use crate::socket::Sending;
 use crate::state::{State, id_of, key_of};
 
 /// Bytes one read takes at most, and so what one connection may have handled in one turn.
@@ -33,6 +37,11 @@ const SILENT_PINGS_MAX: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Hub {
     domain: String,
+    operator: Option<OperatorToken>,
+    /// Only this machine reaches it.
+    loopback: bool,
+    /// What new connections are encrypted with.
+    tls: RefCell<Option<Arc<ServerConfig>>>,
     /// One for each connection that may still come.
     seats: Arc<Semaphore>,
     state: RefCell<State>,
@@ -59,10 +68,16 @@ impl Hub {
             dirty: VecDeque::new(),
             traffic: Traffic::default(),
             stopping: false,
+            written: Time::default(),
+            wrote: false,
+            more_follows: false,
             armed: None,
         };
         Self {
             domain: domain.clone(),
+            operator: config.operator_token.clone(),
+            loopback: config.listen.ip().is_loopback(),
+            tls: RefCell::new(None),
             seats: Arc::new(Semaphore::new(seats)),
             state: RefCell::new(state),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
@@ -73,8 +88,16 @@ impl Hub {
         }
     }
 
+    /// From now on these count.
+    pub(crate) fn take_files(&self, files: Files) {
+        self.tls.replace(files.tls);
+        if let Some(tokens) = files.tokens {
+            self.change(|state, _| state.node.ask_for_tokens(Box::new(tokens)));
+        }
+    }
+
     /// A socket has become a WebSocket.
-    pub(crate) fn connect(&self, socket: OwnedWriteHalf) -> ConnectionId {
+    pub(crate) fn connect(&self, socket: Sending) -> ConnectionId {
         self.change(|state, now| {
             let id = id_of(state.connections.insert(Connection::new(socket)));
             debug!(connection = id.0, "connected");
@@ -107,6 +130,7 @@ impl Hub {
                 match incoming {
                     Incoming::Text(text) => {
                         whole = true;
+                        state.more_follows = !wire.is_empty();
                         state
                             .node
                             .handle(Input::Received(id, text.as_str().into()), now);
@@ -117,6 +141,7 @@ impl Hub {
                     Incoming::Closed(code) => state.end(id, code, now),
                 }
             }
+            state.more_follows = false;
             state.starved(id, reader, whole, now);
         });
     }
@@ -142,6 +167,11 @@ impl Hub {
             }
             state.write(id, now);
         });
+    }
+
+    /// There is something to be written on a connection.
+    pub(crate) fn mark(&self, id: ConnectionId) {
+        self.change(|state, _| state.mark(id));
     }
 
     /// Lets `look` see a connection, when it is still there.
@@ -218,6 +248,18 @@ impl Hub {
         Arc::clone(&self.seats).try_acquire_owned().ok()
     }
 
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.borrow().clone()
+    }
+
+    /// Whether a request is the operator's.
+    pub(crate) fn is_operator(&self, headers: &HeaderMap) -> bool {
+        match &self.operator {
+            Some(token) => token.is_shown(headers),
+            None => self.loopback,
+        }
+    }
+
     pub(crate) fn domain(&self) -> &str {
         &self.domain
     }
@@ -251,6 +293,9 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         let result = change(&mut state, now);
         state.perform(now);
+        if std::mem::take(&mut state.wrote) {
+            state.written = self.clock.now();
+        }
         if !state.dirty.is_empty() {
             self.dirty.notify_one();
         }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `GET /ws` | the WebSocket of `docs/protocol.md` |
 //! | `GET /healthz` | 200 `ok` |
-//! | `GET /metrics` | counters and gauges, in OpenMetrics text |
+//! | `GET /metrics` | counters and gauges, in OpenMetrics text; for the operator |
 //!
 //! # Example
 //! ```
@@ -33,18 +33,28 @@
 //! A program that is a node and nothing else calls [`Server::serve`] with a future that ends when
 //! its operator wants it to.
 
+mod accepting;
 mod clock;
 mod connection;
 #[cfg(test)]
 mod deliveries;
+mod files;
 mod frame;
 mod http;
 mod hub;
 mod metrics;
+mod operator;
 mod origin;
 mod outgoing;
 mod reader;
 mod server;
+mod socket;
 mod state;
+mod tls;
+mod tokens;
 
+pub use files::{FileError, Reload};
+pub use operator::OperatorToken;
 pub use server::{BindError, Config, Running, Server};
+pub use tls::Certificate;
+pub use tokens::People;

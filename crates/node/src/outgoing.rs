@@ -6,7 +6,8 @@ use std::io::{self, IoSlice};
 
 use byline_core::node::ObjectId;
 use bytes::{Buf, Bytes};
-use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::socket::Sending;
 
 /// Most frames one write takes along.
 const FRAMES_PER_WRITE: usize = 64;
@@ -116,7 +117,7 @@ impl Outgoing {
     }
 
     /// Writes until nothing is left or the socket blocks.
-    pub(crate) fn write(&mut self, socket: &OwnedWriteHalf) -> io::Result<Written> {
+    pub(crate) fn write(&mut self, socket: &Sending) -> io::Result<Written> {
         let mut done = Written::default();
         while !self.frames.is_empty() {
             match self.write_once(socket) {
@@ -133,26 +134,27 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
+        match socket.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => done.blocked = true,
+            flushed => flushed?,
+        }
         if self.frames.capacity() > CAPACITY_KEPT {
             self.frames = VecDeque::new();
         }
         Ok(done)
     }
 
-    fn write_once(&self, socket: &OwnedWriteHalf) -> io::Result<usize> {
-        if self.frames.len() == 1 {
-            return socket.try_write(&self.frames[0].bytes);
-        }
+    fn write_once(&self, socket: &Sending) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
         let count = self.frames.len().min(FRAMES_PER_WRITE);
         for (slice, frame) in slices.iter_mut().zip(&self.frames) {
             *slice = IoSlice::new(&frame.bytes);
         }
-        socket.try_write_vectored(&slices[..count])
+        socket.write(&slices[..count])
     }
 
     /// Forgets the first `bytes`; says how many frames are out with them.
-    fn advance(&mut self, mut bytes: usize) -> usize {
+    pub(crate) fn advance(&mut self, mut bytes: usize) -> usize {
         self.bytes -= bytes;
         let mut frames = 0;
         while let Some(first) = self.frames.front_mut() {

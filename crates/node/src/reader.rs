@@ -116,6 +116,11 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// Whether all that came is taken.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// What was answered since the last call.
     pub(crate) fn answers(&mut self) -> Option<Bytes> {
         (!self.output.is_empty()).then(|| std::mem::take(&mut self.output).into())

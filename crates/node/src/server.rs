@@ -10,24 +10,25 @@ use std::time::Duration;
 use byline_core::limits::{CONNECTIONS_MAX, UNFINISHED_BYTES_MAX};
 use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::{JoinSet, spawn_local};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::connection;
-use crate::http;
+use crate::accepting::accept;
+use crate::files::{FileError, Files, Reload};
 use crate::hub::Hub;
+use crate::operator::OperatorToken;
+use crate::tls::Certificate;
+use crate::tokens::People;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
 /// After the word to stop, connections have this long to take what waits and to hang up.
 const STOP: Duration = Duration::from_secs(9);
 /// Sockets beyond the connections: those that still speak HTTP. With as many, nobody is accepted before
-/// one has gone; each has [`http::HEAD`] to say what it wants.
+/// one has gone; each has [`crate::http::HEAD`] to say what it wants.
 const SPARE_SOCKETS: usize = 1_000;
-/// When there are no more file descriptors, the next try is after this long.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a node is told at its start.
 #[derive(Clone, Debug)]
@@ -45,6 +46,13 @@ pub struct Config {
     /// Bytes of messages that have come in part, of all connections together; over it, the connection
     /// whose message began first is closed.
     pub unfinished_bytes_max: usize,
+    /// Whose tokens show who somebody is (protocol.md §3); without, everybody is their key.
+    pub people: Option<People>,
+    /// Speak TLS, with this certificate.
+    pub certificate: Option<Certificate>,
+    /// What `/metrics` is shown for; without, it is shown to everybody on this machine, or to nobody when
+    /// others reach the node.
+    pub operator_token: Option<OperatorToken>,
 }
 
 impl Config {
@@ -57,6 +65,9 @@ impl Config {
             ping_every: Duration::from_secs(25),
             connections_max: CONNECTIONS_MAX,
             unfinished_bytes_max: UNFINISHED_BYTES_MAX,
+            people: None,
+            certificate: None,
+            operator_token: None,
         }
     }
 }
@@ -65,12 +76,15 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The address can be reached from elsewhere, where nobody is authenticated yet
+    /// The address can be reached from elsewhere, and nobody would be asked who they are
     /// (protocol.md §3).
     #[error(
-        "cannot listen on {0}: until authentication exists a node serves this machine only; listen on 127.0.0.1 or [::1]"
+        "cannot listen on {0}: others reach it, and nobody would be asked who they are; name the keys of your identity provider's tokens with --jwt-keys FILE, or listen on 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
+    /// A file that it needs cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Another program listens there.
     #[error("cannot listen on {0}: another program does; stop it or choose another port")]
     InUse(SocketAddr),
@@ -90,18 +104,27 @@ pub struct Server {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
+    files: Files,
+    reload: Reload,
+    reloads: mpsc::UnboundedReceiver<Files>,
 }
 
 impl Server {
-    /// Takes the address.
+    /// Reads its files and takes the address.
     ///
     /// # Errors
     /// [`BindError`], one line for people.
     pub fn bind(config: Config) -> Result<Self, BindError> {
         let address = config.listen;
         if !address.ip().is_loopback() {
-            return Err(BindError::NotLoopback(address));
+            if config.people.is_none() {
+                return Err(BindError::NotLoopback(address));
+            }
+            if config.certificate.is_none() {
+                warn!(%address, "tokens travel unencrypted: something before this node should speak TLS");
+            }
         }
+        let files = Files::load(&config)?;
         let bound = TcpListener::bind(address).and_then(|listener| {
             // The standard library lets 128 wait; more come at once when a node is back.
             SockRef::from(&listener).listen(BACKLOG)?;
@@ -109,11 +132,20 @@ impl Server {
             Ok((listener.local_addr()?, listener))
         });
         match bound {
-            Ok((address, listener)) => Ok(Self {
-                config,
-                listener,
-                address,
-            }),
+            Ok((address, listener)) => {
+                let (sender, reloads) = mpsc::unbounded_channel();
+                Ok(Self {
+                    reload: Reload {
+                        config: config.clone(),
+                        files: sender,
+                    },
+                    config,
+                    listener,
+                    address,
+                    files,
+                    reloads,
+                })
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 Err(BindError::InUse(address))
             }
@@ -130,7 +162,15 @@ impl Server {
     /// What a runtime connects to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ws://{}/ws", self.address)
+        let tls = self.config.certificate.is_some();
+        let scheme = if tls { "wss" } else { "ws" };
+        format!("{scheme}://{}/ws", self.address)
+    }
+
+    /// What has the node read its files anew.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Serves on this thread until `shutdown` is done. Then nobody new is let in, what waits is
@@ -154,7 +194,7 @@ impl Server {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn spawn(self) -> io::Result<Running> {
-        let (address, url) = (self.address, self.url());
+        let (address, url, reload) = (self.address, self.url(), self.reload());
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("byline-node".to_owned())
@@ -167,6 +207,7 @@ impl Server {
         Ok(Running {
             address,
             url,
+            reload,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -184,11 +225,13 @@ impl Server {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let hub = Rc::new(Hub::new(&self.config, seed));
+        hub.take_files(self.files);
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         info!(address = %self.address, domain = %self.config.domain, "listening");
         let mut tasks = JoinSet::new();
         tasks.spawn_local(flush(Rc::clone(&hub)));
         tasks.spawn_local(keep_time(Rc::clone(&hub)));
+        tasks.spawn_local(take_files(Rc::clone(&hub), self.reloads));
         tasks.spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
         let sockets = self.config.connections_max.saturating_add(SPARE_SOCKETS);
         let sockets = Arc::new(Semaphore::new(sockets.min(Semaphore::MAX_PERMITS)));
@@ -217,6 +260,7 @@ impl Server {
 pub struct Running {
     address: SocketAddr,
     url: String,
+    reload: Reload,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -232,6 +276,12 @@ impl Running {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What has the node read its files anew.
+    #[must_use]
+    pub const fn reload(&self) -> &Reload {
+        &self.reload
     }
 
     /// Stops it as [`Server::serve`] does; blocks until it is done.
@@ -260,36 +310,10 @@ impl Drop for Running {
     }
 }
 
-async fn accept(hub: Rc<Hub>, listener: tokio::net::TcpListener, sockets: Arc<Semaphore>) {
-    let mut failing = false;
-    while let Ok(room) = Arc::clone(&sockets).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                failing = false;
-                // Without it, the second of two small writes waits for the first one's answer.
-                if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%error, "a connection may be slow");
-                }
-                let hub = Rc::clone(&hub);
-                spawn_local(async move {
-                    if let Some(upgraded) = http::serve(stream, Rc::clone(&hub)).await {
-                        // A task of its own: this one has room for HTTP.
-                        spawn_local(async move {
-                            connection::run(hub, upgraded).await;
-                            drop(room);
-                        });
-                    }
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if !failing {
-                    warn!(%error, "cannot accept connections; trying again");
-                }
-                failing = true;
-                sleep(ACCEPT_RETRY).await;
-            }
-        }
+async fn take_files(hub: Rc<Hub>, mut reloads: mpsc::UnboundedReceiver<Files>) {
+    while let Some(files) = reloads.recv().await {
+        hub.take_files(files);
+        info!("keys and certificate are those that the files hold now");
     }
 }
 

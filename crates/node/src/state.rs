@@ -20,6 +20,9 @@ use crate::reader::Reader;
 const SHED_BYTES: usize = QUEUE_BYTES_MAX / 2;
 /// When a socket has taken all but this, parked routes are woken.
 const WAKE_BYTES: usize = QUEUE_BYTES_MAX / 4;
+/// After this long without a write, a frame of a stream that came alone is written at once. Otherwise others
+/// are close behind, and one write takes several.
+const CALM_MS: u64 = 2;
 /// What RFC 6455 §7.1.5 calls the end of a connection without a close frame.
 const NO_CLOSE: u16 = 1006;
 
@@ -33,6 +36,11 @@ pub(crate) struct State {
     pub(crate) unfinished_max: usize,
     pub(crate) traffic: Traffic,
     pub(crate) stopping: bool,
+    /// When sockets were last written to; [`State::wrote`] says that it is later by now.
+    pub(crate) written: Time,
+    pub(crate) wrote: bool,
+    /// More has come with what is being handled.
+    pub(crate) more_follows: bool,
     /// What the timer waits for.
     pub(crate) armed: Option<Time>,
 }
@@ -45,8 +53,13 @@ impl State {
                 Output::Send(to, text) => self.push(to, frame::text(&text), None, now),
                 Output::Publish(of, to, text) => {
                     let frame = frame::text(&text);
+                    let alone = !self.more_follows && now.ms_since(self.written) >= CALM_MS;
                     for to in to.iter() {
-                        self.push(*to, frame.clone(), Some(of), now);
+                        if alone {
+                            self.write_at_once(*to, &frame, of, now);
+                        } else {
+                            self.push(*to, frame.clone(), Some(of), now);
+                        }
                     }
                 }
                 Output::Withdraw(id, of) => self.withdraw(id, of),
@@ -71,6 +84,34 @@ impl State {
             self.make_room(id, now);
         } else {
             self.mark(id);
+        }
+    }
+
+    /// Writes a frame of a stream past the queue when nothing waits there: queue and list cost a second
+    /// pass over connections that are in no cache any more.
+    fn write_at_once(&mut self, id: ConnectionId, frame: &Bytes, of: ObjectId, now: Time) {
+        let Some(connection) = self.connections.get_mut(key_of(id)) else {
+            return;
+        };
+        let idle = connection.phase == Phase::Open
+            && !connection.blocked
+            && connection.outgoing.bytes() == 0;
+        let socket = connection.socket.as_ref().filter(|_| idle);
+        let written = socket.map_or(0, |socket| socket.write_at_once(frame));
+        self.traffic.bytes_out += written as u64;
+        self.traffic.writes += u64::from(written > 0);
+        self.wrote = true;
+        if written == frame.len() {
+            self.traffic.frames_out += 1;
+            return;
+        }
+        // The rest, or all of it: the queue finds out what holds the socket up.
+        self.push(id, frame.clone(), Some(of), now);
+        if written > 0
+            && let Some(connection) = self.connections.get_mut(key_of(id))
+        {
+            connection.outgoing.advance(written);
+            self.traffic.queued -= written;
         }
     }
 
@@ -143,7 +184,7 @@ impl State {
         }
     }
 
-    fn mark(&mut self, id: ConnectionId) {
+    pub(crate) fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(key_of(id))
             && !connection.dirty
             && !connection.blocked
@@ -196,6 +237,7 @@ impl State {
         };
         let before = connection.outgoing.bytes();
         let written = connection.outgoing.write(socket);
+        self.wrote = true;
         self.traffic.queued -= before - connection.outgoing.bytes();
         let Ok(written) = written else {
             self.remove(id, now);
@@ -210,7 +252,9 @@ impl State {
             connection.wake();
         } else if connection.phase == Phase::Closing {
             connection.phase = Phase::Lingering;
-            connection.socket = None;
+            if let Some(socket) = connection.socket.take() {
+                socket.finish();
+            }
         }
         if connection.parked && connection.outgoing.bytes() < WAKE_BYTES {
             connection.parked = false;

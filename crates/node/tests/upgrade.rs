@@ -124,7 +124,7 @@ fn an_address_that_cannot_be_had_is_refused_in_one_line() {
     let everywhere = Config::new("0.0.0.0:0".parse().unwrap(), "localhost");
     let error = Server::bind(everywhere).unwrap_err();
     assert!(matches!(error, BindError::NotLoopback(_)), "{error}");
-    assert!(error.to_string().contains("until authentication exists"));
+    assert!(error.to_string().contains("others reach it"));
     let first = Server::bind(config()).unwrap();
     let mut second = config();
     second.listen = first.local_addr();

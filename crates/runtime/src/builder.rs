@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use byline_core::address::Address;
-use byline_core::identity::{Identity, Key};
+use byline_core::identity::{Identity, Key, Token};
 use byline_core::runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::uri::Authority;
 
@@ -16,7 +16,9 @@ use crate::link::Link;
 use crate::memory::MemoryNode;
 use crate::shared::{Alive, Shared};
 use crate::syncher::Syncher;
-use crate::{CallError, Refusal};
+use crate::tls::{self, CaFileError};
+use crate::token::Source;
+use crate::{CallError, Connection, Refusal};
 
 /// Where a node is when nothing else is said.
 const NODE: &str = "ws://127.0.0.1:4680/ws";
@@ -29,8 +31,11 @@ pub enum StartError {
     #[error("start this from inside a tokio runtime")]
     NoTokio,
     /// The node's address is none.
-    #[error("`{0}` is no address of a node: write ws://host:port/ws")]
+    #[error("`{0}` is no address of a node: write ws://host:port/ws, or wss://host/ws")]
     NodeUrl(String),
+    /// Its authorities cannot be used.
+    #[error(transparent)]
+    Ca(#[from] CaFileError),
     /// There is no key.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -49,6 +54,9 @@ pub struct Unreachable(String);
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
     link: Link,
+    ca_file: Option<PathBuf>,
+    token: Option<Token>,
+    source: Option<Source>,
     domain: String,
     key_file: Option<PathBuf>,
 }
@@ -56,7 +64,33 @@ pub struct Builder {
 impl Builder {
     /// Speaks with the node at `url`, by default `ws://127.0.0.1:4680/ws`.
     pub fn node(mut self, url: impl Into<String>) -> Self {
-        self.link = Link::WebSocket(url.into());
+        self.link = websocket(url);
+        self
+    }
+
+    /// Trusts, besides those that browsers trust, the certificate authorities in this PEM file: for nodes
+    /// at `wss://` whose certificate an authority of one's own has made.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Shows this token, a JWT, to a node that asks who somebody is (protocol.md §3). When it ends,
+    /// nothing goes on before [`Runtime::authenticate`] brings another.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Token::from(token.into()));
+        self
+    }
+
+    /// Calls `source` whenever a token is needed: when the node asks for one, and shortly before the one
+    /// it has ends, so that nothing is interrupted. An error is told as
+    /// [`Connection::NeedsAuth`], and `source` is called again later.
+    pub fn token_from<A, E>(mut self, source: impl Fn() -> A + Send + Sync + 'static) -> Self
+    where
+        A: Future<Output = Result<String, E>> + Send + 'static,
+        E: std::fmt::Display,
+    {
+        self.source = Some(Source::new(source));
         self
     }
 
@@ -85,12 +119,14 @@ impl Builder {
     ///
     /// # Errors
     /// [`StartError`]. That the node cannot be reached is none: see [`State`](crate::State).
-    pub fn start(self) -> Result<Runtime, StartError> {
+    pub fn start(mut self) -> Result<Runtime, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
-        if let Link::WebSocket(url) = &self.link
-            && !is_node_url(url)
-        {
-            return Err(StartError::NodeUrl(url.clone()));
+        if let Link::WebSocket { url, tls } = &mut self.link {
+            match scheme_of_node(url).as_deref() {
+                Some("ws") => {}
+                Some("wss") => *tls = Some(tls::config(self.ca_file.as_deref())?),
+                _ => return Err(StartError::NodeUrl(url.clone())),
+            }
         }
         let key = match &self.key_file {
             Some(path) => key::load_or_make(path)?,
@@ -98,7 +134,11 @@ impl Builder {
         };
         let machine = runtime::Runtime::new(self.domain, key, key::random()?);
         let shared = Arc::new(Shared::new(machine));
-        tokio.spawn(driver::drive(Arc::clone(&shared), self.link));
+        if let Some(token) = self.token {
+            let now = shared.clock.now();
+            shared.lock().machine.authenticate(token, now);
+        }
+        tokio.spawn(driver::drive(Arc::clone(&shared), self.link, self.source));
         Ok(Runtime {
             alive: Arc::new(Alive(shared)),
         })
@@ -115,9 +155,11 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime to be started.
     pub fn builder() -> Builder {
-        let link = Link::WebSocket(NODE.to_owned());
         Builder {
-            link,
+            link: websocket(NODE),
+            ca_file: None,
+            token: None,
+            source: None,
             domain: "localhost".to_owned(),
             key_file: None,
         }
@@ -133,7 +175,26 @@ impl Runtime {
         Ok(Syncher::new(Arc::clone(&self.alive), hyperty))
     }
 
-    /// Who this runtime is.
+    /// Shows another token to the node, in place of the one before: at once when it asks for one or the
+    /// last one has ended, and otherwise so that nothing is interrupted. Another person's token ends
+    /// nothing and is not taken while the session lasts.
+    pub fn authenticate(&self, token: impl Into<String>) {
+        let shared = &self.alive.0;
+        let token = Token::from(token.into());
+        shared
+            .lock()
+            .machine
+            .authenticate(token, shared.clock.now());
+        shared.wake.notify_one();
+    }
+
+    /// How the connection with the node is doing, now and from now on.
+    #[must_use]
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.alive.0.lock().connection.subscribe()
+    }
+
+    /// Who this runtime is: its key, or the person that its token names once the node has taken that.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.alive.0.lock().machine.identity().clone()
@@ -190,10 +251,16 @@ impl Runtime {
     }
 }
 
-fn is_node_url(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else {
-        return false;
-    };
+fn websocket(url: impl Into<String>) -> Link {
+    Link::WebSocket {
+        url: url.into(),
+        tls: None,
+    }
+}
+
+/// The scheme of `url`, when there is all that a node's address has.
+fn scheme_of_node(url: &str) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
     // A port that is no number, or none that fits, is there and is not read.
     let port = |authority: &Authority| {
         let after_host = authority
@@ -202,8 +269,7 @@ fn is_node_url(url: &str) -> bool {
             .map_or(authority.as_str(), |(_, rest)| rest);
         authority.port_u16().is_some() || !after_host.contains(':')
     };
-    uri.scheme_str() == Some("ws")
-        && uri
-            .authority()
-            .is_some_and(|authority| !authority.host().is_empty() && port(authority))
+    let whole = |authority: &&Authority| !authority.host().is_empty() && port(authority);
+    uri.authority().filter(whole)?;
+    uri.scheme_str().map(str::to_owned)
 }

@@ -9,8 +9,8 @@ use byline_core::stream::Written;
 use byline_core::time::Time;
 use tokio::sync::oneshot;
 
-use crate::Refusal;
 use crate::reporter::Reporter;
+use crate::{Refusal, shared};
 
 /// Why a command was not done.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -93,8 +93,7 @@ impl<T> Reporter<T> {
             inner.commands.insert(call, answer);
         }
         shared.wake.notify_one();
-        let ended = |_| Refusal::conflict("the session has ended: it may be done or not");
-        Ok(answered.await.map_err(ended)??)
+        Ok(answered.await.map_err(|_| shared::ended())??)
     }
 
     /// Waits until something that was written here turns out to be no part of the object, and gives

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byline_core::error::Refusal;
+use byline_core::identity::Token;
 use byline_core::runtime::Input;
 
 use crate::link::{Incoming, Link, Receiver, Sender};
 use crate::shared::{Shared, ToLink};
+use crate::token::{Asked, Source};
 
 /// How long the last frames may take when the application is done.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -25,6 +27,7 @@ enum Event {
     Timeout,
     Connected(Connected),
     In(Incoming),
+    Token(Result<Token, String>),
     /// The socket takes one frame more, or does no longer.
     Ready(bool),
     Flushed(bool),
@@ -33,6 +36,9 @@ enum Event {
 struct Driver {
     shared: Arc<Shared>,
     link: Link,
+    source: Option<Source>,
+    /// A token that the application was asked for.
+    asked: Option<Asked>,
     connecting: Option<Connecting>,
     sender: Option<Sender>,
     receiver: Option<Receiver>,
@@ -43,10 +49,16 @@ struct Driver {
 
 /// Drives the machine until nobody holds a handle of it. The driver is there before the future is
 /// awaited for the first time: its end is told even when that never happens.
-pub(crate) fn drive(shared: Arc<Shared>, link: Link) -> impl Future<Output = ()> {
+pub(crate) fn drive(
+    shared: Arc<Shared>,
+    link: Link,
+    source: Option<Source>,
+) -> impl Future<Output = ()> {
     let mut driver = Driver {
         shared: Arc::clone(&shared),
         link,
+        source,
+        asked: None,
         connecting: None,
         sender: None,
         receiver: None,
@@ -97,6 +109,8 @@ impl Driver {
                         .handle(Input::Disconnected(None), shared.clock.now());
                 }
                 Some(ToLink::Send(frame)) if self.sender.is_some() => self.frame = Some(frame),
+                Some(ToLink::NeedsToken) if self.asked.is_some() => {}
+                Some(ToLink::NeedsToken) => self.asked = self.source.as_ref().map(Source::ask),
                 // Said to a connection that is gone: recovery says it again where it matters.
                 Some(ToLink::Send(_)) => {}
             }
@@ -140,6 +154,12 @@ impl Driver {
                 None => pending().await,
             }
         };
+        let token = async {
+            match &mut self.asked {
+                Some(asked) => asked.await,
+                None => pending().await,
+            }
+        };
         let incoming = async {
             match &mut self.receiver {
                 Some(receiver) => receiver.next().await,
@@ -162,6 +182,7 @@ impl Driver {
             () = self.shared.wake.notified() => Event::Woken,
             () = timeout => Event::Timeout,
             connected = connected => Event::Connected(connected),
+            token = token => Event::Token(token),
             incoming = incoming => Event::In(incoming),
             event = outgoing => event,
         }
@@ -181,6 +202,17 @@ impl Driver {
                 self.shared.reached.send_replace(Some(Ok(())));
                 (self.sender, self.receiver) = (Some(sender), Some(receiver));
                 Input::Connected
+            }
+            Event::Token(token) => {
+                self.asked = None;
+                let (mut inner, now) = (self.shared.lock(), self.shared.clock.now());
+                return match token {
+                    Ok(token) => inner.machine.authenticate(token, now),
+                    Err(error) => {
+                        tracing::warn!(%error, "there is no token to be had");
+                        inner.machine.no_token(&error, now);
+                    }
+                };
             }
             Event::In(Incoming::Frame(frame)) => {
                 let mut inner = self.shared.lock();

@@ -62,6 +62,8 @@
 //! [`Runtime::delivered`] for who must know that the node has it all.
 
 mod builder;
+mod child_reporter;
+mod children;
 mod clock;
 mod commands;
 mod driver;
@@ -72,36 +74,47 @@ mod link;
 mod memory;
 mod notifications;
 mod observer;
+mod presence;
+mod queue;
 mod reporter;
 mod requests;
 mod shared;
 mod syncher;
+mod tls;
+mod token;
 mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
-pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
+pub use byline_core::children::{
+    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged,
+};
 pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
-pub use byline_core::message::body::Access;
+pub use byline_core::message::body::{Access, Observers, Observing};
 pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
     PathError, parse,
 };
-pub use byline_core::runtime::{CallError, Snapshot};
+pub use byline_core::runtime::{CallError, ChildError, Connection, Event, Snapshot};
 pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };
 pub use byline_core::time::Time;
+pub use byline_core::{Audience, State};
+pub use child_reporter::ChildReporter;
+pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
 pub use executions::{Execution, Executions};
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use notifications::{Invitation, Notification, Notifications};
 pub use observer::{Changes, Copies, Observer};
+pub use presence::{Presence, PresenceChange};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};
 pub use syncher::{Create, ReadError, Syncher};
+pub use tls::CaFileError;
 pub use typed::Data;
 
 /// The README's example is compiled with the others.

@@ -1,16 +1,20 @@
 //! Links: how frames travel between this runtime and its node.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use byline_core::limits::FRAME_BYTES_MAX;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+};
 use tokio_util::sync::PollSender;
 
 use crate::memory::MemoryNode;
@@ -25,7 +29,11 @@ const WRITE_BYTES: usize = 64 << 10;
 /// Where a node is reached.
 #[derive(Clone, Debug)]
 pub(crate) enum Link {
-    WebSocket(String),
+    WebSocket {
+        url: String,
+        /// How a node is trusted that speaks TLS.
+        tls: Option<Arc<ClientConfig>>,
+    },
     Memory(MemoryNode),
 }
 
@@ -55,15 +63,17 @@ impl Link {
     /// Connects; dropping the future gives up.
     pub(crate) async fn connect(&self) -> io::Result<(Sender, Receiver)> {
         match self {
-            Self::WebSocket(url) => {
+            Self::WebSocket { url, tls } => {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BYTES)
                     .write_buffer_size(WRITE_BYTES)
                     .max_message_size(Some(FRAME_BYTES_MAX))
                     .max_frame_size(Some(FRAME_BYTES_MAX));
+                let connector = tls.clone().map_or(Connector::Plain, Connector::Rustls);
                 // Nagle's algorithm would hold back a commit while the last one is on its way.
-                let connected = connect_async_with_config(url, Some(config), true).await;
-                let (socket, _) = connected.map_err(io::Error::other)?;
+                let connected =
+                    connect_async_tls_with_config(url, Some(config), true, Some(connector)).await;
+                let (socket, _) = connected.map_err(|error| refused(&error))?;
                 let (sender, receiver) = socket.split();
                 Ok((Sender::WebSocket(sender), Receiver::WebSocket(receiver)))
             }
@@ -133,4 +143,21 @@ impl Receiver {
             },
         }
     }
+}
+
+/// Why there is no connection, in the words of whoever refused it where there are any.
+fn refused(error: &tungstenite::Error) -> io::Error {
+    if let tungstenite::Error::Http(answer) = error
+        && let Some(Ok(body)) = answer.body().as_deref().map(str::from_utf8)
+        && let Some(line) = body.lines().next()
+    {
+        return io::Error::other(format!("{line} ({})", answer.status().as_u16()));
+    }
+    if let tungstenite::Error::Io(failed) = error
+        && let Some(broken) = failed.get_ref()
+        && let Some(rustls::Error::InvalidMessage(_)) = broken.downcast_ref()
+    {
+        return io::Error::other("the node speaks no TLS there: connect with ws://");
+    }
+    io::Error::other(error.to_string())
 }

@@ -1,12 +1,11 @@
 //! An Observer: a copy that follows. It has no method that writes.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use byline_core::State;
 use byline_core::address::Address;
@@ -19,17 +18,15 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::Refusal;
+use crate::queue::Queue;
 use crate::shared::{Alive, Inner};
 use crate::typed;
-
-/// Steps that may wait for a slow follower. Beyond, it gets one that replaces everything instead.
-const QUEUE_STEPS: usize = 1024;
 
 /// A copy of one object that follows its Reporter, read as a `T` of the application, or as any JSON
 /// object when nothing is said: see [`Observer::typed`]. Clones are the same copy; it is let go with
 /// the last of them.
 pub struct Observer<T = Value> {
-    held: Arc<Held>,
+    pub(crate) held: Arc<Held>,
     state: watch::Receiver<State>,
     typed: PhantomData<fn() -> T>,
 }
@@ -51,9 +48,9 @@ impl<T> fmt::Debug for Observer<T> {
 }
 
 #[derive(Debug)]
-struct Held {
-    alive: Arc<Alive>,
-    seat: Seat,
+pub(crate) struct Held {
+    pub(crate) alive: Arc<Alive>,
+    pub(crate) seat: Seat,
     /// The hyperty observes no longer; the seat may be another Observer's.
     over: AtomicBool,
 }
@@ -68,6 +65,12 @@ impl Held {
         // Changed under the same lock.
         let over = self.over.load(Ordering::Relaxed);
         inner.machine.observer(&self.seat).filter(|_| !over)
+    }
+
+    /// The copy as it is, as one step, and its number.
+    fn whole(&self, inner: &Inner) -> Option<(u64, Changed)> {
+        let whole = whole(self.stream(inner)?)?;
+        Some((whole.number, whole))
     }
 
     fn end(&self) {
@@ -85,6 +88,7 @@ impl Held {
                 .filter_map(std::sync::Weak::upgrade)
                 .for_each(|q| q.close());
         }
+        inner.end_followers(&self.seat);
         inner.machine.unsubscribe(&self.seat, shared.clock.now());
         drop(inner);
         shared.wake.notify_one();
@@ -225,10 +229,7 @@ impl<T> Observer<T> {
     #[must_use]
     pub fn changes(&self) -> Changes {
         let mut inner = self.held.alive.0.lock();
-        let queue = Arc::new(Queue::default());
-        if let Some(whole) = self.held.stream(&inner).and_then(whole) {
-            queue.push(&whole);
-        }
+        let queue = Arc::new(Queue::new(self.held.whole(&inner)));
         if let Some(watched) = inner.observers.get_mut(&self.held.seat) {
             watched.queues.push(Arc::downgrade(&queue));
         }
@@ -266,7 +267,7 @@ fn whole(stream: &ObserverStream) -> Option<Changed> {
 #[derive(Debug)]
 pub struct Changes {
     held: Arc<Held>,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Changed>>,
 }
 
 impl Changes {
@@ -278,21 +279,7 @@ impl Changes {
     fn poll(&self, cx: &Context<'_>) -> Poll<Option<Changed>> {
         // The machine's lock first: nothing can be pushed between looking and leaving the waker.
         let inner = self.held.alive.0.lock();
-        let mut queue = self.queue.lock();
-        if std::mem::take(&mut queue.overflowed)
-            && let Some(whole) = self.held.stream(&inner).and_then(whole)
-        {
-            queue.seen = whole.number;
-            return Poll::Ready(Some(whole));
-        }
-        if let Some(changed) = queue.steps.pop_front() {
-            return Poll::Ready(Some(changed));
-        }
-        if queue.closed {
-            return Poll::Ready(None);
-        }
-        queue.waker = Some(cx.waker().clone());
-        Poll::Pending
+        self.queue.poll(cx, || self.held.whole(&inner))
     }
 }
 
@@ -342,50 +329,5 @@ impl<T: DeserializeOwned> Stream for Copies<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)
-    }
-}
-
-/// What waits for one follower.
-#[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    steps: VecDeque<Changed>,
-    /// The number of the last step that is here or was given out, in a whole or by itself.
-    seen: u64,
-    overflowed: bool,
-    closed: bool,
-    waker: Option<Waker>,
-}
-
-impl Queue {
-    pub(crate) fn push(&self, changed: &Changed) {
-        let mut queue = self.lock();
-        if changed.number <= queue.seen || queue.overflowed {
-            return;
-        }
-        if queue.steps.len() >= QUEUE_STEPS {
-            queue.steps = VecDeque::new();
-            queue.overflowed = true;
-        } else {
-            queue.seen = changed.number;
-            queue.steps.push_back(changed.clone());
-        }
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
-    }
-
-    pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,28 @@
 //! What a runtime's handles and its driver share: core's machine, and who waits for what.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::runtime::{self, Asking, Executing, Output, Seat, Snapshot};
+use byline_core::message::body::Observers;
+use byline_core::runtime::{self, Asking, Connection, Event, Executing, Output, Seat, Snapshot};
+use byline_core::stream::Changed;
 use byline_core::stream::Written;
 use byline_core::time::Time;
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 
+use crate::children::ChildrenStep;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
-use crate::observer::Queue;
+use crate::queue::Queue;
 
 /// Shared by the driver task and every handle.
 #[derive(Debug)]
@@ -40,12 +45,17 @@ pub(crate) struct Inner {
     pub(crate) machine: runtime::Runtime,
     pub(crate) reporters: BTreeMap<Seat, Reported>,
     pub(crate) observers: BTreeMap<Seat, Watched>,
+    /// Those who follow children, by their collection.
+    pub(crate) followers: BTreeMap<(Seat, String), Followers>,
     /// What happens to the hyperties that take it.
     pub(crate) notices: BTreeMap<Address, Inbox<Notice>>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
+    pub(crate) pages: BTreeMap<u64, oneshot::Sender<Result<Observers, Refusal>>>,
+    /// How the connection is doing.
+    pub(crate) connection: watch::Sender<Connection>,
     /// Why there will be no session any more, once that is so.
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
@@ -64,6 +74,8 @@ pub(crate) struct Reported {
     pub(crate) requests: Inbox<Asking>,
     /// What readers ask to have done: as much as core lets wait.
     pub(crate) executions: Inbox<Executing>,
+    /// Those who follow who observes: nothing waits here but they.
+    pub(crate) presence: Inbox<Infallible>,
 }
 
 impl Reported {
@@ -74,6 +86,7 @@ impl Reported {
             kept: VecDeque::new(),
             requests: Inbox::default(),
             executions: Inbox::default(),
+            presence: Inbox::default(),
         }
     }
 
@@ -86,6 +99,7 @@ impl Reported {
         if self.is_over() {
             self.requests.wake();
             self.executions.wake();
+            self.presence.wake();
         }
     }
 
@@ -105,7 +119,33 @@ impl Reported {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) state: watch::Sender<State>,
-    pub(crate) queues: Vec<Weak<Queue>>,
+    pub(crate) queues: Vec<Weak<Queue<Changed>>>,
+}
+
+/// Events that may wait for a slow follower: of more, the oldest are lost.
+const EVENTS: usize = 256;
+
+/// Those who follow the children of one collection.
+#[derive(Debug)]
+pub(crate) struct Followers {
+    pub(crate) queues: Vec<Weak<Queue<ChildrenStep>>>,
+    pub(crate) events: broadcast::Sender<Event>,
+}
+
+impl Default for Followers {
+    fn default() -> Self {
+        Self {
+            queues: Vec::new(),
+            events: broadcast::Sender::new(EVENTS),
+        }
+    }
+}
+
+impl Followers {
+    fn close(&self) {
+        let queues = self.queues.iter().filter_map(Weak::upgrade);
+        queues.for_each(|queue| queue.close());
+    }
 }
 
 impl Shared {
@@ -116,11 +156,14 @@ impl Shared {
                 machine,
                 reporters: BTreeMap::new(),
                 observers: BTreeMap::new(),
+                followers: BTreeMap::new(),
                 notices: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
                 answers: BTreeMap::new(),
+                pages: BTreeMap::new(),
+                connection: watch::Sender::new(Connection::Connecting),
                 over: None,
                 closing: false,
             }),
@@ -165,8 +208,12 @@ impl Inner {
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
             Output::Reporter(seat, state) => {
+                let closed = matches!(state, State::Closed(_));
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.becomes(state);
+                }
+                if closed {
+                    self.end_followers(&seat);
                 }
             }
             Output::Observer(seat, state) => self.observer_becomes(&seat, state),
@@ -174,16 +221,18 @@ impl Inner {
                 if let Some(watched) = self.observers.get_mut(&seat) {
                     watched.queues.retain(|queue| queue.strong_count() > 0);
                     for queue in watched.queues.iter().filter_map(Weak::upgrade) {
-                        queue.push(&changed);
+                        queue.push(changed.number, &changed);
                     }
                 }
             }
-            Output::Read(call, result) => {
-                if let Some(waiting) = self.reads.remove(&call) {
-                    // Whoever asked may have gone: then nobody needs the answer.
-                    let _ = waiting.send(result);
+            Output::Children(seat, name, changed) => self.followed(seat, name, changed),
+            Output::Event(seat, name, event) => {
+                if let Some(followers) = self.followers.get(&(seat, name)) {
+                    // Nobody may listen: then nobody misses it.
+                    let _ = followers.events.send(event);
                 }
             }
+            Output::Read(call, result) => answer(&mut self.reads, call, result),
             Output::Rejected(seat, commits) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.reject(commits);
@@ -195,31 +244,64 @@ impl Inner {
                 }
             }
             Output::Executing(seat, executing) => self.executes(&seat, executing),
-            Output::Answered(call, result) => {
-                if let Some(waiting) = self.answers.remove(&call) {
-                    let _ = waiting.send(result);
+            Output::Answered(call, result) => answer(&mut self.answers, call, result),
+            Output::Presence(seat) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.presence.wake();
                 }
             }
+            Output::Observers(call, result) => answer(&mut self.pages, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
-            Output::Done(call, result) => {
-                if let Some(waiting) = self.commands.remove(&call) {
-                    let _ = waiting.send(result);
-                }
+            Output::Done(call, result) => answer(&mut self.commands, call, result),
+            Output::Delivered(call) => answer(&mut self.deliveries, call, ()),
+            Output::Connection(connection) => {
+                self.connection.send_replace(connection);
             }
-            Output::Delivered(call) => {
-                if let Some(waiting) = self.deliveries.remove(&call) {
-                    let _ = waiting.send(());
-                }
-            }
-            // No handle has children yet.
-            Output::Children(..) | Output::Event(..) => {}
+            Output::NeedsToken => return Some(ToLink::NeedsToken),
             Output::Refused(refusal) => {
                 tracing::debug!(%refusal, "the session has ended");
                 self.end(refusal);
             }
         }
         None
+    }
+
+    /// Those who follow a collection, to be joined.
+    pub(crate) fn followers(&mut self, seat: &Seat, name: &str) -> &mut Followers {
+        self.followers
+            .entry((seat.clone(), name.to_owned()))
+            .or_default()
+    }
+
+    /// Whether it is over with the object of a seat.
+    pub(crate) fn is_closed(&self, seat: &Seat) -> bool {
+        let reported = self.reporters.get(seat).map(|reported| &reported.state);
+        let watched = || Some(&self.observers.get(seat)?.state);
+        let state = reported.or_else(watched);
+        state.is_none_or(|state| matches!(*state.borrow(), State::Closed(_)))
+    }
+
+    fn followed(&mut self, seat: Seat, name: String, changed: ChildrenChanged) {
+        let Some(followers) = self.followers.get_mut(&(seat, name)) else {
+            return;
+        };
+        followers.queues.retain(|queue| queue.strong_count() > 0);
+        let (number, step) = (changed.number, ChildrenStep::Changed(changed));
+        for queue in followers.queues.iter().filter_map(Weak::upgrade) {
+            queue.push(number, &step);
+        }
+    }
+
+    /// Nothing more comes of the children of a seat.
+    pub(crate) fn end_followers(&mut self, seat: &Seat) {
+        self.followers.retain(|(of, _), followers| {
+            let ends = of == seat;
+            if ends {
+                followers.close();
+            }
+            !ends
+        });
     }
 
     fn observer_becomes(&mut self, seat: &Seat, state: State) {
@@ -231,6 +313,9 @@ impl Inner {
             watched.state.send_replace(state);
             let queues = watched.queues.iter().filter(|_| closed);
             queues.filter_map(Weak::upgrade).for_each(|q| q.close());
+        }
+        if closed {
+            self.end_followers(seat);
         }
     }
 
@@ -265,6 +350,13 @@ impl Inner {
     /// is told at once.
     pub(crate) fn end(&mut self, refusal: Refusal) {
         let over = self.over.get_or_insert(refusal);
+        self.connection.send_if_modified(|connection| {
+            let ended = matches!(connection, Connection::Ended(_));
+            if !ended {
+                *connection = Connection::Ended(over.clone());
+            }
+            !ended
+        });
         let close = |state: &mut State| {
             let open = !matches!(state, State::Closed(_));
             if open {
@@ -285,11 +377,26 @@ impl Inner {
                 .filter_map(Weak::upgrade)
                 .for_each(|queue| queue.close());
         }
+        self.followers.values().for_each(Followers::close);
+        self.followers.clear();
         self.notices.values_mut().for_each(Inbox::wake);
         self.deliveries.clear();
         self.commands.clear();
         self.answers.clear();
+        self.pages.clear();
         self.reads.clear();
+    }
+}
+
+/// Why something that was asked is not answered any more.
+pub(crate) fn ended() -> Refusal {
+    Refusal::conflict("the session has ended: it may be done or not")
+}
+
+/// Tells who waits for what came of a call. Whoever asked may have gone: then nobody needs it.
+fn answer<T>(waiting: &mut BTreeMap<u64, oneshot::Sender<T>>, call: u64, result: T) {
+    if let Some(waiting) = waiting.remove(&call) {
+        let _ = waiting.send(result);
     }
 }
 
@@ -304,6 +411,7 @@ pub(crate) enum ToLink {
     Connect,
     Disconnect,
     Send(String),
+    NeedsToken,
 }
 
 /// Keeps the driver going: with the last handle the session ends.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::limits::KEEP_DEFAULT;
 use byline_core::message::body::Access;
 use byline_core::runtime::{self, CallError, Snapshot};
 use byline_core::stream::WriteError;
@@ -43,6 +44,18 @@ impl<T> Create<T> {
     /// A name for people.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.create.name = Some(name.into());
+        self
+    }
+
+    /// Gives the object children of this name, and keeps the newest 10,000 of them: 1 to 64 of `A-Z a-z 0-9
+    /// _ -`; at most 16 names.
+    pub fn children(self, name: impl Into<String>) -> Self {
+        self.children_kept(name, KEEP_DEFAULT)
+    }
+
+    /// As [`Create::children`], and keeps the newest `keep` of them, at most 100,000: the oldest leave.
+    pub fn children_kept(mut self, name: impl Into<String>, keep: usize) -> Self {
+        self.create.children.insert(name.into(), keep);
         self
     }
 

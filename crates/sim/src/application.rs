@@ -265,12 +265,16 @@ impl World {
             | Output::Executing(..)
             | Output::Answered(..)
             | Output::Invited(..)
-            | Output::Gone(..)
-            | Output::Children(..)
+            | Output::Presence(..)
+            | Output::Observers(..)
+            | Output::Gone(..) => {}
+            Output::Children(..)
             | Output::Event(..)
             | Output::Connect
             | Output::Disconnect
-            | Output::Send(_) => {}
+            | Output::Send(_)
+            | Output::Connection(_)
+            | Output::NeedsToken => {}
         }
     }
 }

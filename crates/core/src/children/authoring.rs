@@ -209,6 +209,12 @@ impl Authoring {
         Some(commit)
     }
 
+    /// Takes back the last commit that was to be sent: the Reporter that wrote it does not take it.
+    pub(crate) fn take_back(&mut self, position: Position, here: &Collection) -> Option<Unsafe> {
+        let index = self.queue.iter().position(|one| one.is_at(position))?;
+        self.remove(index, here)
+    }
+
     /// Whether what was sent at `position` may be dated anew: that is done once.
     pub(crate) fn may_date(&self, position: Position) -> bool {
         let at = self.queue.iter().find(|one| one.is_at(position));

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
+use super::net::Before;
 use super::{Act, ChildCommit, ChildId, encoded_child};
 use crate::address::Address;
 use crate::limits::{
     CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_GONE_MAX, CHILDREN_OVER_BYTES_MAX,
-    CHILDREN_OVER_MAX, KEEP_MAX,
+    CHILDREN_OVER_MAX, KEEP_MAX, MODERATED_MAX,
 };
 use crate::object::{Change, apply};
 use crate::stream::{Origin, Position, edits};
@@ -48,6 +49,10 @@ pub(super) struct Stream {
     pub(super) position: Position,
     /// The highest number its author has used, deleted ones included.
     pub(super) number: u64,
+    /// How many of its children are there.
+    children: usize,
+    /// Which of all commits its last one was.
+    turn: u64,
 }
 
 /// One collection of an object's children (protocol.md §9), ordered by when they were made, then by
@@ -59,6 +64,8 @@ pub struct Collection {
     streams: BTreeMap<Address, Stream>,
     /// Children that the Reporter deleted before their `create` came, and where that is.
     gone: BTreeMap<ChildId, Position>,
+    /// How many commits were taken.
+    turns: u64,
     bytes: usize,
     /// How many children its Reporter keeps.
     keep: usize,
@@ -80,6 +87,7 @@ impl Collection {
             order: BTreeSet::new(),
             streams: BTreeMap::new(),
             gone: BTreeMap::new(),
+            turns: 0,
             bytes: 0,
             keep,
             closed: false,
@@ -220,7 +228,8 @@ impl Collection {
         match commit.act {
             Act::Create(..) => author && self.has_room(),
             Act::Update(..) => self.bytes < CHILDREN_BYTES_MAX + CHILDREN_OVER_BYTES_MAX,
-            _ => true,
+            Act::Nothing => author,
+            Act::Delete(_) | Act::Moderate(_) | Act::Close(_) | Act::Forget(_) => true,
         }
     }
 
@@ -232,6 +241,8 @@ impl Collection {
 
     fn advance(&mut self, commit: &ChildCommit) {
         let stream = self.streams.entry(commit.from.clone()).or_default();
+        self.turns += 1;
+        stream.turn = self.turns;
         stream.position = commit.position;
         if let Act::Create(id, ..) = &commit.act {
             stream.number = stream.number.max(id.number());
@@ -293,8 +304,37 @@ impl Collection {
                 self.closed = *closed;
                 Some(vec![])
             }
+            Act::Forget(authors) => {
+                self.forget(authors);
+                Some(vec![])
+            }
             Act::Nothing => Some(vec![]),
         }
+    }
+
+    fn forget(&mut self, authors: &BTreeMap<Address, Position>) {
+        for (author, at) in authors {
+            let childless = |stream: &Stream| stream.position == *at && stream.children == 0;
+            if self.streams.get(author).is_some_and(childless) {
+                self.streams.remove(author);
+                self.gone.retain(|id, _| id.author() != author);
+            }
+        }
+    }
+
+    /// The authors without a child that were silent for longest, where there is hardly room for more.
+    pub(super) fn forgettable(&self) -> Vec<Address> {
+        if self.streams.len() + MODERATED_MAX <= CHILDREN_AUTHORS_MAX {
+            return vec![];
+        }
+        let childless = self.streams.iter().filter(|(_, one)| one.children == 0);
+        let mut authors: Vec<_> = childless.map(|(author, one)| (one.turn, author)).collect();
+        authors.sort_unstable();
+        authors.truncate(MODERATED_MAX);
+        authors
+            .into_iter()
+            .map(|(_, author)| author.clone())
+            .collect()
     }
 
     /// What the Reporter deleted is gone, also where it has not come yet.
@@ -333,12 +373,17 @@ impl Collection {
             self.remove(id, false);
             self.insert(id.clone(), child.clone());
         }
+        // Of those that were deleted nothing is known: the highest that is here is the least.
+        if let Some(stream) = self.streams.get_mut(id.author()) {
+            stream.number = stream.number.max(id.number());
+        }
         self.len() <= self.keep + CHILDREN_OVER_MAX
             && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
     }
 
     fn insert(&mut self, id: ChildId, child: Child) {
         self.bytes += child.bytes;
+        self.count(&id, |children| children + 1);
         self.order.insert((child.made, id.clone()));
         self.children.insert(id, child);
     }
@@ -346,16 +391,26 @@ impl Collection {
     fn remove(&mut self, id: &ChildId, moderated: bool) -> Option<ChildChange> {
         let child = self.children.remove(id)?;
         self.bytes -= child.bytes;
+        self.count(id, |children| children - 1);
         self.order.remove(&(child.made, id.clone()));
         let kind = ChildChangeKind::Removed { moderated };
         Some(ChildChange::new(id, kind))
     }
 
+    fn count(&mut self, id: &ChildId, counted: impl FnOnce(usize) -> usize) {
+        // A first child comes before its author's stream does.
+        let stream = self.streams.entry(id.author().clone()).or_default();
+        stream.children = counted(stream.children);
+    }
+
     /// Begins anew where the streams stand at `at`; gives the children of before.
     pub(super) fn restart(&mut self, at: BTreeMap<Address, Position>) -> BTreeMap<ChildId, Child> {
         let streams = at.into_iter().map(|(author, position)| {
-            let number = 0;
-            (author, Stream { position, number })
+            let stream = Stream {
+                position,
+                ..Stream::default()
+            };
+            (author, stream)
         });
         self.streams = streams.collect();
         self.gone.clear();
@@ -363,6 +418,24 @@ impl Collection {
         self.bytes = 0;
         self.extent = Extent::Unknown;
         std::mem::take(&mut self.children)
+    }
+
+    /// Becomes what `theirs` is.
+    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
+        let was_closed = self.closed;
+        let (keep, steps) = (self.keep, self.steps);
+        let old = std::mem::replace(
+            self,
+            Self {
+                keep,
+                steps,
+                ..theirs
+            },
+        );
+        let mut before = Before::default();
+        before.note_others(old.children, &self.children);
+        let changes = before.net(self);
+        self.step(Origin::Snapshot, changes, was_closed)
     }
 
     /// The step that these changes are, when it is one.

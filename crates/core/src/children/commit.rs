@@ -46,6 +46,9 @@ pub enum Act {
     Moderate(BTreeMap<ChildId, Position>),
     /// The Reporter closes the collection, or opens it again.
     Close(bool),
+    /// The Reporter forgets these authors, of whom no child is left, each named with where its stream
+    /// stands: there is room for others.
+    Forget(BTreeMap<Address, Position>),
     /// Nothing, in place of a commit whose child is gone.
     Nothing,
 }
@@ -58,6 +61,8 @@ struct Encoded<'a> {
     of: Option<&'a BTreeMap<ChildId, Position>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten: Option<&'a BTreeMap<Address, Position>>,
     epoch: u64,
     seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +87,7 @@ struct Rest<'a> {
     value: Option<&'a RawValue>,
     of: Option<BTreeMap<ChildId, Position>>,
     closed: Option<bool>,
+    forgotten: Option<BTreeMap<Address, Position>>,
     #[serde(borrow)]
     changes: Option<Vec<ChangeFields<'a>>>,
 }
@@ -92,7 +98,7 @@ impl ChildCommit {
     pub const fn kind(&self) -> Type {
         match self.act {
             Act::Create(..) => Type::Create,
-            Act::Update(..) | Act::Close(_) | Act::Nothing => Type::Update,
+            Act::Update(..) | Act::Close(_) | Act::Forget(_) | Act::Nothing => Type::Update,
             Act::Delete(_) | Act::Moderate(_) => Type::Delete,
         }
     }
@@ -104,6 +110,7 @@ impl ChildCommit {
             resource: None,
             of: None,
             closed: None,
+            forgotten: None,
             epoch: self.position.epoch,
             seq: self.position.version,
             base: self.base,
@@ -129,6 +136,7 @@ impl ChildCommit {
             Act::Delete(id) => body.resource = Some(id),
             Act::Moderate(of) => body.of = Some(of),
             Act::Close(closed) => body.closed = Some(*closed),
+            Act::Forget(authors) => body.forgotten = Some(authors),
             Act::Nothing => {}
         }
         to_raw_value(&body).unwrap_or_else(|_| RawValue::NULL.to_owned())
@@ -176,6 +184,7 @@ impl ChildCommit {
                 }
                 ChildWrite::Delete(resource) => Act::Delete(id(&resource)?),
                 ChildWrite::Moderate => Act::Moderate(rest.of.unwrap_or_default()),
+                ChildWrite::Forget => Act::Forget(rest.forgotten.unwrap_or_default()),
                 ChildWrite::Close => Act::Close(rest.closed.unwrap_or_default()),
                 ChildWrite::Nothing => Act::Nothing,
             },
@@ -194,7 +203,7 @@ impl ChildCommit {
         let (one, many) = match &self.act {
             Act::Create(id, ..) | Act::Update(id, _) | Act::Delete(id) => (Some(id), None),
             Act::Moderate(of) => (None, Some(of.keys())),
-            Act::Close(_) | Act::Nothing => (None, None),
+            Act::Close(_) | Act::Forget(_) | Act::Nothing => (None, None),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::error::Refusal;
 use crate::limits::MODERATED_MAX;
 use crate::message::{Type, decode};
-use crate::stream::{Position, check_changes, count};
+use crate::stream::{COUNT_MAX, Position, check_changes, count};
 use crate::time::Time;
 
 /// The header of a child commit: all that a node reads of one that it passes on.
@@ -37,6 +37,8 @@ pub enum ChildWrite {
     Moderate,
     /// The Reporter closes or opens the collection.
     Close,
+    /// The Reporter forgets authors of whom no child is left.
+    Forget,
     /// Nothing, in place of a commit whose child is gone.
     Nothing,
 }
@@ -54,6 +56,7 @@ struct Peeked<'a> {
     value: Option<&'a RawValue>,
     of: Option<BTreeMap<String, Position>>,
     closed: Option<bool>,
+    forgotten: Option<BTreeMap<String, Position>>,
     attribute: Option<IgnoredAny>,
     #[serde(borrow)]
     changes: Option<Vec<&'a RawValue>>,
@@ -89,14 +92,14 @@ impl ChildWrite {
             Self::Create(resource, _) | Self::Update(resource) | Self::Delete(resource) => {
                 Some(resource)
             }
-            Self::Moderate | Self::Close | Self::Nothing => None,
+            Self::Moderate | Self::Close | Self::Forget | Self::Nothing => None,
         }
     }
 
     /// Whether only the object's Reporter may do it.
     #[must_use]
     pub const fn is_the_reporters(&self) -> bool {
-        matches!(self, Self::Moderate | Self::Close)
+        matches!(self, Self::Moderate | Self::Close | Self::Forget)
     }
 }
 
@@ -115,16 +118,20 @@ impl Peeked<'_> {
 
     fn update(self, body: &str) -> Result<ChildWrite, Refusal> {
         let changes = self.changes.is_some() || self.attribute.is_some();
-        match (self.resource, self.closed) {
-            (Some(resource), None) => {
+        match (self.resource, self.closed, self.forgotten) {
+            (Some(resource), None, None) => {
                 check_changes(body, self.changes, self.attribute)?;
                 Ok(ChildWrite::Update(resource))
             }
-            (None, Some(_)) if !changes => Ok(ChildWrite::Close),
-            (None, None) if !changes => Ok(ChildWrite::Nothing),
-            (None, None) => Err(no_child()),
-            (_, Some(_)) => Err(Refusal::malformed(
-                "field `body.closed` is about the collection: it stands alone",
+            (None, Some(_), None) if !changes => Ok(ChildWrite::Close),
+            (None, None, Some(authors)) if !changes => {
+                few(authors.len(), "forgotten")?;
+                Ok(ChildWrite::Forget)
+            }
+            (None, None, None) if !changes => Ok(ChildWrite::Nothing),
+            (None, None, None) => Err(no_child()),
+            _ => Err(Refusal::malformed(
+                "fields `body.closed` and `body.forgotten` are about the collection: each stands alone",
             )),
         }
     }
@@ -132,18 +139,28 @@ impl Peeked<'_> {
     fn delete(self) -> Result<ChildWrite, Refusal> {
         match (self.resource, self.of) {
             (Some(resource), None) => Ok(ChildWrite::Delete(resource)),
-            (None, Some(of)) if of.is_empty() => {
-                Err(Refusal::malformed("field `body.of` must not be empty"))
+            (None, Some(of)) => {
+                few(of.len(), "of")?;
+                Ok(ChildWrite::Moderate)
             }
-            (None, Some(of)) if of.len() > MODERATED_MAX => Err(Refusal::too_large(format!(
-                "field `body.of` has at most {MODERATED_MAX} children"
-            ))),
-            (None, Some(_)) => Ok(ChildWrite::Moderate),
             (None, None) => Err(no_child()),
             (Some(_), Some(_)) => Err(Refusal::malformed(
                 "field `body.of` stands in place of `resource`, not beside it",
             )),
         }
+    }
+}
+
+/// Whether a commit may name so many at once.
+fn few(count: usize, field: &str) -> Result<(), Refusal> {
+    match count {
+        0 => Err(Refusal::malformed(format!(
+            "field `body.{field}` must not be empty"
+        ))),
+        1..=MODERATED_MAX => Ok(()),
+        _ => Err(Refusal::too_large(format!(
+            "field `body.{field}` has at most {MODERATED_MAX}"
+        ))),
     }
 }
 
@@ -158,7 +175,8 @@ pub(crate) fn is_child_of(resource: &str, author: &str) -> bool {
     let number = number.and_then(|rest| rest.strip_prefix('#'));
     number.is_some_and(|number| {
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        // As long as 2^53 - 1, and spelt in one way.
-        digits && (1..=16).contains(&number.len()) && !number.starts_with('0')
+        // Spelt in one way.
+        let number = number.parse().ok().filter(|_| !number.starts_with('0'));
+        digits && number.is_some_and(|number: u64| number <= COUNT_MAX)
     })
 }

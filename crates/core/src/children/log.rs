@@ -43,6 +43,14 @@ impl ChildLog {
         if matches!(commit.act, Act::Delete(_) | Act::Moderate(_)) {
             self.forget(|child| commit.children().any(|gone| gone == child));
         }
+        if let Act::Forget(authors) = &commit.act {
+            let bytes = &mut self.bytes;
+            self.entries.retain(|entry| {
+                let stays = !authors.contains_key(&entry.from);
+                *bytes -= if stays { 0 } else { entry.text.get().len() };
+                stays
+            });
+        }
         let child = match &commit.act {
             Act::Create(id, ..) | Act::Update(id, _) => Some(id.clone()),
             _ => None,

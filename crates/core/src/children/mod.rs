@@ -7,6 +7,8 @@
 
 mod answering;
 mod authoring;
+#[cfg(test)]
+mod bounds;
 mod child;
 mod collection;
 mod commit;
@@ -18,6 +20,7 @@ mod observed;
 #[cfg(test)]
 mod properties;
 mod reported;
+mod taking;
 mod write;
 
 use serde_json::Value;
@@ -39,11 +42,17 @@ pub(crate) use observed::{Observed, Received};
 pub(crate) use reported::{NotTaken, Ready, Reported};
 pub(crate) use write::{Answer, Unsafe, Write};
 
-/// Whether `name` can be a collection's: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// Names that an address would read as another resource.
+pub(crate) const RESERVED_NAMES: [&str; 3] = ["changes", "subscription", "registration"];
+
+/// Whether `name` can be a collection's: 1 to 64 of `A-Z a-z 0-9 _ -`, and not one of an object's other
+/// resources.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    (1..=CHILDREN_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
+    (1..=CHILDREN_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(plain)
+        && !RESERVED_NAMES.contains(&name)
 }
 
 /// The length of a child as JSON, when it may be as long.

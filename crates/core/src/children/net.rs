@@ -37,6 +37,18 @@ impl Before {
         }
     }
 
+    /// Notes that `old` children may be gone, and `new` ones there.
+    pub(super) fn note_others(
+        &mut self,
+        old: BTreeMap<ChildId, Child>,
+        new: &BTreeMap<ChildId, Child>,
+    ) {
+        self.note_all(old);
+        for id in new.keys() {
+            self.children.entry(id.clone()).or_insert(None);
+        }
+    }
+
     /// What became of each child that was noted.
     pub(super) fn net(self, collection: &Collection) -> Vec<ChildChange> {
         let mut changes = Vec::new();

@@ -1,25 +1,17 @@
 //! An object's collections at a reader: what came with its answers, and what is still to come.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::answering::{Yours, hash};
 use super::collection::{Extent, Taken};
-use super::net::Before;
-use super::{
-    Child, ChildCommit, ChildId, ChildrenChanged, Collection, encoded_child, is_name, too_large,
-};
+use super::taking::{Answer, NameAnswer, Outcome};
+use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name};
 use crate::address::Address;
 use crate::error::Refusal;
-use crate::identity::Identity;
 use crate::limits::{CHILDREN_HAVE_BYTES_MAX, CHILDREN_NAMES_MAX};
-use crate::message::{Type, decode};
-use crate::object::{Hash, parse};
-use crate::stream::{ChildrenPositions, Origin, Position};
-use crate::time::Time;
+use crate::message::decode;
+use crate::object::Hash;
+use crate::stream::{ChildrenPositions, Origin};
 
 /// All collections of an object that is observed.
 #[derive(Debug, Default)]
@@ -31,56 +23,34 @@ pub(crate) struct Observed {
     pub(crate) asked: Option<u64>,
 }
 
-/// What came of something received: the steps that were made, by name.
+/// What came of something received.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
+    /// The steps that were made, by name.
     pub(crate) changed: Vec<(String, ChildrenChanged)>,
     /// Something is missing, or wrong: subscribe again.
     pub(crate) recover: bool,
+    /// Going on would not help.
+    pub(crate) closed: Option<Refusal>,
 }
 
-/// What an answer says of an object's children (protocol.md §9).
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(rename = "childrenResources", default)]
-    names: Vec<String>,
-    #[serde(borrow, default)]
-    children: BTreeMap<String, NameAnswer<'a>>,
-    #[serde(default)]
-    you: BTreeMap<String, Yours>,
-}
+impl Received {
+    fn closed(refusal: Refusal) -> Self {
+        Self {
+            closed: Some(refusal),
+            ..Self::default()
+        }
+    }
 
-#[derive(Deserialize)]
-struct NameAnswer<'a> {
-    #[serde(default)]
-    closed: bool,
-    #[serde(borrow)]
-    commits: Option<Vec<Logged<'a>>>,
-    at: Option<BTreeMap<Address, Position>>,
-    #[serde(borrow, default)]
-    page: Vec<Paged<'a>>,
-    next: Option<(String, ChildId)>,
-}
-
-#[derive(Deserialize)]
-struct Logged<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    from: Cow<'a, str>,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Paged<'a> {
-    resource: ChildId,
-    created: String,
-    #[serde(borrow)]
-    value: &'a RawValue,
-    identity: Option<Identity>,
-    position: Position,
-    origin: Position,
+    fn add(&mut self, name: &str, step: Option<ChildrenChanged>, outcome: Outcome) {
+        let step = step.map(|step| (name.to_owned(), step));
+        self.changed.extend(step);
+        match outcome {
+            Outcome::Well => {}
+            Outcome::Recover => self.recover = true,
+            Outcome::Closed(refusal) => self.closed = Some(refusal),
+        }
+    }
 }
 
 impl Observed {
@@ -96,6 +66,11 @@ impl Observed {
     /// Whether every child is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.collections.values().all(Collection::is_whole)
+    }
+
+    /// The collections, when every child is here.
+    pub(crate) fn into_collections(self) -> BTreeMap<String, Collection> {
+        self.collections
     }
 
     /// The first page that is still to come: its name, and what the one before ended with.
@@ -153,29 +128,18 @@ impl Observed {
             }
             Taken::Done(changes) => {
                 let step = collection.step(Origin::Live, changes, was_closed);
-                received
-                    .changed
-                    .extend(step.map(|step| (name.to_owned(), step)));
+                received.add(name, step, Outcome::Well);
             }
         }
         received
     }
 
     /// Takes what the 200 of a `subscribe` says of children.
-    ///
-    /// # Errors
-    /// A 400 that names the field: the Reporter's fault, and not to be mended by asking again.
-    pub(crate) fn content(&mut self, body: &str) -> Result<Received, Refusal> {
-        let answer: Answer<'_> = decode(body)?;
-        if answer.names.len() > CHILDREN_NAMES_MAX {
-            return Err(Refusal::too_large(
-                "more names of children than an object may have",
-            ));
-        }
-        if let Some(bad) = answer.names.iter().find(|name| !is_name(name)) {
-            let desc = format!("field `body.childrenResources`: `{bad}` is no name");
-            return Err(Refusal::malformed(desc));
-        }
+    pub(crate) fn content(&mut self, body: &str) -> Received {
+        let answer = match decode(body).and_then(named) {
+            Ok(answer) => answer,
+            Err(refusal) => return Received::closed(refusal),
+        };
         self.asked = None;
         self.yours = answer.you;
         self.collections
@@ -183,127 +147,47 @@ impl Observed {
         for name in answer.names {
             self.collections.entry(name).or_default();
         }
-        let mut received = Received::default();
-        for (name, of) in answer.children {
-            self.named(&name, of, &mut received)?;
-        }
-        Ok(received)
+        self.take_all(answer.children)
     }
 
     /// Takes the answer to the `read` of a page.
-    ///
-    /// # Errors
-    /// As [`Observed::content`].
-    pub(crate) fn page(&mut self, body: &str) -> Result<Received, Refusal> {
+    pub(crate) fn page(&mut self, body: &str) -> Received {
         self.asked = None;
-        let answer: Answer<'_> = decode(body)?;
-        let mut received = Received::default();
+        let mut answer: Answer<'_> = match decode(body) {
+            Ok(answer) => answer,
+            Err(refusal) => return Received::closed(refusal),
+        };
         let before = self.next_page();
-        for (name, of) in answer.children {
-            if before.as_ref().is_some_and(|(asked, _)| *asked == name) {
-                self.named(&name, of, &mut received)?;
-            }
-        }
+        let asked = before.as_ref().map(|(name, _)| name);
+        answer.children.retain(|name, _| Some(name) == asked);
+        let mut received = self.take_all(answer.children);
         // Who answers with something else is not asked again at once.
         received.recover |= self.next_page() == before;
-        Ok(received)
-    }
-
-    fn named(
-        &mut self,
-        name: &str,
-        of: NameAnswer<'_>,
-        received: &mut Received,
-    ) -> Result<(), Refusal> {
-        let Some(collection) = self.collections.get_mut(name) else {
-            return Ok(());
-        };
-        let was_closed = collection.closed;
-        let (origin, changes) = match (of.commits, of.at) {
-            (Some(commits), _) => {
-                let Some(changes) = missing(collection, commits)? else {
-                    collection.extent = Extent::Unknown;
-                    received.recover = true;
-                    return Ok(());
-                };
-                collection.closed = of.closed;
-                (Origin::CatchUp, changes)
-            }
-            (None, None) if collection.extent == Extent::Unknown => {
-                received.recover = true;
-                return Ok(());
-            }
-            (None, at) => {
-                let mut before = Before::default();
-                if let Some(at) = at {
-                    before.note_all(collection.restart(at));
-                    collection.closed = of.closed;
-                }
-                paged(collection, of.page, of.next, &mut before)?;
-                (Origin::Snapshot, before.net(collection))
-            }
-        };
-        let step = collection.step(origin, changes, was_closed);
         received
-            .changed
-            .extend(step.map(|step| (name.to_owned(), step)));
-        Ok(())
+    }
+
+    fn take_all(&mut self, children: BTreeMap<String, NameAnswer<'_>>) -> Received {
+        let mut received = Received::default();
+        for (name, of) in children {
+            if let Some(collection) = self.collections.get_mut(&name) {
+                let (step, outcome) = collection.answered(of);
+                received.add(&name, step, outcome);
+            }
+        }
+        received
     }
 }
 
-/// Takes the commits that were missing; `None` when they do not fit.
-fn missing(
-    collection: &mut Collection,
-    commits: Vec<Logged<'_>>,
-) -> Result<Option<Vec<super::ChildChange>>, Refusal> {
-    let mut before = Before::default();
-    for logged in commits {
-        let kind = Type::of(&logged.kind);
-        let commit = ChildCommit::decode(kind, &logged.from, logged.body.get())?;
-        before.note(collection, &commit);
-        match collection.take(&commit) {
-            Taken::Old | Taken::Done(_) => {}
-            Taken::Ahead | Taken::Misfit | Taken::Full => return Ok(None),
-        }
+/// An answer whose names can be an object's.
+fn named(answer: Answer<'_>) -> Result<Answer<'_>, Refusal> {
+    if answer.names.len() > CHILDREN_NAMES_MAX {
+        let desc = "more names of children than an object may have";
+        return Err(Refusal::too_large(desc));
     }
-    Ok(Some(before.net(collection)))
-}
-
-/// Takes a page: of each child, what is newer of it and of what came live.
-fn paged(
-    collection: &mut Collection,
-    page: Vec<Paged<'_>>,
-    next: Option<(String, ChildId)>,
-    before: &mut Before,
-) -> Result<(), Refusal> {
-    for one in page {
-        let malformed = |what: &dyn std::fmt::Display| {
-            Refusal::malformed(format!("field `body.children.page`: {what}"))
-        };
-        let value = parse(one.value.get()).map_err(|error| malformed(&error))?;
-        let made = Time::parse_rfc3339(&one.created).ok_or_else(|| malformed(&"no time"))?;
-        let child = Child {
-            created: made.rfc3339(),
-            identity: one.identity,
-            position: one.position,
-            origin: one.origin,
-            made,
-            bytes: encoded_child(&value).ok_or_else(too_large)?,
-            value: std::sync::Arc::new(value),
-        };
-        before.note_one(collection, &one.resource);
-        if !collection.keeps(&one.resource, &child) {
-            return Err(Refusal::too_large("more children than a name may have"));
-        }
+    match answer.names.iter().find(|name| !is_name(name)) {
+        Some(bad) => Err(Refusal::malformed(format!(
+            "field `body.childrenResources`: `{bad}` is no name"
+        ))),
+        None => Ok(answer),
     }
-    let next = next.map(|(created, id)| {
-        let made = Time::parse_rfc3339(&created);
-        made.map(|made| (made, id))
-            .ok_or_else(|| Refusal::malformed("field `body.children.next`: no time"))
-    });
-    let next = next.transpose()?;
-    if !collection.pages_to(next) {
-        return Err(Refusal::malformed("field `body.children.next` goes back"));
-    }
-    Ok(())
 }

@@ -173,10 +173,9 @@ impl Scene {
                 reader.frames.push_back(Frame::Commit(Arc::clone(&commit)));
             }
         }
-        let overdue = self.reported().overdue();
-        if !overdue.is_empty() {
-            let of = self.reported().named(&overdue);
-            self.commits(0, Act::Moderate(of));
+        if let Some(overdue) = self.reported().overdue() {
+            let act = self.reported().act(&overdue, Time::default());
+            self.commits(0, act);
         }
     }
 
@@ -212,14 +211,15 @@ impl Scene {
             Some(Frame::Commit(commit)) => one.observed.commit(NAME, &commit),
             Some(Frame::Content(body)) => {
                 one.recovering = false;
-                one.observed.content(&body).unwrap()
+                one.observed.content(&body)
             }
             Some(Frame::Page(_)) if !one.paging => Received::default(),
             Some(Frame::Page(body)) => {
                 one.paging = false;
-                one.observed.page(&body).unwrap()
+                one.observed.page(&body)
             }
         };
+        assert_eq!(received.closed, None);
         if received.recover {
             self.recovers(reader);
         }

@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::error::{Reason, Refusal, Retry};
 use crate::limits::MODERATED_MAX;
 use crate::stream::{Origin, Position};
+use crate::time::Time;
 
 /// A collection, and what its Reporter knows beside it.
 #[derive(Debug)]
@@ -27,8 +28,6 @@ pub(crate) enum Ready {
     Wait,
     /// What it is to bring about is so already.
     Over,
-    /// What it is about is gone.
-    Gone,
 }
 
 /// Why a commit was not taken.
@@ -73,6 +72,12 @@ impl Reported {
             log: ChildLog::default(),
             reporter,
         }
+    }
+
+    /// Goes on from the collection as another session of the owner's had it.
+    pub(crate) fn adopt(&mut self, theirs: Collection) -> Option<ChildrenChanged> {
+        self.log = ChildLog::default();
+        self.collection.adopt(theirs)
     }
 
     /// Takes a commit; nothing has changed when it was here already.
@@ -122,7 +127,7 @@ impl Reported {
     fn judge(&self, commit: &ChildCommit) -> Result<(), Refusal> {
         let own = commit.from == self.reporter;
         match &commit.act {
-            Act::Moderate(_) | Act::Close(_) if !own => {
+            Act::Moderate(_) | Act::Close(_) | Act::Forget(_) if !own => {
                 return Err(Refusal::forbidden("only the object's Reporter does this"));
             }
             _ if !own && self.collection.closed => {
@@ -162,8 +167,23 @@ impl Reported {
         stream.map_or(0, |stream| stream.number)
     }
 
+    /// What the Reporter is to do for there to be room: to delete the oldest children, or to forget
+    /// authors.
+    pub(crate) fn overdue(&self) -> Option<Write> {
+        let (oldest, authors) = (self.oldest(), self.collection.forgettable());
+        let others = authors
+            .into_iter()
+            .filter(|author| *author != self.reporter);
+        let others: Vec<_> = others.collect();
+        match (oldest.is_empty(), others.is_empty()) {
+            (false, _) => Some(Write::Moderate(oldest)),
+            (true, false) => Some(Write::Forget(others)),
+            (true, true) => None,
+        }
+    }
+
     /// The children that leave because more are here than are kept: some at a time.
-    pub(crate) fn overdue(&self) -> Vec<ChildId> {
+    fn oldest(&self) -> Vec<ChildId> {
         let batch = (self.collection.keep() / 16).clamp(1, MODERATED_MAX);
         let due = self.collection.len() >= self.collection.keep() + batch
             || self.collection.is_too_long();
@@ -176,10 +196,21 @@ impl Reported {
     pub(crate) fn ready(&self, write: &Write) -> Ready {
         match write {
             Write::Create(..) if !self.collection.has_room() => Ready::Wait,
-            Write::Update(id, _) if self.collection.get(id).is_none() => Ready::Gone,
             Write::Delete(id) if self.collection.get(id).is_none() => Ready::Over,
             Write::Moderate(ids) if self.named(ids).is_empty() => Ready::Over,
             _ => Ready::Yes,
+        }
+    }
+
+    /// What the Reporter's own `write` does, as things are. What makes a child dates it so.
+    pub(crate) fn act(&self, write: &Write, dated: Time) -> Act {
+        match write {
+            Write::Moderate(ids) => Act::Moderate(self.named(ids)),
+            Write::Forget(authors) => {
+                let at = |author: &Address| (author.clone(), self.collection.position(author));
+                Act::Forget(authors.iter().map(at).collect())
+            }
+            _ => write.act(dated),
         }
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ChildCommit, ChildId};
+use super::{Act, ChildCommit, ChildId};
+use crate::address::Address;
 use crate::error::Retry;
 use crate::object::{Change, apply};
 use crate::stream::Position;
@@ -19,6 +20,8 @@ pub(crate) enum Write {
     /// The Reporter deletes these children, whoever made them.
     Moderate(Vec<ChildId>),
     Close(bool),
+    /// The Reporter forgets these authors.
+    Forget(Vec<Address>),
 }
 
 impl Write {
@@ -26,7 +29,19 @@ impl Write {
     pub(crate) const fn child(&self) -> Option<&ChildId> {
         match self {
             Self::Create(id, _) | Self::Update(id, _) | Self::Delete(id) => Some(id),
-            Self::Moderate(_) | Self::Close(_) => None,
+            Self::Moderate(_) | Self::Close(_) | Self::Forget(_) => None,
+        }
+    }
+
+    /// What it does. What makes a child dates it so.
+    pub(crate) fn act(&self, dated: Time) -> Act {
+        match self.clone() {
+            Self::Create(id, value) => Act::Create(id, dated, value),
+            Self::Update(id, changes) => Act::Update(id, changes),
+            Self::Delete(id) => Act::Delete(id),
+            Self::Close(closed) => Act::Close(closed),
+            // A Reporter says whom, and nobody else does this.
+            Self::Moderate(_) | Self::Forget(_) => Act::Nothing,
         }
     }
 
@@ -40,7 +55,7 @@ impl Write {
                 Some(value)
             }
             Self::Delete(_) => None,
-            Self::Moderate(_) | Self::Close(_) => child,
+            Self::Moderate(_) | Self::Close(_) | Self::Forget(_) => child,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::address::Address;
 use crate::children::ChildrenWanted;
 use crate::error::Refusal;
-use crate::identity::Identity;
+use crate::identity::{Identity, Token};
 use crate::object::Hash;
 use crate::stream::{Digest, Head, Position, count};
 
@@ -25,6 +25,9 @@ pub struct Open {
     /// The answer to the challenge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// The person that the session is, where the node asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// 401 to an `open` that names a key (§3).
@@ -55,6 +58,12 @@ pub struct Opened {
     /// The node did not know the token: everything is claimed and subscribed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// The person that the session is, when a token said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// When that token ends, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// Who may read an object (§5). Closed unless said otherwise.
@@ -269,6 +278,56 @@ pub enum Command {
     /// The node tells a reader that its hyperty's route has ended, with which code and why; after a
     /// 5xx it may ask again (§6).
     Revoked(Address, Address, u16, String),
+    /// The node tells a runtime that its token has ended: nothing is served before a newer one (§3).
+    #[serde(rename = "needs-auth")]
+    NeedsAuth(),
+    /// The node tells the holder who observes the object (§6).
+    Presence(Address, Presence),
+    /// An owner asks who observes the object: those after this hyperty (§6).
+    Observers(Address, #[serde(default)] Option<Address>),
+}
+
+/// Who began and who ceased to observe an object, as the node tells its holder (§6).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// How many observe it now.
+    pub count: u64,
+    /// Nobody observes it but who is named here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+    /// Who began to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<(Address, Option<Identity>)>,
+    /// Who ceased to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Address>,
+    /// Others came and went, too many to be named: only `count` is sure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}
+
+/// 200 to `observers` (§6).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observers {
+    /// 200.
+    pub code: u16,
+    /// How many observe the object.
+    pub count: u64,
+    /// As many of them as one answer holds, in the order of their addresses.
+    pub observers: Vec<Observing>,
+    /// After which hyperty to ask for more, when there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Address>,
+}
+
+/// One who observes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observing {
+    /// The hyperty.
+    pub hyperty: Address,
+    /// Who it is of; nobody when it is anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
 }
 
 const fn forbidden() -> u16 {

@@ -7,8 +7,9 @@ use super::Node;
 use super::children::check_names;
 use super::commands::{check_access, deleted, denied};
 use super::object::{Object, Record};
+use super::people::token_ended;
 use super::request::{Ask, Request, Wanted};
-use super::session::SessionId;
+use super::session::{SessionId, has_session};
 use super::stamping::stamp_reader;
 use crate::address::{Address, Resource, Target};
 use crate::error::{Refusal, Retry};
@@ -47,6 +48,7 @@ pub(super) enum Service {
     Close,
     Claim(Box<Claim>),
     Command(Address, Box<Command>),
+    Observers(Address, Option<Address>),
     Delete(Address),
     /// The Reporter's own child commit, stamped, now at this position.
     Child(Address, Arc<str>, Position),
@@ -74,17 +76,10 @@ impl Node {
     ) -> Result<Passage, Refusal> {
         let target = Target::of(&header.to);
         if target == Target::Session {
-            return match header.kind {
-                Type::Ping => Ok(Passage::Serve(Service::Ping)),
-                Type::Close => Ok(Passage::Serve(Service::Close)),
-                Type::Open | Type::ReOpen => Err(Refusal::conflict(
-                    "this connection has a session: close it first",
-                )),
-                Type::Response => Ok(Passage::Drop),
-                _ => Err(Refusal::unknown(
-                    "mn:/session takes open, re-open, ping and close",
-                )),
-            };
+            return self.admit_session(session, header);
+        }
+        if self.is_suspended(session) {
+            return Self::admit_suspended(header);
         }
         if header.kind == Type::Response {
             return self.admit_answer(session, header);
@@ -131,6 +126,30 @@ impl Node {
                 header.to,
                 header.kind.as_str()
             ))),
+        }
+    }
+
+    /// What a session says of itself.
+    fn admit_session(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
+        match header.kind {
+            Type::Ping => Ok(Passage::Serve(Service::Ping)),
+            Type::Close => Ok(Passage::Serve(Service::Close)),
+            // A newer token, or none of this connection's business: that is seen there.
+            Type::ReOpen => Ok(Passage::Serve(Service::Open)),
+            Type::Open if self.is_suspended(session) => Self::admit_suspended(header),
+            Type::Open => Err(has_session()),
+            Type::Response => Ok(Passage::Drop),
+            _ => Err(Refusal::unknown(
+                "mn:/session takes open, re-open, ping and close",
+            )),
+        }
+    }
+
+    /// Nobody is served whose token has ended.
+    fn admit_suspended(header: &Header<'_>) -> Result<Passage, Refusal> {
+        match header.kind {
+            Type::Response => Ok(Passage::Drop),
+            _ => Err(token_ended()),
         }
     }
 
@@ -290,7 +309,12 @@ impl Node {
         | Command::Allow(url, ..)
         | Command::Access(url, ..)
         | Command::Superseded(url, ..)
-        | Command::Revoked(url, ..)) = &command;
+        | Command::Presence(url, ..)
+        | Command::Observers(url, ..)
+        | Command::Revoked(url, ..)) = &command
+        else {
+            return Err(Refusal::forbidden("only a node says this"));
+        };
         let record = self
             .not_deleted(url.as_str())?
             .and_then(|object| object.record.as_ref());
@@ -308,6 +332,10 @@ impl Node {
                 ))
             }
             Command::Access(_, access) => check_access(access).map(|()| url.clone()),
+            Command::Observers(_, after) => {
+                let asked = Service::Observers(url.clone(), after.clone());
+                return Ok(Passage::Serve(asked));
+            }
             _ => Ok(url.clone()),
         }
         .map(|url| Passage::Serve(Service::Command(url, Box::new(command))))

@@ -11,7 +11,7 @@ use super::session::SessionId;
 use super::stamping::{stamp, stamp_for_readers};
 use super::{Node, Output};
 use crate::address::Address;
-use crate::children::{ChildHeader, ChildWrite, is_child_of};
+use crate::children::{ChildHeader, ChildWrite, RESERVED_NAMES, is_child_of, is_name};
 use crate::error::Refusal;
 use crate::limits::{
     CHILD_BODY_BYTES_MAX, CHILD_BYTES_MAX, CHILDREN_NAME_BYTES_MAX, CHILDREN_NAMES_MAX,
@@ -19,9 +19,6 @@ use crate::limits::{
 };
 use crate::message::{Header, Type};
 use crate::time::Time;
-
-/// Names that an address would read as another resource.
-const RESERVED_NAMES: [&str; 3] = ["changes", "subscription", "registration"];
 
 impl Node {
     /// A child commit or an event. A stranger learns nothing: whether it may speak here is judged before
@@ -217,14 +214,8 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Refusal> {
             "field `body.claim.children` has at most {CHILDREN_NAMES_MAX} names"
         )));
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let good = |name: &String| {
-        (1..=CHILDREN_NAME_BYTES_MAX).contains(&name.len())
-            && name.bytes().all(plain)
-            && !RESERVED_NAMES.contains(&name.as_str())
-    };
     let twice = |(at, name): (usize, &String)| names[..at].contains(name);
-    if names.iter().all(good) && !names.iter().enumerate().any(twice) {
+    if names.iter().all(|name| is_name(name)) && !names.iter().enumerate().any(twice) {
         return Ok(());
     }
     Err(Refusal::malformed(format!(

@@ -25,9 +25,9 @@ impl Node {
         now: Time,
     ) -> Result<Claimed, Refusal> {
         let url = &claim.url;
-        let claimant = self.claimant(session, claim)?;
         let object = self.not_deleted(url.as_str())?;
         let record = object.and_then(|object| object.record.as_ref());
+        let claimant = self.claimant(session, claim, record)?;
         let holder = object.and_then(|object| object.holder);
         if record.is_none() && now.ms_since(self.started) < FIRST_SECOND_MS {
             let desc = "this node has just started and takes claims a second later";
@@ -98,7 +98,13 @@ impl Node {
     }
 
     /// The identity of a session that may claim at all, when it shows what a minted id needs.
-    fn claimant(&self, session: SessionId, claim: &Claim) -> Result<Identity, Refusal> {
+    /// An owner on record needs nothing: a person has a key on each device.
+    fn claimant(
+        &self,
+        session: SessionId,
+        claim: &Claim,
+        record: Option<&Record>,
+    ) -> Result<Identity, Refusal> {
         let Some(holder) = self.sessions.get(&session) else {
             return Err(Refusal::unproven("open a session first"));
         };
@@ -119,6 +125,7 @@ impl Node {
             Some(_) => Err(Refusal::forbidden(
                 "field `body.claim.nonce`: the object's id is not minted from it and your key",
             )),
+            None if record.is_some_and(|record| record.owners.contains(&identity)) => Ok(identity),
             None if looks_minted(id) => Err(Refusal::forbidden(
                 "field `body.claim.nonce` must be there: the object's id has the form of a minted one",
             )),
@@ -182,7 +189,7 @@ impl Node {
             holder.held.insert(url.clone());
         }
         if access_changes {
-            self.enforce(url, &denied(url));
+            self.enforce(url, &denied(url), now);
         }
         Ok(claimed)
     }
@@ -200,6 +207,7 @@ impl Node {
     /// What follows the 200: readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
         self.publish_head(url);
+        self.tell_presence_anew(url, now);
         self.forward_waiting(url, now);
     }
 }

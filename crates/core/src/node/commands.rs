@@ -17,6 +17,7 @@ impl Node {
         session: SessionId,
         url: &Address,
         command: &Command,
+        now: Time,
     ) -> Result<Commanded, Refusal> {
         let told = match command {
             Command::Kick(_, reader, code, desc) => {
@@ -43,11 +44,15 @@ impl Node {
                 }
                 denied(url)
             }
-            Command::Superseded(..) | Command::Revoked(..) => {
+            Command::Superseded(..)
+            | Command::Revoked(..)
+            | Command::NeedsAuth()
+            | Command::Presence(..)
+            | Command::Observers(..) => {
                 return Err(Refusal::forbidden("only a node says this"));
             }
         };
-        self.enforce(url, &told);
+        self.enforce(url, &told, now);
         let access = self.access_mut(url).cloned().unwrap_or_default();
         if let Some(object) = self.objects.get_mut(url)
             && object.holder != Some(session)

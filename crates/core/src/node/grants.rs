@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::limits::GRANTS_PER_OBJECT_MAX;
 use crate::message::body::Command;
 use crate::message::{Type, encode};
+use crate::time::Time;
 
 /// The readers that a record remembers, present or not: a kick reaches the absent too. Anonymous
 /// readers are not among them, their grant ends with their session.
@@ -83,7 +84,7 @@ impl Node {
     /// The record of `url` says anew who may read. Whoever may no longer gets nothing more: routes
     /// end and are told, requests under way are answered. `told` is what the denied hear; whom the
     /// record leaves open asks again, and its Reporter decides (§5).
-    pub(super) fn enforce(&mut self, url: &Address, told: &Refusal) {
+    pub(super) fn enforce(&mut self, url: &Address, told: &Refusal, now: Time) {
         let object = self.objects.get_mut(url);
         let Some(record) = object.and_then(|object| object.record.as_mut()) else {
             return;
@@ -92,7 +93,7 @@ impl Node {
         self.refuse_denied(url, told);
         for (session, hyperty, decided) in self.undecided_routes(url) {
             let refusal = decided.map_or_else(|| ask_again(url), |_| told.clone());
-            self.unsubscribe(session, url, &hyperty);
+            self.unsubscribe(session, url, &hyperty, now);
             self.withdraw_queued(session, url);
             self.revoked(session, url, &hyperty, &refusal);
         }

@@ -12,11 +12,14 @@ impl Node {
             return;
         };
         let Some(id) = known.session else { return };
-        if self
-            .sessions
-            .get(&id)
-            .is_none_or(|session| session.connection != Some(connection))
-        {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        // Of one that was suspended there the grace time runs already.
+        session
+            .suspended
+            .take_if(|suspended| *suspended == connection);
+        if session.connection != Some(connection) {
             return;
         }
         self.disconnect(id, connection);
@@ -69,13 +72,18 @@ impl Node {
             return;
         };
         if session.connection.is_none() {
+            let suspended = session.suspended;
             self.end_session(id, now);
+            if let Some(connection) = suspended {
+                self.close(connection, 4003, "the token ended");
+            }
         }
     }
 
     /// Ends a session, its claims and its routes.
     pub(super) fn end_session(&mut self, id: SessionId, now: Time) {
         self.held_goes_away(id, now);
+        self.lasts_until(id, None);
         if let Some(connection) = self
             .sessions
             .get(&id)
@@ -92,8 +100,10 @@ impl Node {
             self.hyperties.remove(hyperty);
         }
         for url in &session.observed {
-            if let Some(object) = self.objects.get_mut(url) {
-                object.routes.end_all(id);
+            let object = self.objects.get_mut(url);
+            let gone = object.map(|object| object.routes.end_all(id));
+            for hyperty in gone.into_iter().flatten() {
+                self.presence_changed(url, hyperty, true, now);
             }
             self.forget_if_empty(Some(url));
         }

@@ -15,6 +15,8 @@ mod object;
 mod ownership;
 mod parking;
 mod peers;
+mod people;
+mod presence;
 mod publishing;
 mod request;
 mod session;
@@ -36,6 +38,7 @@ use crate::message::{Header, Type, encode};
 use crate::time::Time;
 use admission::{Passage, Service};
 use object::{Object, Routes};
+pub use people::{Proven, VerifyToken};
 use request::{Ask, Pending};
 use session::{Connection, Session, SessionId};
 
@@ -121,9 +124,11 @@ pub struct Gauges {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Grace(SessionId),
+    TokenOver(SessionId),
     Quiet(Address),
     Unanswered(Ask),
     Expired(Address),
+    Presence(Address),
 }
 
 /// The state of one Message Node.
@@ -132,6 +137,8 @@ pub struct Node {
     domain: String,
     started: Time,
     entropy: Entropy,
+    /// Whose tokens count; none when this node asks for no token.
+    tokens: Option<Box<dyn VerifyToken + Send>>,
     connections: BTreeMap<ConnectionId, Connection>,
     connections_made: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -156,6 +163,7 @@ impl Node {
             domain: domain.into(),
             started: now,
             entropy: Entropy::new(seed),
+            tokens: None,
             connections: BTreeMap::new(),
             connections_made: 0,
             sessions: BTreeMap::new(),
@@ -323,7 +331,7 @@ impl Node {
                 Ok(())
             }
             Service::Command(url, command) => {
-                let commanded = self.command(session, &url, &command)?;
+                let commanded = self.command(session, &url, &command, now)?;
                 self.send(connection, header.id, &header.to, &header.from, &commanded);
                 Ok(())
             }
@@ -336,6 +344,11 @@ impl Node {
                 self.send(connection, header.id, &header.to, &header.from, &taken);
                 Ok(())
             }
+            Service::Observers(url, after) => {
+                let observers = self.observers(&url, after.as_ref());
+                self.send(connection, header.id, &header.to, &header.from, &observers);
+                Ok(())
+            }
             Service::Many => self.subscribe_many(session, connection, header, now),
             Service::Delete(url) => {
                 self.delete(&url);
@@ -345,7 +358,7 @@ impl Node {
             }
             Service::Unsubscribe(object, hyperty) => {
                 self.withdraw(session, &object, &hyperty);
-                self.unsubscribe(session, &object, &hyperty);
+                self.unsubscribe(session, &object, &hyperty, now);
                 let ok = crate::message::body::OK;
                 self.send(connection, header.id, &header.to, &header.from, &ok);
                 Ok(())
@@ -359,9 +372,11 @@ impl Node {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Grace(session))) => self.grace_over(session, now),
+                Some((_, Timer::TokenOver(session))) => self.token_over(session, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),
+                Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 None => break,
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::commands::denied;
 use super::grants::Grants;
+use super::presence::Untold;
 use super::request::Request;
 use super::session::SessionId;
 use super::{ConnectionId, Node, ObjectId};
@@ -35,6 +36,8 @@ pub(super) struct Object {
     /// Since when the holder is not connected.
     pub(super) away_since: Option<Time>,
     pub(super) routes: Routes,
+    /// Who came and went among them, and its holder does not know.
+    pub(super) untold: Untold,
     /// Requests that wait for a Reporter; bounded together with `asked`.
     pub(super) waiting: VecDeque<Request>,
     /// Requests forwarded to the Reporter and not answered.
@@ -89,6 +92,7 @@ impl Object {
             holder: None,
             away_since: None,
             routes: Routes::default(),
+            untold: Untold::default(),
             waiting: VecDeque::new(),
             asked: 0,
             kept_bytes: 0,
@@ -149,6 +153,8 @@ impl Object {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     hyperties: BTreeMap<SessionId, BTreeSet<Address>>,
+    /// The same hyperties, each with its session.
+    observers: BTreeMap<Address, SessionId>,
     /// The routes' connections, shared with the frame that is on its way to them.
     connections: Arc<Vec<ConnectionId>>,
     /// Those of routes that are parked (§7): in one of the two or in none.
@@ -169,12 +175,20 @@ impl Routes {
         self.parked.len()
     }
 
-    fn start(&mut self, session: SessionId, hyperty: Address, connection: Option<ConnectionId>) {
+    /// Starts the reading of one hyperty; says whether it did not read.
+    fn start(
+        &mut self,
+        session: SessionId,
+        hyperty: Address,
+        connection: Option<ConnectionId>,
+    ) -> bool {
         let known = self.hyperties.contains_key(&session);
-        self.hyperties.entry(session).or_default().insert(hyperty);
+        let hyperties = self.hyperties.entry(session).or_default();
+        hyperties.insert(hyperty.clone());
         if !known && let Some(connection) = connection {
             self.connect(connection);
         }
+        self.observers.insert(hyperty, session).is_none()
     }
 
     pub(super) fn connect(&mut self, connection: ConnectionId) {
@@ -213,18 +227,29 @@ impl Routes {
         let Some(hyperties) = self.hyperties.get_mut(&session) else {
             return false;
         };
-        hyperties.remove(hyperty);
+        if hyperties.remove(hyperty) {
+            self.observers.remove(hyperty);
+        }
         hyperties.is_empty() && self.hyperties.remove(&session).is_some()
     }
 
-    pub(super) fn end_all(&mut self, session: SessionId) {
-        self.hyperties.remove(&session);
+    /// Ends the reading of all hyperties of a session, and says which those were.
+    pub(super) fn end_all(&mut self, session: SessionId) -> BTreeSet<Address> {
+        let hyperties = self.hyperties.remove(&session).unwrap_or_default();
+        for hyperty in &hyperties {
+            self.observers.remove(hyperty);
+        }
+        hyperties
+    }
+
+    /// The reading hyperties, in the order of their addresses, each with its session.
+    pub(super) const fn observers(&self) -> &BTreeMap<Address, SessionId> {
+        &self.observers
     }
 
     /// Whether `hyperty` of `session` reads.
     pub(super) fn reads(&self, session: SessionId, hyperty: &str) -> bool {
-        let hyperties = self.hyperties.get(&session);
-        hyperties.is_some_and(|hyperties| hyperties.contains(hyperty))
+        self.observers.get(hyperty) == Some(&session)
     }
 
     /// The reading hyperties, with their sessions.
@@ -253,6 +278,7 @@ impl Node {
         url: Address,
         session: SessionId,
         hyperty: Address,
+        now: Time,
     ) -> Result<(), Refusal> {
         let Some(reader) = self.sessions.get_mut(&session) else {
             return Ok(());
@@ -269,19 +295,29 @@ impl Node {
             return Err(Refusal::too_many(desc));
         }
         record.grant(hyperty.clone(), identity);
-        reader.observed.insert(url);
-        object.routes.start(session, hyperty, reader.connection);
+        reader.observed.insert(url.clone());
+        let connection = reader.connection;
+        if object.routes.start(session, hyperty.clone(), connection) {
+            self.presence_changed(&url, hyperty, false, now);
+        }
         Ok(())
     }
 
     /// Ends the route of `hyperty`.
-    pub(super) fn unsubscribe(&mut self, session: SessionId, url: &Address, hyperty: &Address) {
+    pub(super) fn unsubscribe(
+        &mut self,
+        session: SessionId,
+        url: &Address,
+        hyperty: &Address,
+        now: Time,
+    ) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
         if let Some(record) = &mut object.record {
             record.grants.end(hyperty);
         }
+        let was_there = object.routes.reads(session, hyperty.as_str());
         if object.routes.end(session, hyperty)
             && let Some(reader) = self.sessions.get_mut(&session)
         {
@@ -289,6 +325,9 @@ impl Node {
             if let Some(connection) = reader.connection {
                 object.routes.disconnect(connection);
             }
+        }
+        if was_there {
+            self.presence_changed(url, hyperty.clone(), true, now);
         }
         self.forget_if_empty(Some(url));
     }

@@ -200,7 +200,7 @@ impl Node {
         };
         match (&request.object, &request.wanted) {
             (Some(url), Wanted::Route { hyperty, .. }) if code == 200 => {
-                match self.start_route(url.clone(), request.asker, hyperty.clone()) {
+                match self.start_route(url.clone(), request.asker, hyperty.clone(), now) {
                     Ok(()) => self.pass_answer(&request, text),
                     Err(refusal) => self.refuse(request, &refusal),
                 }
@@ -252,7 +252,7 @@ impl Node {
         }
     }
 
-    fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
+    pub(super) fn take_pending(&mut self, ask: &Ask) -> Option<Pending> {
         let pending = self.pending.remove(ask)?;
         self.timers
             .remove(&(pending.deadline, Timer::Unanswered(ask.clone())));

@@ -43,6 +43,13 @@ pub(super) struct Waiting {
     pub(super) bytes: usize,
 }
 
+/// Who opens a session: with which key, as whom, and until when.
+struct Who {
+    key: Option<PublicKey>,
+    identity: Option<Identity>,
+    expires: Option<Time>,
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) runtime: Address,
@@ -51,7 +58,11 @@ pub(super) struct Session {
     pub(super) identity: Option<Identity>,
     pub(super) key: Option<PublicKey>,
     pub(super) connection: Option<ConnectionId>,
-    /// When it lost its last socket.
+    /// When its token ends.
+    pub(super) expires: Option<Time>,
+    /// Its socket, which is not served since its token has ended; there is no other then.
+    pub(super) suspended: Option<ConnectionId>,
+    /// When it lost its last socket, or its token ended.
     pub(super) lost_at: Option<Time>,
     pub(super) hyperties: BTreeSet<Address>,
     /// Objects it may write.
@@ -68,6 +79,18 @@ pub(super) struct Session {
     pub(super) kept_bytes: usize,
 }
 
+impl Session {
+    /// The socket that it is at, served or not.
+    fn socket(&self) -> Option<ConnectionId> {
+        self.connection.or(self.suspended)
+    }
+
+    /// Whether it is the one that `re-open` names so.
+    pub(super) fn is_known_as(&self, runtime: &Address, token: Option<&str>) -> bool {
+        self.runtime == *runtime && token == Some(self.token.as_str())
+    }
+}
+
 impl Node {
     /// `open` and `re-open`: a challenge first, then the session.
     pub(super) fn open(
@@ -77,27 +100,24 @@ impl Node {
         now: Time,
     ) -> Result<(), Refusal> {
         let body: Open = header.decode()?;
+        let known = self.connections.get(&connection);
+        if let Some(session) = known.and_then(|known| known.session) {
+            return self.renew(session, connection, header, &body, now);
+        }
         let (runtime, token) = opened_from(header)?;
         let key = self.bound_key(&runtime, &body)?;
         if let Some(key) = &key {
             let Some(signature) = &body.signature else {
+                self.person(true, body.token.as_ref(), now)?;
                 self.challenge(connection, header, now);
                 return Ok(());
             };
-            let known = self.connections.get_mut(&connection);
-            let challenge = known.and_then(|known| known.challenge.take());
-            let Some((challenge, _)) = challenge.filter(|(_, until)| *until >= now) else {
-                return Err(Refusal::unproven(
-                    "there is no challenge to answer on this connection: send `open` without signature",
-                ));
-            };
-            if !key.proves(&self.domain, runtime.as_str(), &challenge, signature) {
-                return Err(Refusal::forbidden(format!(
-                    "field `body.signature` does not sign domain `{}`, which this node serves, the runtime and the challenge",
-                    self.domain
-                )));
-            }
+            self.proves(key, &runtime, connection, signature, now)?;
         }
+        let person = self.person(key.is_some(), body.token.as_ref(), now)?;
+        let (named, expires) = person.map(|one| (one.identity, one.expires)).unzip();
+        let identity = named.or_else(|| key.map(|key| key.identity()));
+        self.bound_to(&runtime, |session| session.identity == identity)?;
         if self.has_newer(&runtime, connection) {
             // Said on a socket that its runtime gave up since, and that was slow to deliver it.
             self.close(connection, 4001, "superseded by a newer connection");
@@ -109,17 +129,53 @@ impl Node {
         });
         self.counters.opened += 1;
         match continued {
-            Some(id) => self.continue_session(id, connection, header, now),
-            None => self.start_session(runtime, key, connection, header, token.is_some(), now),
+            Some(id) => {
+                self.lasts_until(id, expires);
+                self.continue_session(id, connection, header, now);
+            }
+            None => {
+                let who = Who {
+                    key,
+                    identity,
+                    expires,
+                };
+                self.start_session(runtime, who, connection, header, token.is_some(), now);
+            }
         }
         Ok(())
+    }
+
+    /// Whether `signature` answers the challenge of this connection, which is used up.
+    fn proves(
+        &mut self,
+        key: &PublicKey,
+        runtime: &Address,
+        connection: ConnectionId,
+        signature: &str,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let known = self.connections.get_mut(&connection);
+        let challenge = known.and_then(|known| known.challenge.take());
+        let Some((challenge, _)) = challenge.filter(|(_, until)| *until >= now) else {
+            return Err(Refusal::unproven(
+                "there is no challenge to answer on this connection: send `open` without signature",
+            ));
+        };
+        if key.proves(&self.domain, runtime.as_str(), &challenge, signature) {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden(format!(
+                "field `body.signature` does not sign domain `{}`, which this node serves, the runtime and the challenge",
+                self.domain
+            )))
+        }
     }
 
     /// Whether the session of `runtime` lives on a socket that is newer than this one.
     fn has_newer(&self, runtime: &Address, connection: ConnectionId) -> bool {
         let number = |one: &ConnectionId| self.connections.get(one).map(|known| known.number);
         let session = self.runtimes.get(runtime);
-        let live = session.and_then(|id| self.sessions.get(id)?.connection);
+        let live = session.and_then(|id| self.sessions.get(id)?.socket());
         live.as_ref().and_then(number) > number(&connection)
     }
 
@@ -150,15 +206,18 @@ impl Node {
                 "field `from`: the runtime's id must be minted from `body.publicKey` and `body.nonce`",
             ));
         }
-        let bound = self
-            .runtimes
-            .get(runtime)
-            .and_then(|id| self.sessions.get(id));
-        match bound {
-            Some(session) if session.key != key => Err(Refusal::forbidden(format!(
+        self.bound_to(runtime, |session| session.key == key)?;
+        Ok(key)
+    }
+
+    /// Whether the session of `runtime`, if there is one, is of the same somebody.
+    fn bound_to(&self, runtime: &Address, same: impl Fn(&Session) -> bool) -> Result<(), Refusal> {
+        let id = self.runtimes.get(runtime);
+        match id.and_then(|id| self.sessions.get(id)) {
+            Some(session) if !same(session) => Err(Refusal::forbidden(format!(
                 "field `from`: `{runtime}` is bound to another identity"
             ))),
-            _ => Ok(key),
+            _ => Ok(()),
         }
     }
 
@@ -179,14 +238,14 @@ impl Node {
     fn start_session(
         &mut self,
         runtime: Address,
-        key: Option<PublicKey>,
+        who: Who,
         connection: ConnectionId,
         header: &Header<'_>,
         fresh: bool,
         now: Time,
     ) {
         if let Some(earlier) = self.runtimes.get(&runtime).copied() {
-            self.supersede_socket(earlier);
+            self.supersede_socket(earlier, connection);
             self.end_session(earlier, now);
         }
         self.sessions_made += 1;
@@ -194,10 +253,12 @@ impl Node {
         let token = encode_bytes(&self.entropy.nonce());
         let session = Session {
             runtime: runtime.clone(),
-            token: token.clone(),
-            identity: key.map(|key| key.identity()),
-            key,
+            token,
+            identity: who.identity,
+            key: who.key,
             connection: Some(connection),
+            expires: None,
+            suspended: None,
             lost_at: None,
             hyperties: BTreeSet::new(),
             held: BTreeSet::new(),
@@ -213,24 +274,47 @@ impl Node {
         if let Some(known) = self.connections.get_mut(&connection) {
             known.session = Some(id);
         }
-        let body = Opened {
-            code: 200,
-            runtime_token: token,
-            fresh,
-            ..Opened::default()
+        self.lasts_until(id, who.expires);
+        let mut opened = self.opened(id);
+        opened.fresh = fresh;
+        self.send(connection, header.id, &header.to, &header.from, &opened);
+    }
+
+    /// What a session is told when it opens, goes on, or shows a newer token.
+    pub(super) fn opened(&self, id: SessionId) -> Opened {
+        let Some(session) = self.sessions.get(&id) else {
+            return Opened::default();
         };
-        self.send(connection, header.id, &header.to, &header.from, &body);
+        let objects = |of: &'_ BTreeSet<Address>| {
+            let found = of.iter().filter_map(|url| self.objects.get_key_value(url));
+            found.collect::<Vec<_>>()
+        };
+        let held = objects(&session.held).into_iter();
+        let observed = objects(&session.observed).into_iter();
+        Opened {
+            code: 200,
+            runtime_token: session.token.clone(),
+            claims: held
+                .filter_map(|(url, one)| Some((url.clone(), one.record.as_ref()?.position)))
+                .collect(),
+            heads: observed
+                .filter_map(|(url, one)| Some((url.clone(), one.head()?)))
+                .collect(),
+            fresh: false,
+            identity: session.expires.and(session.identity.clone()),
+            expires: session.expires.map(Time::rfc3339),
+        }
     }
 
     /// A `re-open`: the session goes on, on a new socket; the old one, if it lives, is superseded.
-    fn continue_session(
+    pub(super) fn continue_session(
         &mut self,
         id: SessionId,
         connection: ConnectionId,
         header: &Header<'_>,
         now: Time,
     ) {
-        self.supersede_socket(id);
+        self.supersede_socket(id, connection);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -243,54 +327,45 @@ impl Node {
             known.session = Some(id);
         }
         let (held, observed) = (session.held.clone(), session.observed.clone());
-        let runtime_token = session.token.clone();
-        let mut body = Opened {
-            code: 200,
-            runtime_token,
-            ..Opened::default()
-        };
         for url in &held {
-            let Some(object) = self.objects.get_mut(url) else {
-                continue;
-            };
-            object.away_since = None;
-            body.claims.extend(
-                object
-                    .record
-                    .as_ref()
-                    .map(|record| (url.clone(), record.position)),
-            );
+            if let Some(object) = self.objects.get_mut(url) {
+                object.away_since = None;
+            }
         }
         for url in &observed {
-            let Some(object) = self.objects.get_mut(url) else {
-                continue;
-            };
-            object.routes.connect(connection);
-            body.heads
-                .extend(object.head().map(|head| (url.clone(), head)));
+            if let Some(object) = self.objects.get_mut(url) {
+                object.routes.connect(connection);
+            }
         }
-        self.send(connection, header.id, &header.to, &header.from, &body);
+        let opened = self.opened(id);
+        self.send(connection, header.id, &header.to, &header.from, &opened);
         for url in &held {
             self.tell_access(url);
             self.publish_head(url);
+            self.tell_presence_anew(url, now);
             self.forward_waiting(url, now);
         }
     }
 
-    fn supersede_socket(&mut self, id: SessionId) {
-        if let Some(old) = self
-            .sessions
-            .get(&id)
-            .and_then(|session| session.connection)
-        {
+    /// The session goes on at `by`: the socket that it was at, if any, is closed.
+    fn supersede_socket(&mut self, id: SessionId, by: ConnectionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let (live, suspended) = (session.connection, session.suspended.take());
+        if let Some(old) = live {
             self.disconnect(id, old);
+        }
+        if let Some(old) = live.or(suspended).filter(|old| *old != by) {
             self.close(old, 4001, "superseded by a newer connection");
         }
     }
 }
 
 /// The runtime that opens, and the token it continues with.
-fn opened_from<'a>(header: &'a Header<'_>) -> Result<(Address, Option<&'a str>), Refusal> {
+pub(super) fn opened_from<'a>(
+    header: &'a Header<'_>,
+) -> Result<(Address, Option<&'a str>), Refusal> {
     let from = &*header.from;
     let runtime = |text: &str| {
         let address = Address::parse(text)
@@ -313,4 +388,9 @@ fn opened_from<'a>(header: &'a Header<'_>) -> Result<(Address, Option<&'a str>),
         }
         _ => Ok((runtime(from)?, None)),
     }
+}
+
+/// What somebody hears who opens where a session is open.
+pub(super) fn has_session() -> Refusal {
+    Refusal::conflict("this connection has a session: close it first")
 }

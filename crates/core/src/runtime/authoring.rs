@@ -7,10 +7,11 @@ use super::requests::Purpose;
 use super::{ChildError, Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::children::{
-    Act, Answer, Authoring, ChildCommit, ChildId, ChildrenChanged, Collection, Ready, Reported,
-    Unsafe, Write,
+    Answer, Authoring, ChildCommit, ChildrenChanged, Collection, NotTaken, Ready, Reported, Unsafe,
+    Write,
 };
 use crate::error::{Reason, Refusal, Retry};
+use crate::identity::Identity;
 use crate::limits::UNDER_WAY_MAX;
 use crate::stream::Position;
 use crate::syncher::{State, Syncher};
@@ -62,28 +63,32 @@ impl Desk<'_> {
 
     /// The next commit, dated so when it makes a child.
     fn send(&mut self, dated: Time) -> Option<ChildCommit> {
-        let named = |ids: &[ChildId]| match &self.place {
-            Place::Reports(reported) => reported.named(ids),
-            Place::Observes(_) => BTreeMap::new(),
-        };
-        self.authoring.send(|write| match write.clone() {
-            Write::Create(id, value) => Act::Create(id, dated, value),
-            Write::Update(id, changes) => Act::Update(id, changes),
-            Write::Delete(id) => Act::Delete(id),
-            Write::Moderate(ids) => Act::Moderate(named(&ids)),
-            Write::Close(closed) => Act::Close(closed),
+        self.authoring.send(|write| match &self.place {
+            Place::Reports(reported) => reported.act(write, dated),
+            Place::Observes(_) => write.act(dated),
         })
     }
 
     /// A Reporter takes its own commit in the step in which it sends it, so that its answers to readers
     /// have their place before or after.
-    fn take(&mut self, commit: &ChildCommit) -> Option<ChildrenChanged> {
+    fn take(
+        &mut self,
+        commit: &ChildCommit,
+        own: &Identity,
+    ) -> Result<Option<ChildrenChanged>, Refusal> {
         let Place::Reports(reported) = &mut self.place else {
-            return None;
+            return Ok(None);
         };
-        let taken = reported.take(commit);
-        debug_assert!(taken.is_ok(), "a Reporter sends what it takes: {taken:?}");
-        taken.ok().flatten()
+        let commit = ChildCommit {
+            identity: Some(own.clone()),
+            ..commit.clone()
+        };
+        reported.take(&commit).map_err(NotTaken::into_refusal)
+    }
+
+    /// It does not: as if it had not been sent.
+    fn take_back(&mut self, position: Position) -> Option<Unsafe> {
+        self.authoring.take_back(position, self.place.here())
     }
 }
 
@@ -188,10 +193,9 @@ impl Runtime {
             }
             None | Some(Ready::Wait) => return false,
             Some(Ready::Yes) => {}
-            Some(over @ (Ready::Over | Ready::Gone)) => {
+            Some(Ready::Over) => {
                 let skipped = desk.skip();
-                let gone = Refusal::gone("the child was deleted before this was sent");
-                self.writes_over(skipped, Some(gone).filter(|_| over == Ready::Gone).as_ref());
+                self.writes_over(skipped, None);
                 return true;
             }
         }
@@ -199,10 +203,14 @@ impl Runtime {
         let Some(commit) = desk.send(Time::from_unix_ms(dated)) else {
             return false;
         };
-        let step = desk.take(&ChildCommit {
-            identity: Some(self.identity.clone()),
-            ..commit.clone()
-        });
+        let step = match desk.take(&commit, &self.identity) {
+            Ok(step) => step,
+            Err(refusal) => {
+                let over = desk.take_back(commit.position);
+                self.writes_over(over, Some(&refusal));
+                return true;
+            }
+        };
         let reports = desk.reports();
         let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
         let purpose = Purpose::Child(seat.clone(), name.to_owned(), commit.position);
@@ -215,16 +223,17 @@ impl Runtime {
         true
     }
 
-    /// The oldest children leave where there are more than are kept.
+    /// The oldest children leave where there are more than are kept, and authors who left none.
     pub(super) fn prune(&mut self, seat: &Seat, name: &str) {
         let Some(reported) = self.reported(seat, name) else {
             return;
         };
-        let overdue = reported.overdue();
+        let Some(overdue) = reported.overdue() else {
+            return;
+        };
         let reporter = self.reporter_mut(&seat.object);
-        let authoring = reporter.and_then(|reporter| reporter.authoring.get_mut(name));
-        if let Some(authoring) = authoring.filter(|_| !overdue.is_empty()) {
-            authoring.urge(Write::Moderate(overdue));
+        if let Some(authoring) = reporter.and_then(|reporter| reporter.authoring.get_mut(name)) {
+            authoring.urge(overdue);
             self.writing.insert((seat.clone(), name.to_owned()));
         }
     }

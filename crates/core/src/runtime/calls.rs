@@ -35,13 +35,13 @@ pub struct Create {
     pub discard: bool,
     /// Take the address from another session of the same identity.
     pub take: bool,
+    /// The names of its collections of children, and how many of each are kept.
+    pub children: BTreeMap<String, usize>,
     /// Whom `access` does not name is the application's to decide on: see
     /// [`Output::Asked`](super::Output::Asked).
     pub approve: bool,
     /// It stays inside this runtime: only its hyperties observe it, and it needs no node.
     pub local: bool,
-    /// The names of its collections of children, and how many of each are kept.
-    pub children: BTreeMap<String, usize>,
 }
 
 /// An object as it was at one moment.
@@ -163,9 +163,9 @@ impl Runtime {
             access: create.access,
             discard: create.discard,
             take: create.take,
+            children: create.children.into_keys().collect(),
             approve: create.approve,
             local: create.local,
-            children: create.children.into_keys().collect(),
             progress: Progress::Due,
             snapshot: false,
             behind: false,
@@ -180,7 +180,7 @@ impl Runtime {
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
             !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
-                | Output::Children(of, ..) | Output::Event(of, ..) if *of == seat)
+                | Output::Children(of, ..) | Output::Event(of, ..) | Output::Presence(of) if *of == seat)
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher.reporters.insert(url.clone(), reporter);
@@ -334,6 +334,9 @@ impl Runtime {
             self.abandon(observer.authoring.values_mut(), &refusal);
         }
         let known = self.session.ended().is_none() && !self.is_local(seat.object.as_str());
+        if self.is_local(seat.object.as_str()) {
+            self.presence_changed(&seat.object);
+        }
         if removed.is_some() && known {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

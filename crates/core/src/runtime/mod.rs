@@ -14,6 +14,8 @@ mod inviting;
 mod local;
 mod objects;
 mod observing;
+mod people;
+mod presence;
 mod questions;
 mod reading;
 mod reporting;
@@ -22,6 +24,7 @@ mod session;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -31,6 +34,7 @@ use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
+use crate::message::body::Observers;
 use crate::message::{Header, Type};
 use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
@@ -72,6 +76,19 @@ pub struct Seat {
     pub object: Address,
 }
 
+/// How a runtime's connection with its node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It is being made, or made again.
+    Connecting,
+    /// Frames flow.
+    Live,
+    /// The node wants a token, or a newer one, for this reason: nothing goes on before it has one.
+    NeedsAuth(String),
+    /// It is over, and not tried again.
+    Ended(Refusal),
+}
+
 /// What a driver does for the runtime.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -97,6 +114,10 @@ pub enum Output {
     /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
     /// [`Runtime::answer_invitation`].
     Invited(Address, Invitation),
+    /// Others observe the seat's object than before: see [`Runtime::audience`].
+    Presence(Seat),
+    /// What [`Runtime::observers`] asked for, or why not.
+    Observers(u64, Result<Observers, Refusal>),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
@@ -113,24 +134,28 @@ pub enum Output {
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
     Refused(Refusal),
+    /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
+    Connection(Connection),
+    /// A token is needed, now or soon: [`Runtime::authenticate`].
+    NeedsToken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Reconnect,
+    Token,
     Silence,
     Request(u64),
     Claim(Address),
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Writing(Seat, String),
     Question(u64),
     Execute(u64),
-    Writing(Seat, String),
 }
 
 /// The state of one Hyperty Runtime.
-#[derive(Debug)]
 pub struct Runtime {
     domain: String,
     key: Key,
@@ -213,7 +238,7 @@ impl Runtime {
         }
     }
 
-    /// Who this runtime is.
+    /// Who this runtime is: its key, or the person that the node says it is, once it does.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
@@ -312,7 +337,6 @@ impl Runtime {
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.asked_to_do(url, header, now)
             }
-            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete,
@@ -320,6 +344,7 @@ impl Runtime {
             (Target::Object(url, Resource::Children(name)), Type::Event) => {
                 self.event(url, name, header)
             }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (Target::Peer(_), Type::Execute) => self.told(header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -340,15 +365,16 @@ impl Runtime {
         {
             match self.timers.pop_first() {
                 Some((_, Timer::Reconnect)) => self.reconnect(),
+                Some((_, Timer::Token)) => self.ask_for_token(),
                 Some((_, Timer::Silence)) => self.silence(now),
                 Some((_, Timer::Request(id))) => self.request_over(id, now),
                 Some((_, Timer::Claim(url))) => self.claim_again(&url, now),
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
-                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 None => break,
             }
         }
@@ -375,5 +401,16 @@ impl Runtime {
             .get(url)?
             .stream
             .position()
+    }
+}
+
+/// Without what waits to be sent: there may be a token in it.
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("url", self.url())
+            .field("identity", &self.identity)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

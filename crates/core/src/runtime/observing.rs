@@ -57,8 +57,8 @@ impl Runtime {
                 self.send_subscribe(&seat, now);
             }
         }
-        self.send_wanted(now);
         self.send_children(now);
+        self.send_wanted(now);
     }
 
     pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {
@@ -106,6 +106,9 @@ impl Runtime {
                 told
             });
             self.writes_over(safe, None);
+            if self.is_local(seat.object.as_str()) {
+                self.presence_changed(&seat.object);
+            }
         }
     }
 

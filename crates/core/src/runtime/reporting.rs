@@ -4,7 +4,8 @@
 use super::requests::Purpose;
 use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
-use crate::error::{Reason, Refusal};
+use crate::children::{ChildrenWanted, Observed};
+use crate::error::{Reason, Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::QUIET_MS;
 use crate::manager::{Admission, Progress, closed_to_you};
@@ -159,42 +160,86 @@ impl Runtime {
         let Some(claim) = self.manager.claims.get(url) else {
             return;
         };
-        let from = claim.reporter.clone();
         let body = Subscribe {
-            source: Some(from.clone()),
+            source: Some(claim.reporter.clone()),
             have: self.position(url).map(Digest::from),
             ..Subscribe::default()
         };
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.adopting = None;
+        }
+        self.read_to_catch_up(url, &body, now);
+    }
+
+    fn read_to_catch_up(&mut self, url: &Address, body: &Subscribe, now: Time) {
+        let Some(from) = &body.source else { return };
         let purpose = Purpose::CatchUp(url.clone());
-        let id = self.request(Type::Read, from.as_str(), url.as_str(), &body, purpose, now);
+        let id = self.request(Type::Read, from.as_str(), url.as_str(), body, purpose, now);
         if let Some(claim) = self.manager.claims.get_mut(url) {
             claim.progress = Progress::Asked(id);
         }
     }
 
-    /// What the object is: this Reporter goes on from there, and hands back what it had beside it.
+    /// What the object is: this Reporter goes on from there, and hands back what it had beside it. Its
+    /// children come page by page.
     pub(super) fn caught_up(&mut self, url: &Address, body: &str, now: Time) {
+        let Some(claim) = self.manager.claims.get(url) else {
+            return;
+        };
+        let hyperty = claim.reporter.clone();
         let Some(reporter) = self.reporter_mut(url) else {
             return;
         };
-        match reporter.stream.catch_up(body) {
-            Ok(rejected) => {
-                let Some(claim) = self.manager.claims.get_mut(url) else {
-                    return;
-                };
-                claim.behind = false;
-                claim.progress = Progress::Due;
-                let seat = Seat {
-                    hyperty: claim.reporter.clone(),
-                    object: url.clone(),
-                };
-                if !rejected.is_empty() {
-                    self.outbox.push_back(Output::Rejected(seat, rejected));
-                }
-                self.send_due(now);
-            }
-            Err(refusal) => self.lose(url, refusal),
+        let (received, rejected) = match &mut reporter.adopting {
+            Some(children) => (children.page(body), vec![]),
+            none => match reporter.stream.catch_up(body) {
+                Ok(rejected) => (none.get_or_insert_default().content(body), rejected),
+                Err(refusal) => return self.lose(url, refusal),
+            },
+        };
+        let next = reporter.adopting.as_ref().and_then(Observed::next_page);
+        if !rejected.is_empty() {
+            let seat = Seat {
+                hyperty: hyperty.clone(),
+                object: url.clone(),
+            };
+            self.outbox.push_back(Output::Rejected(seat, rejected));
         }
+        match (received.closed, next) {
+            (Some(refusal), _) => self.lose(url, refusal),
+            (None, _) if received.recover => {
+                let desc = format!("the children of `{url}` did not come whole");
+                self.claim_refused(url, Refusal::away(Retry::Now, desc), now);
+            }
+            (None, Some((name, after))) => {
+                let body = Subscribe {
+                    source: Some(hyperty),
+                    children: ChildrenWanted::Page { name, after },
+                    ..Subscribe::default()
+                };
+                self.read_to_catch_up(url, &body, now);
+            }
+            (None, None) => self.goes_on(url, now),
+        }
+    }
+
+    /// Everything has come: it is claimed as it is.
+    fn goes_on(&mut self, url: &Address, now: Time) {
+        let Some(claim) = self.manager.claims.get_mut(url) else {
+            return;
+        };
+        claim.behind = false;
+        claim.progress = Progress::Due;
+        let seat = Seat {
+            hyperty: claim.reporter.clone(),
+            object: url.clone(),
+        };
+        if let Some(reporter) = self.reporter_mut(url) {
+            let (steps, safe) = reporter.adopt();
+            self.children_changed(&seat, steps);
+            self.writes_over(safe, None);
+        }
+        self.send_due(now);
     }
 
     pub(super) fn claim_again(&mut self, url: &Address, now: Time) {
@@ -212,7 +257,11 @@ impl Runtime {
         let Ok(url) = Address::object(&header.to) else {
             return;
         };
-        if *header.from != *url.resource("changes") {
+        let reason = header
+            .decode()
+            .map_or(None, |refusal: Refusal| refusal.reason);
+        // Of a session whose token has ended nothing is taken: that says nothing of the claim.
+        if *header.from != *url.resource("changes") || reason == Some(Reason::NeedsAuth) {
             return;
         }
         if self
@@ -240,8 +289,8 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
-        self.forget_questions(self.questions.about(url));
         self.reporters_writes_end(url, &refusal);
+        self.forget_questions(self.questions.about(url));
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);

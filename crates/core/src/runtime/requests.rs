@@ -34,14 +34,14 @@ pub(super) enum Purpose {
     Read(u64),
     /// A command, by the number its caller knows it by.
     Command(u64),
-    /// An invitation, by the number its caller knows it by.
-    Invite(u64),
-    /// Something to be done by another application, by the number its caller knows it by.
-    Execute(u64),
     /// A page of children of an object that a hyperty observes.
     Page(Seat),
     /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
     Child(Seat, String, Position),
+    /// An invitation, by the number its caller knows it by.
+    Invite(u64),
+    /// Something to be done by another application, by the number its caller knows it by.
+    Execute(u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }

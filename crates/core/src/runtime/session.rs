@@ -1,11 +1,12 @@
 //! The runtime's session with its node (protocol.md §3): opened by signature, continued after a cut,
 //! watched over while quiet.
 
+use super::people::Credential;
 use super::requests::Purpose;
-use super::{Backoff, Output, Runtime, Timer};
+use super::{Backoff, Connection, Output, Runtime, Timer};
 use crate::address::{Address, SESSION};
 use crate::entropy::Entropy;
-use crate::error::{Refusal, Retry};
+use crate::error::{Reason, Refusal, Retry};
 use crate::identity::{Key, encode_bytes};
 use crate::limits::SILENCE_MS;
 use crate::message::body::{Challenge, Open, Opened};
@@ -17,13 +18,15 @@ const SUPERSEDED: u16 = 4001;
 
 /// How far the session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// There is no connection; one is asked for, or will be.
     Offline,
     /// A connection is there, the session is not open.
     Opening,
     /// Frames flow.
     Live,
+    /// The connection is there, and the token has ended.
+    Suspended,
     /// It was refused or superseded, and is not tried again.
     Ended,
 }
@@ -38,7 +41,8 @@ pub(super) struct Session {
     token: Option<String>,
     stage: Stage,
     heard_at: Time,
-    backoff: Backoff,
+    pub(super) credential: Credential,
+    pub(super) backoff: Backoff,
     /// Why it has ended.
     ended: Option<Refusal>,
 }
@@ -53,6 +57,7 @@ impl Session {
             token: None,
             stage: Stage::Offline,
             heard_at: Time::default(),
+            credential: Credential::default(),
             backoff: Backoff::default(),
             ended: None,
         }
@@ -74,6 +79,23 @@ impl Session {
     pub(super) fn is_live(&self) -> bool {
         self.stage == Stage::Live
     }
+
+    /// Whether there is one, served or suspended.
+    fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Suspended)
+    }
+
+    pub(super) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(super) const fn suspend(&mut self) {
+        self.stage = Stage::Suspended;
+    }
+
+    pub(super) const fn goes_offline(&mut self) {
+        self.stage = Stage::Offline;
+    }
 }
 
 impl Runtime {
@@ -85,7 +107,7 @@ impl Runtime {
     }
 
     /// `open`, or `re-open` when there was a session: first without, then with the signature.
-    fn open(&mut self, signature: Option<String>, now: Time) {
+    pub(super) fn open(&mut self, signature: Option<String>, now: Time) {
         let (kind, from) = match &self.session.token {
             Some(token) => (Type::ReOpen, self.session.runtime.resource(token)),
             None => (Type::Open, self.session.runtime.as_str().to_owned()),
@@ -94,6 +116,7 @@ impl Runtime {
             public_key: Some(self.session.public_key.clone()),
             nonce: Some(self.session.nonce.clone()),
             signature,
+            token: self.session.credential.show(),
         };
         self.request(kind, &from, SESSION, &body, Purpose::Open, now);
     }
@@ -115,6 +138,9 @@ impl Runtime {
                 let refusal = header.decode().unwrap_or_else(|_| {
                     Refusal::timed_out("the node's answer to `open` cannot be read")
                 });
+                if refusal.reason == Some(Reason::NeedsAuth) || self.session.is_open() {
+                    return self.token_refused(&refusal, now);
+                }
                 if refusal.retry == Retry::Never && code < 500 {
                     self.end(refusal, now);
                 }
@@ -124,9 +150,14 @@ impl Runtime {
     }
 
     fn session_open(&mut self, opened: Opened, now: Time) {
+        self.proven(&opened, now);
         let continued = self.session.token.replace(opened.runtime_token).is_some() && !opened.fresh;
-        self.session.stage = Stage::Live;
         self.session.backoff.reset();
+        if std::mem::replace(&mut self.session.stage, Stage::Live) == Stage::Live {
+            // It has a newer token, and nothing was interrupted.
+            return;
+        }
+        self.outbox.push_back(Output::Connection(Connection::Live));
         self.timers
             .insert((now.plus_ms(SILENCE_MS), Timer::Silence));
         if continued {
@@ -139,6 +170,7 @@ impl Runtime {
 
     pub(super) fn disconnected(&mut self, code: Option<u16>, now: Time) {
         let was_ended = self.session.stage == Stage::Ended;
+        let was_offline = self.session.stage == Stage::Offline;
         if code == Some(SUPERSEDED) && !was_ended {
             self.end(
                 Refusal::conflict("superseded: the session goes on elsewhere"),
@@ -150,7 +182,15 @@ impl Runtime {
             return;
         }
         self.session.stage = Stage::Offline;
+        self.session.credential.cut();
         self.cut_objects(now);
+        if self.session.credential.is_needed() {
+            return;
+        }
+        if !was_offline {
+            self.outbox
+                .push_back(Output::Connection(Connection::Connecting));
+        }
         let wait_ms = self.session.backoff.next_ms(Retry::Now, &mut self.entropy);
         self.timers.insert((now.plus_ms(wait_ms), Timer::Reconnect));
     }
@@ -163,7 +203,7 @@ impl Runtime {
 
     /// A quiet node is asked whether it is there.
     pub(super) fn silence(&mut self, now: Time) {
-        if !self.session.is_live() {
+        if !self.session.is_open() {
             return;
         }
         let due = self.session.heard_at.plus_ms(SILENCE_MS);
@@ -192,7 +232,7 @@ impl Runtime {
     /// The application is done: the node frees what the session had. The driver sends what comes out
     /// and drops the connection.
     pub fn close(&mut self, now: Time) {
-        if self.session.is_live() {
+        if self.session.is_open() {
             let from = self.session.runtime.as_str().to_owned();
             let nothing = serde_json::Map::new();
             let text = crate::message::encode("0", Type::Close, &from, SESSION, &nothing);

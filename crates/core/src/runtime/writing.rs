@@ -17,7 +17,7 @@ use crate::limits::{
     UNSAFE_COMMITS_MAX,
 };
 use crate::message::{Type, encode};
-use crate::object::{ApplyError, Change, JsonError, apply, diff, encoded_len, normalise};
+use crate::object::{ApplyError, Change, JsonError, Misfit, apply, diff, encoded_len, normalise};
 use crate::syncher::Reporter;
 use crate::time::Time;
 
@@ -57,6 +57,9 @@ pub enum ChildError {
     /// A value is no I-JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
+    /// What the application's type holds cannot be the child, or the child cannot be that type.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// A change does not fit the child.
     #[error(transparent)]
     Apply(#[from] ApplyError),

@@ -29,7 +29,7 @@ pub use observer::ObserverStream;
 pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
 
 /// Largest epoch and version: what a double holds exactly (RFC 7493).
-const COUNT_MAX: u64 = (1 << 53) - 1;
+pub(crate) const COUNT_MAX: u64 = (1 << 53) - 1;
 
 /// Where a stream stands: the epoch and version of its last commit. Written `[epoch, version]`.
 ///

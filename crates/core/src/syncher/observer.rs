@@ -124,16 +124,13 @@ impl Observer {
 
     /// Takes a page of children. What is no page is asked for again, but not at once.
     pub(crate) fn page(&mut self, body: &str) -> Next {
-        match self.children.page(body) {
-            Ok(received) if received.recover => {
-                self.told.extend(received.changed);
-                return Next::Retry(Retry::Now);
-            }
-            Ok(received) => self.told.extend(received.changed),
-            Err(refusal) => self.state = State::Closed(refusal),
-        }
-        let caught_up = self.recovery == Recovery::None && self.children.is_whole();
-        if caught_up && self.state == State::CatchingUp {
+        let received = self.children.page(body);
+        self.told.extend(received.changed);
+        if let Some(refusal) = received.closed {
+            self.state = State::Closed(refusal);
+        } else if received.recover {
+            return Next::Retry(Retry::Now);
+        } else if self.may_write() && self.children.is_whole() {
             self.state = State::Live;
         }
         Next::Rest
@@ -179,13 +176,10 @@ impl Observer {
         self.recovery = Recovery::None;
         let mut reaction = self.stream.content(body);
         if !reaction.recover && reaction.closed.is_none() {
-            match self.children.content(body) {
-                Ok(received) => {
-                    self.told.extend(received.changed);
-                    reaction.recover = received.recover;
-                }
-                Err(refusal) => reaction.closed = Some(refusal),
-            }
+            let received = self.children.content(body);
+            self.told.extend(received.changed);
+            reaction.recover = received.recover;
+            reaction.closed = received.closed;
         }
         let enough = !reaction.recover;
         if enough {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::State;
+use super::{Audience, State};
 use crate::address::Address;
-use crate::children::{Authoring, ChildrenWanted, Reported, answer, digest, page};
+use crate::children::{
+    Authoring, ChildrenChanged, ChildrenWanted, Observed, Reported, Unsafe, answer, digest, page,
+};
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_OBJECT_MAX;
 use crate::stream::{Digest, Forgotten, Head, ReporterStream};
@@ -57,6 +59,10 @@ pub(crate) struct Reporter {
     pub(crate) children: BTreeMap<String, Reported>,
     /// This hyperty's own commits to them, by name.
     pub(crate) authoring: BTreeMap<String, Authoring>,
+    /// What another session of the owner's has of the children, page by page, before it is taken over.
+    pub(crate) adopting: Option<Observed>,
+    /// Who observes the object.
+    pub(crate) audience: Audience,
     /// Its readers are to hear where its children stand, as soon as the node has all commits.
     pub(crate) head_due: bool,
     /// Everything of a commit's frame before its body: the same each time.
@@ -76,6 +82,8 @@ impl Reporter {
             deleting: false,
             children: BTreeMap::new(),
             authoring: BTreeMap::new(),
+            adopting: None,
+            audience: Audience::default(),
             head_due: false,
             frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),
         }
@@ -130,6 +138,25 @@ impl Reporter {
         let (data, have) = (due.have.data, &due.have.children);
         let children = answer(&self.children, have, &due.reader, wanted);
         self.stream.content_with(data, due.whole, Some(&children))
+    }
+
+    /// Takes over the children that came with the object; gives the steps that are made by it, and what
+    /// of its own is safe.
+    pub(crate) fn adopt(&mut self) -> (Vec<(String, ChildrenChanged)>, Vec<Unsafe>) {
+        let (mut steps, mut safe) = (Vec::new(), Vec::new());
+        let theirs = self.adopting.take().unwrap_or_default();
+        for (name, authoring) in &mut self.authoring {
+            // What was under way under another claim is not waited for.
+            authoring.cut();
+            safe.extend(authoring.stands(theirs.yours.get(name).copied()));
+        }
+        for (name, collection) in theirs.into_collections() {
+            if let Some(reported) = self.children.get_mut(&name) {
+                let step = reported.adopt(collection);
+                steps.extend(step.map(|step| (name, step)));
+            }
+        }
+        (steps, safe)
     }
 
     /// What readers are told of where the object stands, when the node has every commit.

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 #![allow(unreachable_pub, reason = "shared by several test binaries")]
 
+mod damage;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use byline_core::limits::DEPTH_MAX;
@@ -12,6 +14,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
+
+#[allow(unused_imports, reason = "each test binary uses its own part of it")]
+pub use damage::damage;
 
 /// So many cases, drawn from a seed that a failure shows: `PROPTEST_RNG_SEED=<it> cargo test …` draws
 /// the same again.

@@ -37,6 +37,19 @@ impl Scene {
                 self.command("allow", &reader, receiver)
             }
             "execute access" => self.command("access", &json!({"public": true}), receiver),
+            "execute observers" => self.command("observers", &Value::Null, receiver),
+            "create, a child" | "update, a child" | "delete, a child" | "event, to children" => {
+                self.child(request, receiver)
+            }
+            "execute, to an object" => self.execute(receiver),
+            "create, an invitation" => {
+                let to = self.reader.hyperty.clone();
+                self.invitation(to, receiver)
+            }
+            "create, an invitation of a person" => {
+                let to = self.reader.identity().as_str().to_owned();
+                self.invitation(to, receiver)
+            }
             "execute, to a hyperty" => {
                 let to = self.reader.hyperty.clone();
                 self.peer("execute", to, receiver)
@@ -56,7 +69,13 @@ impl Scene {
         }
     }
 
-    fn of_asker(&self, kind: &'static str, to: &str, body: Value, receiver: &Client) -> Request {
+    pub(crate) fn of_asker(
+        &self,
+        kind: &'static str,
+        to: &str,
+        body: Value,
+        receiver: &Client,
+    ) -> Request {
         Request {
             by: self.asker.clone(),
             kind,
@@ -280,7 +299,7 @@ impl Scene {
         self.world
             .asks(&self.reader, "event", &hyperty, &runtime, body);
         if receiver == Receiver::OverALimit {
-            self.asks_too_much();
+            self.asks_too_much(&self.asker.clone());
         }
         Request {
             from,
@@ -324,14 +343,14 @@ impl Scene {
     fn prepares(&mut self, receiver: Receiver) {
         match receiver {
             Receiver::NotPermitted => self.puts_out(),
-            Receiver::OverALimit => self.asks_too_much(),
+            Receiver::OverALimit => self.asks_too_much(&self.asker.clone()),
             _ => {}
         }
     }
 }
 
 impl Request {
-    fn said_by(self, by: Client) -> Self {
+    pub(crate) fn said_by(self, by: Client) -> Self {
         Self { by, ..self }
     }
 }

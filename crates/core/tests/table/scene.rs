@@ -157,11 +157,10 @@ impl Scene {
         }
     }
 
-    /// The asker has as many requests unanswered as it may.
-    pub(crate) fn asks_too_much(&mut self) {
+    /// A client has as many requests unanswered as it may.
+    pub(crate) fn asks_too_much(&mut self, by: &Client) {
         for _ in 0..UNANSWERED_PER_ASKER_MAX {
-            let (from, body) = (self.asker.hyperty.clone(), json!({}));
-            let answer = self.world.asks(&self.asker, "read", &from, KITCHEN, body);
+            let answer = self.world.asks(by, "read", &by.hyperty, KITCHEN, json!({}));
             assert_eq!(answer, Value::Null);
         }
     }

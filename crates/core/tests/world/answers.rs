@@ -41,7 +41,8 @@ impl Answers {
             return;
         }
         // A `subscribe` to many objects is a request for each, known by its URL.
-        let many = header.decode::<SubscribeMany>().ok();
+        let is_many = header.kind == Type::Subscribe && header.to.ends_with("/sm");
+        let many = header.decode::<SubscribeMany>().ok().filter(|_| is_many);
         let many = many.into_iter().flat_map(|many| many.objects.into_keys());
         let many: Vec<String> = many.map(|url| json_text(&url)).collect();
         for id in &many {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::kitchen::{KITCHEN, answers, code};
+use super::kitchen::{KITCHEN, answers, code, kitchen};
 use super::{Client, World, sm};
 
 pub const CHAT: &str = "ctxt://localhost/kitchen/children/chat";
@@ -17,20 +17,16 @@ pub struct Chat {
 }
 
 pub fn chat() -> Chat {
-    let mut world = World::new();
-    let (reporter, author, reader) = (world.client(1), world.client(2), world.client(3));
-    let claimed = world.claims(&reporter, KITCHEN, json!({"children": ["chat"]}));
-    assert_eq!(code(&claimed), 200, "{claimed}");
-    let epoch = claimed["body"]["epoch"].as_u64().unwrap();
+    let (mut world, reporter, reader, epoch) = kitchen();
+    let author = world.client(3);
     let mut chat = Chat {
         world,
         reporter,
         author: author.clone(),
-        reader: reader.clone(),
+        reader,
         epoch,
     };
     chat.lets_in(&author);
-    chat.lets_in(&reader);
     chat
 }
 

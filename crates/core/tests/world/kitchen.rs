@@ -10,11 +10,12 @@ pub fn code(answer: &Value) -> u64 {
     answer["body"]["code"].as_u64().unwrap_or(0)
 }
 
-/// A Reporter that holds the kitchen at the returned epoch, and a reader with a route.
+/// A Reporter that holds the kitchen, where there may be a chat, at the returned epoch, and a reader
+/// with a route.
 pub fn kitchen() -> (World, Client, Client, u64) {
     let mut world = World::new();
     let (reporter, reader) = (world.client(1), world.client(2));
-    let claimed = world.claims(&reporter, KITCHEN, json!({}));
+    let claimed = world.claims(&reporter, KITCHEN, json!({"children": ["chat"]}));
     assert_eq!(code(&claimed), 200, "{claimed}");
     let epoch = claimed["body"]["epoch"].as_u64().unwrap();
     assert_eq!(world.subscribes_raw(&reader, KITCHEN), Value::Null);

@@ -18,6 +18,7 @@ pub mod children;
 pub mod kitchen;
 mod links;
 mod machines;
+pub mod passes;
 mod place;
 mod raw;
 pub mod room;
@@ -158,6 +159,7 @@ impl World {
             .create(&hyperty, create, self.now)
             .unwrap();
         self.places[who].states.remove(&seat);
+        self.places[who].children.retain(|(of, _), _| *of != seat);
         let past = self.past.entry(seat.object.clone()).or_default();
         past.reporters += 1;
         past.states.push(data);
@@ -266,6 +268,13 @@ impl World {
             }
         }
         self.now = end;
+    }
+
+    /// `ms` milliseconds pass for the node: what is on a link arrives after what it does then.
+    pub fn passes_for_the_node(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.node.handle(node::Input::Timeout, self.now);
+        self.collect();
     }
 
     /// Hands one frame of each link over, up and down.

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
-use byline_core::message::body::Code;
+use byline_core::message::body::{Code, Observers};
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
-use byline_core::runtime::{Asking, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot};
+use byline_core::runtime::{
+    Asking, Connection, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot,
+};
 use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
@@ -26,19 +28,26 @@ pub struct Place {
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
+    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
+    pub events: Vec<(Seat, String, Event)>,
     pub rejected: Vec<(Seat, Vec<Written>)>,
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
     pub invited: Vec<(Address, Invitation)>,
+    pub presence: Vec<Seat>,
+    pub pages: BTreeMap<u64, Result<Observers, Refusal>>,
     pub gone: Vec<u64>,
-    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
-    pub events: Vec<(Seat, String, Event)>,
     pub refused: Vec<Refusal>,
+    pub connection: Vec<Connection>,
+    /// How often it was asked for a token.
+    pub tokens_asked: usize,
     /// Every frame the node sent here.
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// Each `execute` that it sent.
+    pub executes: Vec<String>,
     /// The code of each refusal that it answered a request with.
     pub refusals: Vec<u16>,
 }
@@ -96,10 +105,15 @@ impl Place {
             executing: vec![],
             answered: BTreeMap::new(),
             invited: vec![],
+            presence: vec![],
+            pages: BTreeMap::new(),
             gone: vec![],
             refused: vec![],
+            connection: vec![],
+            tokens_asked: 0,
             received: vec![],
             sent: 0,
+            executes: vec![],
             refusals: vec![],
         }
     }
@@ -108,6 +122,9 @@ impl Place {
     pub fn sends(&mut self, frame: &str) {
         self.sent += 1;
         let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Execute {
+            self.executes.push(frame.to_owned());
+        }
         if header.kind == Type::Response
             && let Ok(Code { code: code @ 400.. }) = header.decode()
         {
@@ -143,6 +160,10 @@ impl Place {
                 );
             }
             Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
+            Output::Presence(seat) => self.presence.push(seat),
+            Output::Observers(call, result) => {
+                assert!(self.pages.insert(call, result).is_none(), "answered once");
+            }
             Output::Gone(_, number) => self.gone.push(number),
             Output::Children(seat, name, changed) => {
                 let mirror = self.children.entry((seat, name)).or_default();
@@ -151,6 +172,12 @@ impl Place {
             Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
             Output::Refused(refusal) => self.refused.push(refusal),
+            Output::Connection(connection) => {
+                let before = self.connection.last();
+                assert_ne!(before, Some(&connection), "a state is told once");
+                self.connection.push(connection);
+            }
+            Output::NeedsToken => self.tokens_asked += 1,
             Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
         }
     }

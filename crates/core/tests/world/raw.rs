@@ -16,6 +16,8 @@ pub struct Client {
     pub runtime: String,
     pub hyperty: String,
     pub token: String,
+    /// What shows who it is to a node that asks.
+    pub pass: Option<String>,
 }
 
 impl Client {
@@ -51,6 +53,7 @@ impl World {
             runtime: format!("hyperty-runtime://{DOMAIN}/{id}"),
             hyperty: format!("hyperty://{DOMAIN}/{id}/h"),
             token: String::new(),
+            pass: None,
         }
     }
 
@@ -67,7 +70,7 @@ impl World {
     pub fn opens(&mut self, client: &Client, kind: &str, from: &str) -> Value {
         let body = open_body(client, None);
         let challenged = self.asks(client, kind, from, "mn:/session", body);
-        if challenged["body"]["code"] != 401 {
+        if challenged["body"]["challenge"].is_null() {
             return challenged;
         }
         let challenge = of(&challenged, "challenge");
@@ -186,6 +189,9 @@ fn open_body(client: &Client, signature: Option<&str>) -> Value {
     let mut body = json!({"publicKey": public_key, "nonce": nonce});
     if let Some(signature) = signature {
         body["signature"] = json!(signature);
+    }
+    if let Some(pass) = &client.pass {
+        body["token"] = json!(pass);
     }
     body
 }

@@ -9,12 +9,12 @@ use std::task::Poll;
 use byline_core::node::ConnectionId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::model::Delivery;
 use crate::hub::Hub;
 use crate::server::Config;
+use crate::socket::{Receiving, halves};
 
 pub(super) struct Sockets {
     pub(super) hub: Hub,
@@ -25,7 +25,7 @@ pub(super) struct Sockets {
 
 struct Socket {
     /// The hub's side: it says when that takes bytes again.
-    hubs: OwnedReadHalf,
+    hubs: Receiving,
     stream: TcpStream,
     bytes: Vec<u8>,
     heard: VecDeque<Delivery>,
@@ -50,8 +50,8 @@ impl Sockets {
         let stream = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = self.listener.accept().await.unwrap();
         accepted.writable().await.unwrap();
-        let (hubs, write) = accepted.into_split();
-        let id = self.hub.connect(write);
+        let (sending, hubs) = halves(accepted, None);
+        let id = self.hub.connect(sending);
         let socket = Socket {
             hubs,
             stream,
@@ -147,7 +147,7 @@ impl Sockets {
         let count = poll_fn(|cx| {
             while hub.flush() {}
             while hub.look(at, |connection| connection.blocked) == Some(true)
-                && socket.hubs.as_ref().poll_write_ready(cx).is_ready()
+                && socket.hubs.socket.as_ref().poll_write_ready(cx).is_ready()
             {
                 hub.unblock(at);
                 while hub.flush() {}

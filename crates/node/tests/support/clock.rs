@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use byline_node::{Config, Server};
+use byline_node::{Config, FileError, Reload, Server};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{spawn_blocking, spawn_local};
@@ -18,6 +18,7 @@ type Move = (Duration, Sender<()>);
 pub(crate) struct Node {
     pub(super) address: SocketAddr,
     pub(super) clock: Box<dyn Fn(Duration)>,
+    pub(super) reload: Option<Reload>,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) thread: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -33,7 +34,7 @@ pub(crate) fn config() -> Config {
 
 pub(crate) fn node_with(config: Config) -> Node {
     let server = Server::bind(config).unwrap();
-    let address = server.local_addr();
+    let (address, reload) = (server.local_addr(), server.reload());
     let (moves, moved) = mpsc::unbounded_channel::<Move>();
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || serve(server, moved, stopped));
@@ -45,11 +46,12 @@ pub(crate) fn node_with(config: Config) -> Node {
     let node = Node {
         address,
         clock: Box::new(clock),
+        reload: Some(reload),
         stop: Some(stop),
         thread: Some(thread),
     };
     // It has answered, so it has started.
-    super::metrics(&node);
+    node.answers();
     node.passes(Duration::from_secs(1));
     node
 }
@@ -85,6 +87,19 @@ fn serve(
 impl Node {
     pub(crate) const fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Asks it for something, in the clear: whatever it says, it has done what it was told before.
+    fn answers(&self) {
+        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        super::http(self.address, request);
+    }
+
+    /// It reads its files anew, and has done so.
+    pub(crate) fn reloads(&self) -> Result<(), FileError> {
+        self.reload.as_ref().unwrap().reload()?;
+        self.answers();
+        Ok(())
     }
 
     /// Time moves on.

@@ -12,6 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 pub(crate) mod clock;
+pub(crate) mod issuer;
 pub(crate) mod machine;
 pub(crate) mod process;
 
@@ -104,11 +105,16 @@ impl Frame {
         assert_eq!(self.first, FIN | CLOSE, "{self:?}");
         u16::from_be_bytes([self.payload[0], self.payload[1]])
     }
+
+    fn tells_presence(&self) -> bool {
+        let text = std::str::from_utf8(&self.payload);
+        text.is_ok_and(|text| text.contains(r#""method":"presence""#))
+    }
 }
 
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     ids: u64,
 }
 
@@ -119,9 +125,11 @@ impl Client {
     pub(crate) fn connect(node: &Node) -> Self {
         Self::upgrade(tcp(node.local_addr()), "")
     }
+}
 
+impl<S: Read + Write> Client<S> {
     /// Upgrades `stream` with `more` header lines.
-    pub(crate) fn upgrade(mut stream: TcpStream, more: &str) -> Self {
+    pub(crate) fn upgrade(mut stream: S, more: &str) -> Self {
         stream
             .write_all(format!("{UPGRADE}{more}\r\n").as_bytes())
             .unwrap();
@@ -171,8 +179,14 @@ impl Client {
         Some(Frame { first, payload })
     }
 
+    /// The next frame but for what a holder is told, whenever time passes, of who observes.
     pub(crate) fn frame(&mut self) -> Frame {
-        self.try_frame().expect("the node hung up")
+        loop {
+            let frame = self.try_frame().expect("the node hung up");
+            if !frame.tells_presence() {
+                return frame;
+            }
+        }
     }
 
     /// The next message.
@@ -201,14 +215,23 @@ impl Client {
 
     /// Opens a session that is bound to a key.
     pub(crate) fn open_with(&mut self, runtime: &str, key: &Key) {
-        let public = key.public().to_string();
-        let body = json!({"publicKey": public});
-        let answer = self.ask("open", runtime, "mn:/session", &body);
-        let challenge = answer["body"]["challenge"].as_str().unwrap();
-        let signature = key.prove("localhost", runtime, challenge);
-        let body = json!({"publicKey": public, "signature": signature});
-        let answer = self.ask("open", runtime, "mn:/session", &body);
+        let answer = self.proves(runtime, key, json!({}));
         assert_eq!(answer["body"]["code"], 200, "{answer}");
+    }
+
+    /// Opens a session that is bound to a key with `token`; gives the answer.
+    pub(crate) fn opens_as(&mut self, runtime: &str, key: &Key, token: &str) -> Value {
+        self.proves(runtime, key, json!({ "token": token }))
+    }
+
+    fn proves(&mut self, runtime: &str, key: &Key, mut body: Value) -> Value {
+        body["publicKey"] = json!(key.public().to_string());
+        let answer = self.ask("open", runtime, "mn:/session", &body);
+        let Some(challenge) = answer["body"]["challenge"].as_str() else {
+            return answer;
+        };
+        body["signature"] = json!(key.prove("localhost", runtime, challenge));
+        self.ask("open", runtime, "mn:/session", &body)
     }
 
     /// Asks whether the session lives: it does, and everything sent before was handled.
@@ -225,8 +248,8 @@ impl Client {
 
 /// Who holds `ctxt://localhost/test`, which everybody may read.
 #[derive(Debug)]
-pub(crate) struct Reporter {
-    pub(crate) client: Client,
+pub(crate) struct Reporter<S = TcpStream> {
+    pub(crate) client: Client<S>,
     pub(crate) epoch: u64,
     pub(crate) version: u64,
 }
@@ -235,7 +258,17 @@ pub(crate) const OBJECT: &str = "ctxt://localhost/test";
 
 impl Reporter {
     pub(crate) fn claim(node: &Node) -> Self {
-        let mut client = Client::connect(node);
+        Self::claim_on(Client::connect(node))
+    }
+
+    /// A new reader, subscribed.
+    pub(crate) fn admit(&mut self, node: &Node, name: &str) -> Client {
+        self.admit_on(Client::connect(node), name)
+    }
+}
+
+impl<S: Read + Write> Reporter<S> {
+    pub(crate) fn claim_on(mut client: Client<S>) -> Self {
         client.open_with("hyperty-runtime://localhost/r", &Key::from_bytes(&[7; 32]));
         let hyperty = "hyperty://localhost/r";
         let body = json!({
@@ -254,16 +287,15 @@ impl Reporter {
         }
     }
 
-    /// A new reader, subscribed.
-    pub(crate) fn admit(&mut self, node: &Node, name: &str) -> Client {
-        let mut reader = Client::connect(node);
+    /// A new reader on a connection of its own, subscribed.
+    pub(crate) fn admit_on(&mut self, mut reader: Client<S>, name: &str) -> Client<S> {
         reader.open(&format!("hyperty-runtime://localhost/{name}"));
         self.subscribe(&mut reader, name);
         reader
     }
 
     /// Subscribes a client that has a session.
-    pub(crate) fn subscribe(&mut self, reader: &mut Client, name: &str) {
+    pub(crate) fn subscribe(&mut self, reader: &mut Client<S>, name: &str) {
         reader.send(&json!({
             "id": "s", "type": "subscribe", "from": format!("hyperty://localhost/{name}"),
             "to": format!("{OBJECT}/subscription"), "body": {},
@@ -316,7 +348,7 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Reads up to the empty line and not a byte further.
-pub(crate) fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

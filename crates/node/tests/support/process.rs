@@ -58,6 +58,7 @@ pub(crate) fn node_of(test: &str) -> (Node, Process) {
     let node = Node {
         address,
         clock: Box::new(move |by| (wire.lock().unwrap())(by)),
+        reload: None,
         stop: None,
         thread: None,
     };

@@ -78,8 +78,12 @@ impl Granted {
             }
             Command::Allow(object, reader) => (object, !access.deny.contains(reader)),
             Command::Access(object, said) => (object, access == *said),
-            Command::Superseded(..) | Command::Revoked(..) => {
-                return Err(format!("only a node says {command:?}"));
+            Command::Superseded(..)
+            | Command::Revoked(..)
+            | Command::NeedsAuth()
+            | Command::Presence(..)
+            | Command::Observers(..) => {
+                return Err(format!("nobody here says {command:?}"));
             }
         };
         self.records

@@ -1,0 +1,93 @@
+//! Another device of the owner's takes an object over: its children come with it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use byline_core::runtime::Seat;
+use serde_json::json;
+use world::World;
+use world::children::text;
+
+/// A room with children of two authors, more than a page of them.
+fn full_room() -> (World, Seat, Vec<Seat>) {
+    let mut world = World::new();
+    let owner = world.runtime();
+    let reporter = world.creates_room(owner, "room", 1_000);
+    world.settles();
+    let observers = [(); 2].map(|()| {
+        let guest = world.runtime();
+        world.subscribes(guest, "room")
+    });
+    world.settles();
+    for n in 0..450 {
+        let seat = if n % 3 == 0 { &reporter } else { &observers[0] };
+        world.writes_child(seat, text(&format!("{n}")));
+        world.passes(u64::from(n % 7 == 0));
+    }
+    world.settles();
+    (world, reporter, observers.into())
+}
+
+#[test]
+fn a_device_that_takes_an_object_takes_its_children_over() {
+    let (mut world, first, observers) = full_room();
+    world.closes_children(&first, true);
+    world.settles();
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", world::count(0), |create| {
+        create.children = [("chat".to_owned(), 1_000)].into();
+        create.take = true;
+    });
+    let (_, early) = world.writes_child(&second, text("written while it claimed"));
+    world.passes(60_000);
+    assert_eq!(world.state(&second), "live");
+    assert_eq!(world.state(&first), "closed");
+    assert_eq!(world.done(&second, early), Some(Ok(())));
+    assert_eq!(world.chat(&second).len(), 451);
+    world.assert_same_children(&second, &observers);
+    assert!(world.chat(&second).is_closed());
+    world.closes_children(&second, false);
+    world.settles();
+    let (id, call) = world.writes_child(&observers[0], text("on it goes"));
+    world.settles();
+    assert_eq!(world.done(&observers[0], call), Some(Ok(())));
+    let moderated = world.deletes_child(&second, &id);
+    let theirs = world.chat(&second).iter().map(|(id, _)| id.clone());
+    let theirs = theirs.filter(|id| *id.author() == first.hyperty);
+    let of_the_first = theirs.last().unwrap();
+    world.deletes_child(&second, &of_the_first);
+    world.settles();
+    assert_eq!(world.done(&second, moderated), Some(Ok(())));
+    assert!(world.chat(&observers[1]).get(&of_the_first).is_none());
+    world.assert_same_children(&second, &observers);
+    world.assert_all_answered();
+}
+
+#[test]
+fn a_reporter_that_writes_on_after_another_of_its_hyperties_collides_with_nothing() {
+    let (mut world, first, observers) = full_room();
+    let device = world.runtime_of(1);
+    let second = world.creates_as(device, "room", world::count(0), |create| {
+        create.children = [("chat".to_owned(), 1_000)].into();
+        create.take = true;
+    });
+    world.passes(60_000);
+    // The first takes it back, under the same hyperty as before.
+    let again = world.creates_as(0, "room", world::count(0), |create| {
+        create.children = [("chat".to_owned(), 1_000)].into();
+        create.take = true;
+    });
+    assert_eq!(again, first);
+    world.passes(60_000);
+    assert_eq!(
+        (&*world.state(&again), &*world.state(&second)),
+        ("live", "closed")
+    );
+    let (id, call) = world.writes_child(&again, text("again"));
+    world.updates_child(&again, &id, "text", json!("and again"));
+    world.settles();
+    assert_eq!(world.done(&again, call), Some(Ok(())));
+    assert_eq!(world.texts(&observers[1]).last().unwrap(), "and again");
+    world.assert_same_children(&again, &observers);
+}
