@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::Refusal;
 use crate::commands::CommandError;
 use crate::reporter::Reporter;
-use crate::shared::Alive;
+use crate::shared::{Alive, Reported};
 
 impl<T> Reporter<T> {
     /// Who observes the object now: how many hyperties, and which, as long as they are at most 1,024. One whose
@@ -131,7 +131,12 @@ impl Presence {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<PresenceChange>> {
         let alive = Arc::clone(&self.alive);
         let mut inner = alive.0.lock();
+        let over = inner
+            .reporters
+            .get(&self.seat)
+            .is_none_or(Reported::is_over);
         if self.changes.is_empty()
+            && !over
             && let Some(audience) = inner.machine.audience(&self.seat)
         {
             self.compare(&audience);
@@ -142,7 +147,6 @@ impl Presence {
         let Some(reported) = inner.reporters.get_mut(&self.seat) else {
             return Poll::Ready(None);
         };
-        let over = reported.is_over();
         let never = reported.presence.poll(over, cx);
         never.map(|never| never.map(|never| match never {}))
     }
