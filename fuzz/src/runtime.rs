@@ -198,6 +198,8 @@ impl Run {
                 | Output::Rejected(..)
                 | Output::Reporter(..)
                 | Output::Asked(..)
+                | Output::Presence(..)
+                | Output::Observers(..)
                 | Output::Invited(..)
                 | Output::Executing(..)
                 | Output::Answered(..)

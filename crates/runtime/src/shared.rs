@@ -1,6 +1,7 @@
 //! What a runtime's handles and its driver share: core's machine, and who waits for what.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::limits::HISTORY_COMMITS_MAX;
+use byline_core::message::body::Observers;
 use byline_core::runtime::{self, Asking, Connection, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
 use byline_core::stream::Written;
@@ -52,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) fetches: BTreeMap<u64, Waiting>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
+    pub(crate) pages: BTreeMap<u64, oneshot::Sender<Result<Observers, Refusal>>>,
     /// How the connection is doing.
     pub(crate) connection: watch::Sender<Connection>,
     /// Why there will be no session any more, once that is so.
@@ -72,6 +75,8 @@ pub(crate) struct Reported {
     pub(crate) requests: Inbox<Asking>,
     /// What readers ask to have done: as much as core lets wait.
     pub(crate) executions: Inbox<Executing>,
+    /// Those who follow who observes: nothing waits here but they.
+    pub(crate) presence: Inbox<Infallible>,
 }
 
 impl Reported {
@@ -82,6 +87,7 @@ impl Reported {
             kept: VecDeque::new(),
             requests: Inbox::default(),
             executions: Inbox::default(),
+            presence: Inbox::default(),
         }
     }
 
@@ -94,6 +100,7 @@ impl Reported {
         if self.is_over() {
             self.requests.wake();
             self.executions.wake();
+            self.presence.wake();
         }
     }
 
@@ -131,6 +138,7 @@ impl Shared {
                 commands: BTreeMap::new(),
                 fetches: BTreeMap::new(),
                 answers: BTreeMap::new(),
+                pages: BTreeMap::new(),
                 connection: watch::Sender::new(Connection::Connecting),
                 over: None,
                 closing: false,
@@ -210,6 +218,12 @@ impl Inner {
                 }
             }
             Output::Answered(call, result) => answer(&mut self.answers, call, result),
+            Output::Presence(seat) => {
+                if let Some(reporter) = self.reporters.get_mut(&seat) {
+                    reporter.presence.wake();
+                }
+            }
+            Output::Observers(call, result) => answer(&mut self.pages, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
             Output::Done(call, result) => answer(&mut self.commands, call, result),
@@ -316,6 +330,7 @@ impl Inner {
         self.commands.clear();
         self.fetches.clear();
         self.answers.clear();
+        self.pages.clear();
         self.reads.clear();
     }
 }

@@ -183,7 +183,7 @@ impl Runtime {
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
             !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
-                | Output::Children(of, ..) | Output::Event(of, ..) if *of == seat)
+                | Output::Children(of, ..) | Output::Event(of, ..) | Output::Presence(of) if *of == seat)
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher.reporters.insert(url.clone(), reporter);
@@ -338,6 +338,9 @@ impl Runtime {
             self.fetches_end(seat, &refusal);
         }
         let known = self.session.ended().is_none() && !self.is_local(seat.object.as_str());
+        if self.is_local(seat.object.as_str()) {
+            self.presence_changed(&seat.object);
+        }
         if removed.is_some() && known {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

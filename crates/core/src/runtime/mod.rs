@@ -18,6 +18,7 @@ mod objects;
 mod observing;
 mod owning;
 mod people;
+mod presence;
 mod questions;
 mod reading;
 mod reporting;
@@ -37,7 +38,7 @@ use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
-use crate::message::body::Command;
+use crate::message::body::{Command, Observers};
 use crate::message::{Header, Type};
 use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
@@ -118,6 +119,10 @@ pub enum Output {
     /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
     /// [`Runtime::answer_invitation`].
     Invited(Address, Invitation),
+    /// Others observe the seat's object than before: see [`Runtime::audience`].
+    Presence(Seat),
+    /// What [`Runtime::observers`] asked for, or why not.
+    Observers(u64, Result<Observers, Refusal>),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
