@@ -7,9 +7,9 @@ mod world;
 
 use byline_core::limits::UNANSWERED_MS;
 use serde_json::{Value, json};
-use world::chat::{CHAT, chat};
+use world::chat::{CHAT, Chat, chat};
 use world::kitchen::{KITCHEN, code};
-use world::of;
+use world::{World, of};
 
 // On its way.
 
@@ -165,6 +165,38 @@ fn what_the_reporter_takes_of_an_author_who_is_gone_its_readers_get() {
     chat.takes(&asked);
     assert_eq!(code(&chat.world.answer(&back, &json!("first"))), 200);
     assert_eq!(chat.world.counts(&reader, "create"), 2);
+    chat.world.assert_all_answered();
+}
+
+#[test]
+fn what_the_reporter_takes_of_an_author_whose_token_ended_its_readers_get() {
+    let mut world = World::of_people();
+    let (hour, second) = (3_600_000, 1_000);
+    let reporter = world.client_as(1, "ana", hour);
+    let (author, reader) = (
+        world.client_as(2, "ben", second),
+        world.client_as(3, "cleo", hour),
+    );
+    let claimed = world.claims(&reporter, KITCHEN, json!({"children": ["chat"]}));
+    let epoch = claimed["body"]["epoch"].as_u64().unwrap();
+    let mut chat = Chat {
+        world,
+        reporter,
+        author,
+        reader,
+        epoch,
+    };
+    let (author, reader) = (chat.author.clone(), chat.reader.clone());
+    chat.lets_in(&author);
+    chat.lets_in(&reader);
+    chat.commits(&author, "create", chat.creation(&author, 1));
+    chat.world.passes(second);
+    let frames = chat.world.frames(&author);
+    assert!(frames.iter().any(|frame| code(frame) == 401), "{frames:?}");
+    let asked = chat.asked().pop().unwrap();
+    chat.takes(&asked);
+    assert_eq!(chat.world.counts(&reader, "create"), 1);
+    assert_eq!(chat.world.frames(&author), frames, "nothing more");
     chat.world.assert_all_answered();
 }
 

@@ -92,7 +92,7 @@ fn a_claim_and_its_answer_are_read_and_written() {
         "closed unless said otherwise"
     );
     let claim = json!({"url": OBJECT, "nonce": "n", "schema": "s", "name": "k",
-        "reporter": HYPERTY, "access": access, "base": [7, 2], "snapshot": true, "take": true});
+        "reporter": HYPERTY, "children": ["chat"], "access": access, "base": [7, 2], "snapshot": true, "take": true});
     both_ways::<Claim>(&claim, &["url", "reporter"]);
     let request = json!({"resources": [OBJECT], "source": HYPERTY, "claim": claim});
     both_ways::<ClaimRequest>(&request, &["resources", "source"]);
@@ -219,11 +219,15 @@ fn a_refusal_says_never_now_or_seconds() {
     );
     let bare: Refusal = decode(r#"{"code":404}"#).unwrap();
     assert_eq!((&*bare.desc, bare.retry), ("", Retry::Never));
-    for reason in ["held", "diverged", "alone", "superseded"] {
+    for reason in ["held", "diverged", "alone", "superseded", "gap"] {
         let refusal: Refusal =
             read(&json!({"code": 409, "desc": "no", "retry": "never", "reason": reason}));
         assert!(refusal.reason.is_some());
     }
+    read::<Refusal>(
+        &json!({"code": 409, "desc": "no", "retry": "now", "reason": "gap",
+        "position": [7, 2]}),
+    );
     let later: Refusal = decode(r#"{"code":409,"reason":"of a later version"}"#).unwrap();
     assert_eq!(later.reason, None);
     let unknown: Refusal = decode(r#"{"code":404,"retry":"some day"}"#).unwrap();

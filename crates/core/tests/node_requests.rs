@@ -63,6 +63,37 @@ fn an_invitation_reaches_the_hyperty_or_the_newest_session_of_the_person() {
 }
 
 #[test]
+fn a_person_is_invited_whatever_the_key_of_its_session() {
+    let mut world = World::of_people();
+    let hour = 3_600_000;
+    let reporter = world.client_as(1, "ana", hour);
+    world.claims(&reporter, KITCHEN, json!({}));
+    let (brief, lasting) = (
+        world.client_as(2, "ben", 1_000),
+        world.client_as(3, "ben", hour),
+    );
+    let newest = world.client_as(4, "ben", 1_000);
+    let ben = "user://example.com/ben";
+    for who in [&newest, &lasting] {
+        assert_eq!(invites(&mut world, &reporter, ben), Value::Null);
+        let invited = world.frames(who).pop().unwrap();
+        assert_eq!(
+            (&invited["type"], &invited["to"]),
+            (&json!("create"), &json!(ben))
+        );
+        // A session whose token has ended is nobody's.
+        world.passes(1_000);
+    }
+    assert_eq!(world.counts(&brief, "create"), 0);
+    let key = lasting.identity().as_str().to_owned();
+    assert_eq!(
+        code(&invites(&mut world, &reporter, &key)),
+        404,
+        "a person, no key"
+    );
+}
+
+#[test]
 fn an_invitation_that_nobody_takes_is_answered_all_the_same() {
     let (mut world, reporter, _, _) = kitchen();
     let guest = world.client(7);

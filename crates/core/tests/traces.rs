@@ -1,6 +1,6 @@
 //! Fourteen traces that broke an earlier text of the protocol, found by exploring a small model of it:
 //! one node, one object, two devices of one owner, a reader or two, cuts, crashes and restarts. Each
-//! is a test under its number. Traces 11 to 13 are about children, which are not built: they have none.
+//! is a test under its number. Traces 11 to 13 are about children: `child_traces.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

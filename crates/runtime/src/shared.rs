@@ -20,6 +20,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use crate::children::ChildrenStep;
 use crate::clock::Clock;
+use crate::files::Waiting;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
 use crate::queue::Queue;
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    pub(crate) fetches: BTreeMap<u64, Waiting>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
     pub(crate) pages: BTreeMap<u64, oneshot::Sender<Result<Observers, Refusal>>>,
     /// How the connection is doing.
@@ -161,6 +163,7 @@ impl Shared {
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
+                fetches: BTreeMap::new(),
                 answers: BTreeMap::new(),
                 pages: BTreeMap::new(),
                 connection: watch::Sender::new(Connection::Connecting),
@@ -233,23 +236,21 @@ impl Inner {
                 }
             }
             Output::Read(call, result) => answer(&mut self.reads, call, result),
-            Output::Rejected(seat, commits) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.reject(commits);
-                }
-            }
-            Output::Asked(seat, asking) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.requests.push(asking);
-                }
-            }
+            Output::Rejected(seat, commits) => self.tell(&seat, |one| one.reject(commits)),
+            Output::Asked(seat, asking) => self.tell(&seat, |one| one.requests.push(asking)),
             Output::Executing(seat, executing) => self.executes(&seat, executing),
-            Output::Answered(call, result) => answer(&mut self.answers, call, result),
-            Output::Presence(seat) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.presence.wake();
+            Output::Fetching(call, received) => {
+                if let Some(waiting) = self.fetches.get(&call) {
+                    waiting.received.send_replace(received);
                 }
             }
+            Output::Fetched(call, result) => {
+                if let Some(waiting) = self.fetches.remove(&call) {
+                    let _ = waiting.end.send(result);
+                }
+            }
+            Output::Answered(call, result) => answer(&mut self.answers, call, result),
+            Output::Presence(seat) => self.tell(&seat, |one| one.presence.wake()),
             Output::Observers(call, result) => answer(&mut self.pages, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
@@ -302,6 +303,13 @@ impl Inner {
             }
             !ends
         });
+    }
+
+    /// Tells a Reporter, if it is there.
+    fn tell(&mut self, seat: &Seat, tell: impl FnOnce(&mut Reported)) {
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            tell(reporter);
+        }
     }
 
     fn observer_becomes(&mut self, seat: &Seat, state: State) {
@@ -382,6 +390,7 @@ impl Inner {
         self.notices.values_mut().for_each(Inbox::wake);
         self.deliveries.clear();
         self.commands.clear();
+        self.fetches.clear();
         self.answers.clear();
         self.pages.clear();
         self.reads.clear();

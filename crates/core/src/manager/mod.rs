@@ -41,12 +41,12 @@ pub(crate) struct Claim {
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
     pub(crate) take: bool,
-    /// The names of the object's collections of children.
-    pub(crate) children: Vec<String>,
     /// Whom `access` leaves open is the application's to decide on.
     pub(crate) approve: bool,
     /// Nobody outside of this runtime hears of it.
     pub(crate) local: bool,
+    /// The names of the object's collections of children.
+    pub(crate) children: Vec<String>,
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,

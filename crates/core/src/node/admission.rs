@@ -107,6 +107,9 @@ impl Node {
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete | Type::Event,
             ) => self.admit_child(session, url, name, header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Read) => {
+                self.admit_chunk(session, url, name, header)
+            }
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.admit_execute(session, url, header)
             }
@@ -302,64 +305,6 @@ impl Node {
         }
     }
 
-    /// What is said about an object that may be said by its owners alone (§5, §6).
-    fn admit_command(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
-        let command: Command = header.decode()?;
-        let (Command::Kick(url, ..)
-        | Command::Allow(url, ..)
-        | Command::Access(url, ..)
-        | Command::Superseded(url, ..)
-        | Command::Presence(url, ..)
-        | Command::Observers(url, ..)
-        | Command::Revoked(url, ..)) = &command
-        else {
-            return Err(Refusal::forbidden("only a node says this"));
-        };
-        let record = self
-            .not_deleted(url.as_str())?
-            .and_then(|object| object.record.as_ref());
-        let identity = self.sessions[&session].identity.as_ref();
-        let owner = |id| record.is_some_and(|record| record.owners.contains(id));
-        if !identity.is_some_and(owner) {
-            return Err(Refusal::forbidden(format!(
-                "only an owner of `{url}` commands about it"
-            )));
-        }
-        match &command {
-            Command::Kick(_, reader, code, _) if !(400..500).contains(code) || reader.is_empty() => {
-                Err(Refusal::malformed(
-                    "field `body.params`: write [object, hyperty or identity, a code from 400 to 499, reason]",
-                ))
-            }
-            Command::Access(_, access) => check_access(access).map(|()| url.clone()),
-            Command::Observers(_, after) => {
-                let asked = Service::Observers(url.clone(), after.clone());
-                return Ok(Passage::Serve(asked));
-            }
-            _ => Ok(url.clone()),
-        }
-        .map(|url| Passage::Serve(Service::Command(url, Box::new(command))))
-    }
-
-    /// An object's end: its holder's to say.
-    fn admit_delete(
-        &self,
-        session: SessionId,
-        url: &str,
-        header: &Header<'_>,
-    ) -> Result<Passage, Refusal> {
-        let object = self.objects.get(url);
-        match object.filter(|object| object.holder == Some(session)) {
-            Some(object) if *header.from == object.url.resource("subscription") => {
-                Ok(Passage::Serve(Service::Delete(object.url.clone())))
-            }
-            Some(_) => Err(not_yours("from", &header.from)),
-            None => Err(Refusal::forbidden(format!(
-                "only who holds `{url}` may delete it: claim it first"
-            ))),
-        }
-    }
-
     /// An answer passes to who asked, from who was asked, once (§2).
     fn admit_answer(&self, session: SessionId, header: &Header<'_>) -> Result<Passage, Refusal> {
         let ask = Ask {
@@ -411,7 +356,7 @@ fn names_objects(body: &str) -> bool {
     serde_json::from_str::<Fields>(body).is_ok_and(|fields| fields.objects.is_some())
 }
 
-fn not_yours(field: &str, address: &str) -> Refusal {
+pub(super) fn not_yours(field: &str, address: &str) -> Refusal {
     Refusal::forbidden(format!("field `{field}`: `{address}` is not yours"))
 }
 

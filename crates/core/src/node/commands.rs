@@ -1,16 +1,79 @@
 //! What an owner commands about its object (protocol.md §5, §6): who is put out, who may read, and
 //! that it is over.
 
+use super::admission::{Passage, Service, not_yours};
 use super::session::SessionId;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::{ACCESS_ENTRIES_MAX, ADDRESS_BYTES_MAX, RECORD_MS};
 use crate::message::body::{Access, Command, Commanded};
-use crate::message::{Type, encode};
+use crate::message::{Header, Type, encode};
 use crate::time::Time;
 
 impl Node {
+    /// What is said about an object that may be said by its owners alone (§5, §6).
+    pub(super) fn admit_command(
+        &self,
+        session: SessionId,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let command: Command = header.decode()?;
+        let (Command::Kick(url, ..)
+        | Command::Allow(url, ..)
+        | Command::Access(url, ..)
+        | Command::Superseded(url, ..)
+        | Command::Presence(url, ..)
+        | Command::Observers(url, ..)
+        | Command::Revoked(url, ..)) = &command
+        else {
+            return Err(Refusal::forbidden("only a node says this"));
+        };
+        let record = self
+            .not_deleted(url.as_str())?
+            .and_then(|object| object.record.as_ref());
+        let identity = self.sessions[&session].identity.as_ref();
+        let owner = |id| record.is_some_and(|record| record.owners.contains(id));
+        if !identity.is_some_and(owner) {
+            return Err(Refusal::forbidden(format!(
+                "only an owner of `{url}` commands about it"
+            )));
+        }
+        match &command {
+            Command::Kick(_, reader, code, _) if !(400..500).contains(code) || reader.is_empty() => {
+                Err(Refusal::malformed(
+                    "field `body.params`: write [object, hyperty or identity, a code from 400 to 499, reason]",
+                ))
+            }
+            Command::Access(_, access) => check_access(access).map(|()| url.clone()),
+            Command::Observers(_, after) => {
+                let asked = Service::Observers(url.clone(), after.clone());
+                return Ok(Passage::Serve(asked));
+            }
+            _ => Ok(url.clone()),
+        }
+        .map(|url| Passage::Serve(Service::Command(url, Box::new(command))))
+    }
+
+    /// An object's end: its holder's to say.
+    pub(super) fn admit_delete(
+        &self,
+        session: SessionId,
+        url: &str,
+        header: &Header<'_>,
+    ) -> Result<Passage, Refusal> {
+        let object = self.objects.get(url);
+        match object.filter(|object| object.holder == Some(session)) {
+            Some(object) if *header.from == object.url.resource("subscription") => {
+                Ok(Passage::Serve(Service::Delete(object.url.clone())))
+            }
+            Some(_) => Err(not_yours("from", &header.from)),
+            None => Err(Refusal::forbidden(format!(
+                "only who holds `{url}` may delete it: claim it first"
+            ))),
+        }
+    }
+
     /// Does what `session`, whose right to it was judged, commands about `url`.
     pub(super) fn command(
         &mut self,

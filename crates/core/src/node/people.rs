@@ -119,9 +119,11 @@ impl Node {
             return;
         };
         for (ask, url) in asker.asked.clone() {
-            let request = match &url {
-                Some(url) => self.take_request(url, &ask),
-                None => self.take_pending(&ask).map(|pending| pending.request),
+            // What it wrote stays with the Reporter, who may have taken it.
+            let request = match (self.written(&ask), &url) {
+                (Some(written), _) => Some(written.clone()),
+                (None, Some(url)) => self.take_request(url, &ask),
+                (None, None) => self.take_pending(&ask).map(|pending| pending.request),
             };
             if let Some(request) = request {
                 self.refuse(request, &token_ended());

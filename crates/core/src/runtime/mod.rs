@@ -10,10 +10,13 @@ mod calls;
 mod children;
 mod commands;
 mod executing;
+mod fetching;
+mod files;
 mod inviting;
 mod local;
 mod objects;
 mod observing;
+mod owning;
 mod people;
 mod presence;
 mod questions;
@@ -25,6 +28,7 @@ mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -34,7 +38,7 @@ use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
-use crate::message::body::Observers;
+use crate::message::body::{Command, Observers};
 use crate::message::{Header, Type};
 use crate::stream::{Changed, Position, Written};
 use crate::syncher::{State, Syncher};
@@ -48,6 +52,7 @@ pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
+use files::Files;
 pub use inviting::Invitation;
 use questions::Questions;
 use requests::Requests;
@@ -122,7 +127,7 @@ pub enum Output {
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
-    /// What [`Runtime::execute`] asked for is done, or was refused.
+    /// What [`Runtime::execute`] asked for, or [`Runtime::command_as_owner`] said, is done, or was refused.
     Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
@@ -130,6 +135,10 @@ pub enum Output {
     Children(Seat, String, ChildrenChanged),
     /// Somebody said something to all who have an object, at this collection of children.
     Event(Seat, String, Event),
+    /// So many bytes of what [`Runtime::fetch`] asked for are here.
+    Fetching(u64, u64),
+    /// What [`Runtime::fetch`] asked for is here, as its author described it, or cannot be had.
+    Fetched(u64, Result<Arc<[u8]>, Refusal>),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
@@ -150,9 +159,10 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
-    Writing(Seat, String),
     Question(u64),
     Execute(u64),
+    Writing(Seat, String),
+    Fetch(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -179,6 +189,8 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What is commanded about objects of others' sessions, by its calls.
+    owning: BTreeMap<u64, Command>,
     /// What was asked of other applications and is not answered, by its calls.
     wanted: BTreeMap<u64, Wanted>,
     /// What others ask of the application.
@@ -191,6 +203,7 @@ pub struct Runtime {
     writing: BTreeSet<(Seat, String)>,
     /// The one of them that sent last: the others come first.
     wrote: Option<(Seat, String)>,
+    files: Files,
     /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
     clock_ahead_ms: i64,
     calls: u64,
@@ -224,12 +237,14 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),
             paging: BTreeSet::new(),
             writing: BTreeSet::new(),
             wrote: None,
+            files: Files::default(),
             clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
@@ -277,6 +292,9 @@ impl Runtime {
             if let Some(text) = self.round.pop_front() {
                 self.comes_round(&text, now);
                 continue;
+            }
+            if let Some(chunk) = self.next_chunk() {
+                return Some(chunk);
             }
             let Some(url) = self.next_dirty() else {
                 if self.deliver_if_all_sent(now) {
@@ -334,9 +352,13 @@ impl Runtime {
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Read) => {
+                self.chunk_asked(url, name, header)
+            }
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.asked_to_do(url, header, now)
             }
+            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete,
@@ -344,7 +366,6 @@ impl Runtime {
             (Target::Object(url, Resource::Children(name)), Type::Event) => {
                 self.event(url, name, header)
             }
-            (Target::Peer(_) | Target::Person(_), Type::Create) => self.invited(header, now),
             (Target::Peer(_), Type::Execute) => self.told(header, now),
             _ => Err(Refusal::unknown(format!(
                 "nothing at `{}` takes this",
@@ -372,9 +393,9 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
-                Some((_, Timer::Writing(..))) => self.send_crowded(now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
+                Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,
             }
         }

@@ -57,8 +57,8 @@ impl Runtime {
                 self.send_subscribe(&seat, now);
             }
         }
-        self.send_children(now);
         self.send_wanted(now);
+        self.send_children(now);
     }
 
     pub(super) fn send_unsubscribe(&mut self, seat: &Seat, now: Time) {

@@ -289,8 +289,8 @@ impl Runtime {
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.forget_due();
         }
-        self.reporters_writes_end(url, &refusal);
         self.forget_questions(self.questions.about(url));
+        self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
         self.manager.claims.remove(url);
         self.dirty.remove(url);

@@ -1,6 +1,7 @@
 //! One runtime of a world, its link, and all that its application was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
@@ -28,16 +29,18 @@ pub struct Place {
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
-    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
-    pub events: Vec<(Seat, String, Event)>,
     pub rejected: Vec<(Seat, Vec<Written>)>,
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub fetching: BTreeMap<u64, u64>,
+    pub fetched: BTreeMap<u64, Result<Arc<[u8]>, Refusal>>,
     pub invited: Vec<(Address, Invitation)>,
     pub presence: Vec<Seat>,
     pub pages: BTreeMap<u64, Result<Observers, Refusal>>,
     pub gone: Vec<u64>,
+    pub children: BTreeMap<(Seat, String), ChildrenMirror>,
+    pub events: Vec<(Seat, String, Event)>,
     pub refused: Vec<Refusal>,
     pub connection: Vec<Connection>,
     /// How often it was asked for a token.
@@ -104,6 +107,8 @@ impl Place {
             asked: vec![],
             executing: vec![],
             answered: BTreeMap::new(),
+            fetching: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             invited: vec![],
             presence: vec![],
             pages: BTreeMap::new(),
@@ -158,6 +163,13 @@ impl Place {
                     self.answered.insert(call, result).is_none(),
                     "answered once"
                 );
+            }
+            Output::Fetching(call, received) => {
+                let before = self.fetching.insert(call, received);
+                assert!(before < Some(received), "it only grows");
+            }
+            Output::Fetched(call, result) => {
+                assert!(self.fetched.insert(call, result).is_none(), "fetched once");
             }
             Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
             Output::Presence(seat) => self.presence.push(seat),
