@@ -79,6 +79,7 @@ mod observer;
 mod owner;
 mod presence;
 mod queue;
+mod reported;
 mod reporter;
 mod requests;
 mod shared;

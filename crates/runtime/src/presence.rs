@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::Refusal;
 use crate::commands::CommandError;
+use crate::reported::Reported;
 use crate::reporter::Reporter;
-use crate::shared::{Alive, Reported};
+use crate::shared::Alive;
 
 impl<T> Reporter<T> {
     /// Who observes the object now: how many hyperties, and which, as long as they are at most 1,024. One whose

@@ -1,18 +1,15 @@
 //! What a runtime's handles and its driver share: core's machine, and who waits for what.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
-use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::message::body::Observers;
-use byline_core::runtime::{self, Asking, Connection, Executing, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Connection, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
-use byline_core::stream::Written;
 use byline_core::time::Time;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
@@ -23,6 +20,7 @@ use crate::followers::Followers;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
 use crate::queue::Queue;
+use crate::reported::Reported;
 
 /// Shared by the driver task and every handle.
 #[derive(Debug)]
@@ -61,59 +59,6 @@ pub(crate) struct Inner {
     pub(crate) over: Option<Refusal>,
     /// Nobody holds a handle any more, or the application said so.
     pub(crate) closing: bool,
-}
-
-/// A Reporter's state, and what it wrote that is no part of its object.
-#[derive(Debug)]
-pub(crate) struct Reported {
-    pub(crate) state: watch::Sender<State>,
-    /// Tells that more is kept.
-    pub(crate) rejected: watch::Sender<()>,
-    /// Rejected commits that nobody has asked for yet, oldest first.
-    pub(crate) kept: VecDeque<Written>,
-    /// Those who ask to read: as many as core lets wait.
-    pub(crate) requests: Inbox<Asking>,
-    /// What readers ask to have done: as much as core lets wait.
-    pub(crate) executions: Inbox<Executing>,
-    /// Those who follow who observes: nothing waits here but they.
-    pub(crate) presence: Inbox<Infallible>,
-}
-
-impl Reported {
-    pub(crate) fn new(state: State) -> Self {
-        Self {
-            state: watch::Sender::new(state),
-            rejected: watch::Sender::new(()),
-            kept: VecDeque::new(),
-            requests: Inbox::default(),
-            executions: Inbox::default(),
-            presence: Inbox::default(),
-        }
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(*self.state.borrow(), State::Closed(_))
-    }
-
-    fn becomes(&mut self, state: State) {
-        self.state.send_replace(state);
-        if self.is_over() {
-            self.requests.wake();
-            self.executions.wake();
-            self.presence.wake();
-        }
-    }
-
-    /// Keeps the newest of what was rejected, as many as a history has.
-    fn reject(&mut self, commits: Vec<Written>) {
-        self.kept.extend(commits);
-        let over = self.kept.len().saturating_sub(HISTORY_COMMITS_MAX);
-        if over > 0 {
-            tracing::warn!(over, "rejected commits that nobody asked for are let go");
-            self.kept.drain(..over);
-        }
-        self.rejected.send_replace(());
-    }
 }
 
 /// An Observer's state, and the queues of those who follow its changes.
@@ -196,16 +141,8 @@ impl Inner {
             Output::Children(seat, name, changed) => self.followed(seat, name, changed),
             Output::Event(seat, name, event) => self.heard(seat, name, event),
             Output::Read(call, result) => answer(&mut self.reads, call, result),
-            Output::Rejected(seat, commits) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.reject(commits);
-                }
-            }
-            Output::Asked(seat, asking) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.requests.push(asking);
-                }
-            }
+            Output::Rejected(seat, commits) => self.tell(&seat, |one| one.reject(commits)),
+            Output::Asked(seat, asking) => self.tell(&seat, |one| one.requests.push(asking)),
             Output::Executing(seat, executing) => self.executes(&seat, executing),
             Output::Fetching(call, received) => {
                 if let Some(waiting) = self.fetches.get(&call) {
@@ -218,11 +155,7 @@ impl Inner {
                 }
             }
             Output::Answered(call, result) => answer(&mut self.answers, call, result),
-            Output::Presence(seat) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.presence.wake();
-                }
-            }
+            Output::Presence(seat) => self.tell(&seat, |one| one.presence.wake()),
             Output::Observers(call, result) => answer(&mut self.pages, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
@@ -247,6 +180,13 @@ impl Inner {
         }
         if closed {
             self.end_followers(seat);
+        }
+    }
+
+    /// Tells a Reporter, if it is there.
+    fn tell(&mut self, seat: &Seat, tell: impl FnOnce(&mut Reported)) {
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            tell(reporter);
         }
     }
 
