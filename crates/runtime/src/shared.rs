@@ -227,12 +227,7 @@ impl Inner {
                     let _ = followers.events.send(event);
                 }
             }
-            Output::Read(call, result) => {
-                if let Some(waiting) = self.reads.remove(&call) {
-                    // Whoever asked may have gone: then nobody needs the answer.
-                    let _ = waiting.send(result);
-                }
-            }
+            Output::Read(call, result) => tell(self.reads.remove(&call), result),
             Output::Rejected(seat, commits) => {
                 if let Some(reporter) = self.reporters.get_mut(&seat) {
                     reporter.reject(commits);
@@ -250,27 +245,13 @@ impl Inner {
                 }
             }
             Output::Fetched(call, result) => {
-                if let Some(waiting) = self.fetches.remove(&call) {
-                    let _ = waiting.end.send(result);
-                }
+                tell(self.fetches.remove(&call).map(|one| one.end), result);
             }
-            Output::Answered(call, result) => {
-                if let Some(waiting) = self.answers.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
+            Output::Answered(call, result) => tell(self.answers.remove(&call), result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
-            Output::Done(call, result) => {
-                if let Some(waiting) = self.commands.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
-            Output::Delivered(call) => {
-                if let Some(waiting) = self.deliveries.remove(&call) {
-                    let _ = waiting.send(());
-                }
-            }
+            Output::Done(call, result) => tell(self.commands.remove(&call), result),
+            Output::Delivered(call) => tell(self.deliveries.remove(&call), ()),
             Output::Connection(connection) => {
                 self.connection.send_replace(connection);
             }
@@ -401,6 +382,14 @@ impl Inner {
         self.fetches.clear();
         self.answers.clear();
         self.reads.clear();
+    }
+}
+
+/// Answers who waits, if anybody does.
+fn tell<T>(waiting: Option<oneshot::Sender<T>>, answer: T) {
+    if let Some(waiting) = waiting {
+        // Whoever asked may have gone: then nobody needs the answer.
+        let _ = waiting.send(answer);
     }
 }
 
