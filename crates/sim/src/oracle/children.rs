@@ -57,6 +57,8 @@ pub(crate) struct Children {
     pub(super) taken: BTreeSet<u64>,
     /// The values whose authors were told that they are safe.
     pub(super) safe: BTreeSet<u64>,
+    /// Where the author's stream stood when a Reporter took a child.
+    pub(super) made: BTreeMap<(Where, ChildId), Position>,
     /// The children that left at a Reporter.
     pub(super) left: BTreeSet<(Where, ChildId)>,
     /// The children that their authors, or a Reporter, asked to be no more.
@@ -201,9 +203,16 @@ impl Oracle {
                 self.children.safe.insert(n);
             }
             Asked::Deleted(place, id) => {
-                let left = self.children.left.contains(&(place, id.clone()));
-                self.expects(left, Rule::Child, || {
-                    format!("{id} is said to be deleted, and is with every Reporter")
+                let key = (place.clone(), id.clone());
+                let children = &self.children;
+                let made = children.made.get(&key);
+                let made = made.map(|at| (place.clone(), id.author().clone(), *at));
+                // Whoever has the collection now was never asked to delete what only another had.
+                let here = made.and_then(|made| children.passed.get(&made).copied())
+                    == Some(children.reign(&place.0));
+                let left = children.left.contains(&key);
+                self.expects(left || !here, Rule::Child, || {
+                    format!("{id} is said to be deleted, and its Reporter has it")
                 });
             }
             Asked::Other => {}

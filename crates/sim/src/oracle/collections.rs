@@ -113,6 +113,8 @@ impl Oracle {
     ) {
         match kind {
             ChildChangeKind::Added(child) => {
+                let key = (place.clone(), id.clone());
+                self.children.made.insert(key, child.origin);
                 let new = copy.made.insert(id.clone());
                 self.expects(new, Rule::Child, || {
                     format!("{place:?}: {id} is made a second time")
