@@ -15,7 +15,7 @@ const LINES_AHEAD: usize = 64;
 
 type Sender = mpsc::Sender<(usize, io::Result<Vec<u8>>)>;
 
-/// JSON objects, one a line. Empty lines are passed over.
+/// Lines, or the JSON objects that they are. Empty ones are passed over.
 pub(crate) struct Lines {
     name: String,
     /// The number of the last line that was given out.
@@ -45,12 +45,17 @@ impl Lines {
 
     /// The next object; `None` at the end.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        let text = self.text().await?;
+        text.map(|text| object(&text, &self.place())).transpose()
+    }
+
+    /// The next line, whatever it holds; `None` at the end.
+    pub(crate) async fn text(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         let Some((number, line)) = self.lines.recv().await else {
             return Ok(None);
         };
         self.number = number;
-        let line = line.with_context(|| self.place())?;
-        object(&line, &self.place()).map(Some)
+        line.with_context(|| self.place()).map(Some)
     }
 
     /// Where the last object came from, for people.

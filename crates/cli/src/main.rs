@@ -1,5 +1,7 @@
 //! The `byline` command: a node, and reporting, observing and reading from the shell.
 
+mod chat;
+mod children;
 mod demo;
 mod input;
 mod lines;
@@ -8,6 +10,7 @@ mod node;
 mod observe;
 mod outage;
 mod output;
+mod owners;
 mod patch;
 mod people;
 mod read;
@@ -43,6 +46,17 @@ enum Command {
     Observe(ObserveArgs),
     /// Print an object once
     Read(ReadArgs),
+    /// Talk in a room, or open one. On a terminal it fills the screen; otherwise, and with --json, each line of
+    /// input is a message or a /command, and each of output an event as JSON
+    Chat(chat::ChatArgs),
+    /// List the children of an object, or add some
+    Children(children::ChildrenArgs),
+    /// Let others in on an object of this user's, whichever process reports it
+    Invite(owners::InviteArgs),
+    /// Put somebody out of an object of this user's
+    Kick(owners::KickArgs),
+    /// Say who may read an object of this user's, or be told
+    Access(owners::AccessArgs),
     /// Run a node and report this machine's CPU, memory, load and network on it
     Demo(NodeArgs),
 }
@@ -199,6 +213,11 @@ fn main() -> ExitCode {
             Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),
         },
         Command::Observe(args) => session::block_on(observe::run(args)),
+        Command::Chat(args) => session::block_on(chat::run(args)),
+        Command::Children(args) => session::block_on(children::run(args)),
+        Command::Invite(args) => session::block_on(owners::invite(args)),
+        Command::Kick(args) => session::block_on(owners::kick(args)),
+        Command::Access(args) => session::block_on(owners::access(args)),
         Command::Read(args) => session::block_on(read::run(args)),
     };
     match done {

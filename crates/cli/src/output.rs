@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
-use byline::{Edit, Hash, ObserverCounters, Origin, Position, State};
+use byline::{Access, Edit, Hash, ObserverCounters, Origin, Position, State};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::Interest;
@@ -70,6 +70,20 @@ pub(crate) enum Event<'a> {
         catch_ups: u64,
         snapshots: u64,
     },
+    /// A child, as it is now.
+    Child {
+        id: String,
+        created: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        identity: Option<&'a str>,
+        value: &'a Value,
+    },
+    /// A child is gone.
+    Removed { id: String, moderated: bool },
+    /// A child was added, and is safe.
+    Added { id: &'a str },
+    /// Who may read.
+    Access { url: &'a str, access: &'a Access },
     /// It is over.
     Closed { code: u16, desc: &'a str },
 }
@@ -112,6 +126,12 @@ impl Printer {
                 line(&people::edits(*version, edits))
             }
             Event::Change { data, .. } => line(&data.to_string()),
+            Event::Child { id, value, .. } => line(&format!("{id} {value}")),
+            Event::Removed { id, .. } => line(&format!("{id} is gone")),
+            Event::Added { id } => note(&format!("added {id}")),
+            Event::Access { access, .. } => {
+                people::access(access).iter().try_for_each(|one| line(one))
+            }
             // What people are told of these is not one line each: `Outage`, and the last line of all.
             Event::State { .. } | Event::Counters { .. } | Event::Closed { .. } => Ok(()),
         }

@@ -1,6 +1,6 @@
-//! A change as a person reads it on a terminal: what is different, not the whole object again.
+//! Things as a person reads them on a terminal: of a change what is different, not the whole object again.
 
-use byline::{Change, Edit};
+use byline::{Access, Change, Edit};
 use serde_json::Value;
 
 /// Longest value shown, in characters; `--json` shows all of it.
@@ -19,6 +19,22 @@ pub(crate) fn edits(version: u64, edits: &[Edit]) -> String {
         lines.push_str(&format!("{start}  {}{end}", one(&edit.change)));
     }
     lines
+}
+
+/// One line for each of those who may read, and of those who may not.
+pub(crate) fn access(access: &Access) -> Vec<String> {
+    let open = match (access.anonymous, access.public) {
+        (true, _) => "open to everybody",
+        (false, true) => "open to everybody whom the node knows",
+        (false, false) => "open to its owners, and to those who are authorised",
+    };
+    let authorised = access
+        .authorise
+        .iter()
+        .map(|who| format!("authorised: {who}"));
+    let denied = access.deny.iter().map(|who| format!("put out: {who}"));
+    let lines = std::iter::once(open.to_owned());
+    lines.chain(authorised).chain(denied).collect()
 }
 
 fn one(change: &Change) -> String {

@@ -9,8 +9,8 @@ mod random;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -55,6 +55,20 @@ pub struct Proxy {
 struct Shared {
     counts: Counts,
     calm: AtomicBool,
+    gate: Mutex<Gate>,
+}
+
+/// Who comes through.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: bool,
+    through: Vec<Weak<Ends>>,
+}
+
+impl Shared {
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Proxy {
@@ -105,6 +119,20 @@ impl Proxy {
     pub fn calm(&self) {
         self.shared.calm.store(true, Ordering::Relaxed);
     }
+
+    /// Cuts whoever is connected, and lets nobody through until [`Proxy::open`].
+    pub fn shut(&self) {
+        let mut gate = self.shared.gate();
+        gate.shut = true;
+        for ends in gate.through.drain(..).filter_map(|ends| ends.upgrade()) {
+            ends.shut(Shutdown::Both);
+        }
+    }
+
+    /// Lets everybody through again.
+    pub fn open(&self) {
+        self.shared.gate().shut = false;
+    }
 }
 
 /// What is to become of one connection.
@@ -137,6 +165,14 @@ impl Connection {
             reset,
             ended: AtomicBool::new(false),
         });
+        {
+            let mut gate = shared.gate();
+            if gate.shut {
+                return;
+            }
+            gate.through.retain(|ends| ends.strong_count() > 0);
+            gate.through.push(Arc::downgrade(&connection));
+        }
         let (ends, counted) = (Arc::clone(&connection), Arc::clone(&shared));
         thread::spawn(move || {
             let mut way = Way::new(&ends.node, up, &counted);
@@ -156,6 +192,7 @@ impl Connection {
 }
 
 /// A connection's two ends. Whichever way ends first ends both.
+#[derive(Debug)]
 struct Ends {
     client: TcpStream,
     node: TcpStream,
@@ -180,6 +217,10 @@ impl Ends {
                 }
             }
         }
+        self.shut(how);
+    }
+
+    fn shut(&self, how: Shutdown) {
         for side in [&self.client, &self.node] {
             // It may be gone already.
             let _ = side.shutdown(how);

@@ -68,13 +68,18 @@ mod clock;
 mod commands;
 mod driver;
 mod executions;
+mod files;
+mod followers;
 mod inbox;
 mod key;
 mod link;
 mod memory;
 mod notifications;
 mod observer;
+mod owner;
+mod presence;
 mod queue;
+mod reported;
 mod reporter;
 mod requests;
 mod shared;
@@ -84,14 +89,14 @@ mod token;
 mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
-pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
 pub use byline_core::children::{
-    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged,
+    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged, FileDescription,
+    FileError,
 };
 pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
-pub use byline_core::message::body::Access;
+pub use byline_core::message::body::{Access, Observers, Observing};
 pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
     PathError, parse,
@@ -101,14 +106,18 @@ pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };
 pub use byline_core::time::Time;
+pub use byline_core::{Audience, State};
 pub use child_reporter::ChildReporter;
 pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
 pub use executions::{Execution, Executions};
+pub use files::Fetch;
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use notifications::{Invitation, Notification, Notifications};
 pub use observer::{Changes, Copies, Observer};
+pub use owner::Owner;
+pub use presence::{Presence, PresenceChange};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};
 pub use syncher::{Create, ReadError, Syncher};

@@ -13,8 +13,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::Refusal;
 use crate::observer::Observer;
+use crate::reported::Reported;
 use crate::reporter::Reporter;
-use crate::shared::{Alive, Reported, Watched};
+use crate::shared::{Alive, Watched};
 use crate::typed::{self, Data};
 
 /// What is to be created: a schema, the data, and who may read it (nobody, unless said).
@@ -57,6 +58,14 @@ impl<T> Create<T> {
     pub fn children_kept(mut self, name: impl Into<String>, keep: usize) -> Self {
         self.create.children.insert(name.into(), keep);
         self
+    }
+
+    /// As [`Create::children`], for files: this runtime fetches each that others send, and serves it when
+    /// its author is gone. Of more than 64 MiB in all of its objects the oldest contents leave.
+    pub fn files(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.create.files.insert(name.clone());
+        self.children(name)
     }
 
     /// A readable address, first come, first served; without it one is minted from the runtime's key.

@@ -6,15 +6,21 @@ mod approving;
 mod authoring;
 mod backoff;
 mod batches;
+mod call_error;
 mod calls;
 mod children;
 mod commands;
 mod executing;
+mod fetching;
+mod files;
 mod inviting;
 mod local;
 mod objects;
 mod observing;
+mod output;
+mod owning;
 mod people;
+mod presence;
 mod questions;
 mod reading;
 mod reporting;
@@ -25,114 +31,33 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::address::{Address, Resource, Target};
-use crate::children::ChildrenChanged;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::{Identity, Key};
 use crate::manager::SyncManager;
+use crate::message::body::Command;
 use crate::message::{Header, Type};
-use crate::stream::{Changed, Position, Written};
+use crate::stream::Position;
 use crate::syncher::{State, Syncher};
 use crate::time::Time;
 
 pub use approving::Asking;
 pub(crate) use backoff::Backoff;
 
-pub use calls::{CallError, Create, Snapshot};
+pub use call_error::CallError;
+pub use calls::{Create, Snapshot};
 pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
+use files::Files;
 pub use inviting::Invitation;
+pub use output::{Connection, Input, Output, Seat};
 use questions::Questions;
 use requests::Requests;
 use session::Session;
 pub use writing::ChildError;
-
-/// What a driver tells the runtime.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// The connection that [`Output::Connect`] asked for is there.
-    Connected,
-    /// It could not be made, or is gone; the code is the one it was closed with, if any.
-    Disconnected(Option<u16>),
-    /// The node sent a frame.
-    Received(&'a str),
-    /// The time of [`Runtime::poll_timeout`] has come.
-    Timeout,
-}
-
-/// One hyperty and one object: what a driver's handle is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat {
-    /// The hyperty.
-    pub hyperty: Address,
-    /// The object.
-    pub object: Address,
-}
-
-/// How a runtime's connection with its node is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Connection {
-    /// It is being made, or made again.
-    Connecting,
-    /// Frames flow.
-    Live,
-    /// The node wants a token, or a newer one, for this reason: nothing goes on before it has one.
-    NeedsAuth(String),
-    /// It is over, and not tried again.
-    Ended(Refusal),
-}
-
-/// What a driver does for the runtime.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Connect to the node.
-    Connect,
-    /// Drop the connection: it is dead, or of no use.
-    Disconnect,
-    /// Send a frame.
-    Send(String),
-    /// A Reporter's state is another.
-    Reporter(Seat, State),
-    /// An Observer's state is another.
-    Observer(Seat, State),
-    /// An Observer's copy made a step.
-    Changed(Seat, Changed),
-    /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
-    /// and were seen by nobody. The Reporter goes on from the object as it is.
-    Rejected(Seat, Vec<Written>),
-    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
-    Asked(Seat, Asking),
-    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
-    Executing(Seat, Executing),
-    /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
-    /// [`Runtime::answer_invitation`].
-    Invited(Address, Invitation),
-    /// Nobody waits for the answer to that question about the seat's object any more.
-    Gone(Seat, u64),
-    /// A `read` is answered, or failed for good.
-    Read(u64, Result<Snapshot, Refusal>),
-    /// What [`Runtime::execute`] asked for is done, or was refused.
-    Answered(u64, Result<Value, Refusal>),
-    /// What was commanded by that call is done, or was refused.
-    Done(u64, Result<(), Refusal>),
-    /// A collection of children made a step, at a Reporter or an Observer.
-    Children(Seat, String, ChildrenChanged),
-    /// Somebody said something to all who have an object, at this collection of children.
-    Event(Seat, String, Event),
-    /// Everything written before that call has reached the node.
-    Delivered(u64),
-    /// The session cannot be had, and trying again would not help.
-    Refused(Refusal),
-    /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
-    Connection(Connection),
-    /// A token is needed, now or soon: [`Runtime::authenticate`].
-    NeedsToken,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -147,6 +72,7 @@ enum Timer {
     Question(u64),
     Execute(u64),
     Writing(Seat, String),
+    Fetch(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -173,6 +99,8 @@ pub struct Runtime {
     deliveries: BTreeMap<u64, bool>,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
+    /// What is commanded about objects of others' sessions, by its calls.
+    owning: BTreeMap<u64, Command>,
     /// What was asked of other applications and is not answered, by its calls.
     wanted: BTreeMap<u64, Wanted>,
     /// What others ask of the application.
@@ -185,6 +113,7 @@ pub struct Runtime {
     writing: BTreeSet<(Seat, String)>,
     /// The one of them that sent last: the others come first.
     wrote: Option<(Seat, String)>,
+    files: Files,
     /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
     clock_ahead_ms: i64,
     calls: u64,
@@ -218,12 +147,14 @@ impl Runtime {
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             commands: BTreeMap::new(),
+            owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),
             paging: BTreeSet::new(),
             writing: BTreeSet::new(),
             wrote: None,
+            files: Files::default(),
             clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
@@ -271,6 +202,9 @@ impl Runtime {
             if let Some(text) = self.round.pop_front() {
                 self.comes_round(&text, now);
                 continue;
+            }
+            if let Some(chunk) = self.next_chunk() {
+                return Some(chunk);
             }
             let Some(url) = self.next_dirty() else {
                 if self.deliver_if_all_sent(now) {
@@ -328,6 +262,9 @@ impl Runtime {
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Read) => {
+                self.chunk_asked(url, name, header)
+            }
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.asked_to_do(url, header, now)
             }
@@ -368,7 +305,7 @@ impl Runtime {
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
-                Some((_, Timer::Writing(..))) => self.send_crowded(now),
+                Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,
             }
         }

@@ -76,6 +76,7 @@ impl Runtime {
             self.send_unsubscribe(&seat, now);
         }
         self.send_reads(now);
+        self.send_all_owning(now);
     }
 
     /// The session is a new one: everything is claimed and subscribed again (§3).
@@ -88,6 +89,7 @@ impl Runtime {
             self.ask_anew(&seat);
         }
         self.send_reads(now);
+        self.send_all_owning(now);
     }
 
     fn ask_anew(&mut self, seat: &Seat) {
@@ -111,6 +113,7 @@ impl Runtime {
         self.batched.clear();
         self.cut_commands();
         self.cut_wanted();
+        self.files.cut();
         self.forget_questions(self.questions_beyond());
         for asked in self.deliveries.values_mut() {
             *asked = false;
@@ -152,6 +155,7 @@ impl Runtime {
             }
         }
         self.close_wanted(refusal);
+        self.close_owning(refusal);
         for call in self.reads.keys().copied().collect::<Vec<_>>() {
             self.read_failed(call, refusal.clone());
         }
