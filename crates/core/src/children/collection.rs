@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
-use super::net::Before;
 use super::{Act, ChildCommit, ChildId, encoded_child};
 use crate::address::Address;
 use crate::limits::{
@@ -50,28 +49,28 @@ pub(super) struct Stream {
     /// The highest number its author has used, deleted ones included.
     pub(super) number: u64,
     /// How many of its children are there.
-    children: usize,
+    pub(super) children: usize,
     /// Which of all commits its last one was.
-    turn: u64,
+    pub(super) turn: u64,
 }
 
 /// One collection of an object's children (protocol.md §9), ordered by when they were made, then by
 /// id.
 #[derive(Clone, Debug)]
 pub struct Collection {
-    children: BTreeMap<ChildId, Child>,
-    order: BTreeSet<(Time, ChildId)>,
-    streams: BTreeMap<Address, Stream>,
+    pub(super) children: BTreeMap<ChildId, Child>,
+    pub(super) order: BTreeSet<(Time, ChildId)>,
+    pub(super) streams: BTreeMap<Address, Stream>,
     /// Children that the Reporter deleted before their `create` came, and where that is.
-    gone: BTreeMap<ChildId, Position>,
+    pub(super) gone: BTreeMap<ChildId, Position>,
     /// How many commits were taken.
-    turns: u64,
-    bytes: usize,
+    pub(super) turns: u64,
+    pub(super) bytes: usize,
     /// How many children its Reporter keeps.
-    keep: usize,
+    pub(super) keep: usize,
     pub(super) closed: bool,
     pub(super) extent: Extent,
-    steps: u64,
+    pub(super) steps: u64,
 }
 
 impl Default for Collection {
@@ -176,17 +175,6 @@ impl Collection {
 
     pub(super) const fn is_too_long(&self) -> bool {
         self.bytes > CHILDREN_BYTES_MAX
-    }
-
-    /// The children older than `after`, or all, newest first.
-    pub(super) fn older(
-        &self,
-        after: Option<&(Time, ChildId)>,
-    ) -> impl Iterator<Item = (&ChildId, &Child)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let end = after.map_or(Unbounded, Excluded);
-        let keys = self.order.range((Unbounded, end)).rev();
-        keys.filter_map(|(_, id)| self.children.get_key_value(id))
     }
 
     /// Takes a commit by the apply rule: never skips, never guesses.
@@ -355,40 +343,14 @@ impl Collection {
         (self.gone.len() <= CHILDREN_GONE_MAX).then_some(changes)
     }
 
-    /// The children from `next` on are here, or all of them; says whether that is farther than before.
-    pub(super) fn pages_to(&mut self, next: Option<(Time, ChildId)>) -> bool {
-        let extent = next.map_or(Extent::Whole, |(made, id)| Extent::From(made, id));
-        let farther = match (&self.extent, &extent) {
-            (Extent::From(made, id), Extent::From(then, next)) => (then, next) < (made, id),
-            _ => true,
-        };
-        self.extent = extent;
-        farther
-    }
-
-    /// Takes a child from a page, unless what is here of it is as new; says whether there was room.
-    pub(super) fn keeps(&mut self, id: &ChildId, child: &Child) -> bool {
-        let older = |here: &Child| here.position < child.position;
-        if self.get(id).is_none_or(older) {
-            self.remove(id, false);
-            self.insert(id.clone(), child.clone());
-        }
-        // Of those that were deleted nothing is known: the highest that is here is the least.
-        if let Some(stream) = self.streams.get_mut(id.author()) {
-            stream.number = stream.number.max(id.number());
-        }
-        self.len() <= self.keep + CHILDREN_OVER_MAX
-            && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
-    }
-
-    fn insert(&mut self, id: ChildId, child: Child) {
+    pub(super) fn insert(&mut self, id: ChildId, child: Child) {
         self.bytes += child.bytes;
         self.count(&id, |children| children + 1);
         self.order.insert((child.made, id.clone()));
         self.children.insert(id, child);
     }
 
-    fn remove(&mut self, id: &ChildId, moderated: bool) -> Option<ChildChange> {
+    pub(super) fn remove(&mut self, id: &ChildId, moderated: bool) -> Option<ChildChange> {
         let child = self.children.remove(id)?;
         self.bytes -= child.bytes;
         self.count(id, |children| children - 1);
@@ -401,41 +363,6 @@ impl Collection {
         // A first child comes before its author's stream does.
         let stream = self.streams.entry(id.author().clone()).or_default();
         stream.children = counted(stream.children);
-    }
-
-    /// Begins anew where the streams stand at `at`; gives the children of before.
-    pub(super) fn restart(&mut self, at: BTreeMap<Address, Position>) -> BTreeMap<ChildId, Child> {
-        let streams = at.into_iter().map(|(author, position)| {
-            let stream = Stream {
-                position,
-                ..Stream::default()
-            };
-            (author, stream)
-        });
-        self.streams = streams.collect();
-        self.gone.clear();
-        self.order.clear();
-        self.bytes = 0;
-        self.extent = Extent::Unknown;
-        std::mem::take(&mut self.children)
-    }
-
-    /// Becomes what `theirs` is.
-    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
-        let was_closed = self.closed;
-        let (keep, steps) = (self.keep, self.steps);
-        let old = std::mem::replace(
-            self,
-            Self {
-                keep,
-                steps,
-                ..theirs
-            },
-        );
-        let mut before = Before::default();
-        before.note_others(old.children, &self.children);
-        let changes = before.net(self);
-        self.step(Origin::Snapshot, changes, was_closed)
     }
 
     /// The step that these changes are, when it is one.

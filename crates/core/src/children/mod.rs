@@ -18,6 +18,7 @@ mod id;
 mod log;
 mod net;
 mod observed;
+mod paging;
 #[cfg(test)]
 mod properties;
 mod reported;

@@ -120,7 +120,7 @@ impl Reporter {
 
 impl Runtime {
     /// Makes a child of `value`. It has its id at once; it is safe, or refused for good, when
-    /// [`Output::Done`] says so of the call returned, and is in the collection when it has come back.
+    /// [`Output::Done`](super::Output::Done) says so of the call returned, and is in the collection when it has come back.
     ///
     /// # Errors
     /// [`ChildError`]; nothing was written then.

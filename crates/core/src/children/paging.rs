@@ -1,0 +1,85 @@
+//! Collections that come page by page, or from another session whole.
+
+use std::collections::BTreeMap;
+
+use super::collection::{Extent, Stream};
+use super::net::Before;
+use super::{Child, ChildId, ChildrenChanged, Collection};
+use crate::address::Address;
+use crate::limits::{CHILDREN_BYTES_MAX, CHILDREN_OVER_BYTES_MAX, CHILDREN_OVER_MAX};
+use crate::stream::{Origin, Position};
+use crate::time::Time;
+
+impl Collection {
+    /// The children older than `after`, or all, newest first.
+    pub(super) fn older(
+        &self,
+        after: Option<&(Time, ChildId)>,
+    ) -> impl Iterator<Item = (&ChildId, &Child)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let end = after.map_or(Unbounded, Excluded);
+        let keys = self.order.range((Unbounded, end)).rev();
+        keys.filter_map(|(_, id)| self.children.get_key_value(id))
+    }
+
+    /// Begins anew where the streams stand at `at`; gives the children of before.
+    pub(super) fn restart(&mut self, at: BTreeMap<Address, Position>) -> BTreeMap<ChildId, Child> {
+        let streams = at.into_iter().map(|(author, position)| {
+            let stream = Stream {
+                position,
+                ..Stream::default()
+            };
+            (author, stream)
+        });
+        self.streams = streams.collect();
+        self.gone.clear();
+        self.order.clear();
+        self.bytes = 0;
+        self.extent = Extent::Unknown;
+        std::mem::take(&mut self.children)
+    }
+
+    /// The children from `next` on are here, or all of them; says whether that is farther than before.
+    pub(super) fn pages_to(&mut self, next: Option<(Time, ChildId)>) -> bool {
+        let extent = next.map_or(Extent::Whole, |(made, id)| Extent::From(made, id));
+        let farther = match (&self.extent, &extent) {
+            (Extent::From(made, id), Extent::From(then, next)) => (then, next) < (made, id),
+            _ => true,
+        };
+        self.extent = extent;
+        farther
+    }
+
+    /// Takes a child from a page, unless what is here of it is as new; says whether there was room.
+    pub(super) fn keeps(&mut self, id: &ChildId, child: &Child) -> bool {
+        let older = |here: &Child| here.position < child.position;
+        if self.get(id).is_none_or(older) {
+            self.remove(id, false);
+            self.insert(id.clone(), child.clone());
+        }
+        // Of those that were deleted nothing is known: the highest that is here is the least.
+        if let Some(stream) = self.streams.get_mut(id.author()) {
+            stream.number = stream.number.max(id.number());
+        }
+        self.len() <= self.keep + CHILDREN_OVER_MAX
+            && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
+    }
+
+    /// Becomes what `theirs` is.
+    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
+        let was_closed = self.closed;
+        let (keep, steps) = (self.keep, self.steps);
+        let old = std::mem::replace(
+            self,
+            Self {
+                keep,
+                steps,
+                ..theirs
+            },
+        );
+        let mut before = Before::default();
+        before.note_others(old.children, &self.children);
+        let changes = before.net(self);
+        self.step(Origin::Snapshot, changes, was_closed)
+    }
+}
