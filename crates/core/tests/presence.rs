@@ -62,7 +62,10 @@ fn asked(world: &World, who: Who) -> Vec<(Value, Value)> {
 fn who_comes_and_goes_is_known_by_name() {
     let (mut world, owner, guest, reporter, observer) = pair();
     world.passes(PRESENCE_MS);
-    assert_eq!(known(&world, &reporter), [observer.hyperty.clone()]);
+    assert_eq!(
+        known(&world, &reporter),
+        [&observer.hyperty].map(Clone::clone)
+    );
     let identity = world.machine(guest).identity().clone();
     let audience = audience(&world, &reporter);
     assert_eq!(audience.known().unwrap()[&observer.hyperty], Some(identity));
@@ -225,7 +228,10 @@ fn the_audience_of_a_local_object_is_its_own_runtime() {
     let reporter = world.creates_as(who, "kitchen", count(0), |create| create.local = true);
     let observer = world.subscribes(who, "kitchen");
     world.settles();
-    assert_eq!(known(&world, &reporter), [observer.hyperty.clone()]);
+    assert_eq!(
+        known(&world, &reporter),
+        [&observer.hyperty].map(Clone::clone)
+    );
     world.unsubscribes(&observer);
     world.settles();
     assert_eq!(known(&world, &reporter), [] as [Address; 0]);
