@@ -200,6 +200,11 @@ impl Refusal {
         Self::new(501, Retry::Never, desc)
     }
 
+    /// 502: what another answered is not what it should be, and asking again would not help.
+    pub(crate) fn broken(desc: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(502, Retry::Never, desc)
+    }
+
     /// 503: who should answer is away.
     pub fn away(retry: Retry, desc: impl Into<Cow<'static, str>>) -> Self {
         Self::new(503, retry, desc)

@@ -156,3 +156,32 @@ pub const PRESENCE_MS: u64 = 200;
 pub const PRESENCE_CHANGES_MAX: usize = 256;
 /// Observers on one page of those who observe an object.
 pub const OBSERVERS_PAGE_MAX: usize = 256;
+
+/// Largest content of a file, in bytes.
+pub const FILE_BYTES_MAX: usize = 5 << 20;
+/// Largest chunk of a file, in bytes; files that are sent are divided into such.
+pub const FILE_CHUNK_BYTES: usize = 128 << 10;
+/// Chunks of one file.
+pub const FILE_CHUNKS_MAX: u64 = 1024;
+/// Longest name of a file, in bytes.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Largest body that asks for a chunk of a file, in bytes.
+pub const CHUNK_ASKED_BYTES_MAX: usize = 4 << 10;
+/// Largest body that answers with a chunk of a file, in bytes.
+pub const CHUNK_ANSWER_BYTES_MAX: usize = 256 << 10;
+/// Chunks that a runtime is asked for and has not answered.
+pub const CHUNKS_ASKED_MAX: usize = 1024;
+/// Chunks of one file that are under way at once.
+pub const FETCH_WINDOW: usize = 4;
+/// Chunks of all files that a runtime has under way at once: others' requests find room beside them.
+pub const CHUNKS_UNDER_WAY_MAX: usize = UNDER_WAY_MAX / 2;
+/// Files that a runtime fetches, those that wait included.
+pub const FETCHES_MAX: usize = 256;
+/// Bytes of files that a runtime fetches at once; the others wait.
+pub const FETCHING_BYTES_MAX: usize = 64 << 20;
+/// Times in a row that nobody answers before a file is given up.
+pub const FETCH_SILENCES_MAX: usize = 2 * FETCH_WINDOW;
+/// Bytes of files that a runtime has sent, and keeps to be asked for.
+pub const FILES_SENT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of files of others that a Reporter's runtime keeps; beyond, the oldest leave.
+pub const FILES_KEPT_BYTES_MAX: usize = 64 << 20;

@@ -9,6 +9,7 @@ use byline_core::limits::{HELD_MS, QUESTIONS_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{Asking, Seat};
 use serde_json::{Value, json};
+use world::children::text;
 use world::kitchen::{KITCHEN, code};
 use world::room::{closed, kicks};
 use world::{Client, InFlight, Who, World, count, of};
@@ -217,6 +218,23 @@ fn what_the_node_says_was_granted_is_not_asked_about() {
     assert_eq!(asked.len(), 2, "about the guest, and about the new one");
     assert_eq!(asked[1].1.hyperty.as_str(), "hyperty://localhost/new");
     assert_eq!(asked[1].0, reporter);
+}
+
+#[test]
+fn who_writes_a_child_while_it_may_read_no_longer_is_not_approved_by_that() {
+    let (mut world, reporter, observers) = World::with_room(1);
+    let (owner, guest) = (world.who(&reporter), &observers[0]);
+    let (_, call) = world.writes_child(guest, text("hello"));
+    world.moves_once();
+    let now = world.now;
+    let access = world
+        .machine(owner)
+        .access(&reporter, Access::default(), now);
+    access.unwrap();
+    world.settles();
+    assert_eq!(world.done(guest, call), Some(Err(403)));
+    assert_eq!(closed(&world, guest).map(|(code, _)| code), Some(403));
+    assert!(world.chat(&reporter).is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod world;
 
 use byline_core::children::ChildId;
+use byline_core::identity::Identity;
 use byline_core::runtime::{ChildError, Seat};
 use serde_json::json;
 use world::children::text;
@@ -119,6 +120,22 @@ fn while_the_reporter_is_away_nobody_has_more_than_it_and_afterwards_all_do() {
     assert_eq!(world.chat(&reporter).len(), 2);
     world.assert_same_children(&reporter, &observers);
     world.assert_all_answered();
+}
+
+/// Its 200 is lost, and so is its author: only the Reporter's head can tell.
+#[test]
+fn what_the_reporter_took_and_nobody_heard_of_is_everybodys_after_its_head() {
+    let (mut world, reporter, observers) = World::with_room(2);
+    world.writes_child(&observers[0], text("taken"));
+    while world.chat(&reporter).is_empty() {
+        world.moves_once();
+    }
+    world.cut(0, InFlight::Lost);
+    world.cut(1, InFlight::Lost);
+    world.heals(0);
+    world.passes(10_000);
+    assert_eq!(world.texts(&observers[1]), ["taken"]);
+    world.assert_same_children(&reporter, &observers[1..]);
 }
 
 #[test]
@@ -284,6 +301,33 @@ fn what_is_not_safe_when_its_author_is_put_out_or_lets_go_is_refused() {
     assert!(world.chat(&reporter).is_empty());
     let more = world.tries_to_write_child(&observers[0], text("no more"));
     assert!(matches!(more, Err(ChildError::Closed(_))), "{more:?}");
+}
+
+/// The node refuses it, for now: its session rests.
+#[test]
+fn what_an_author_writes_as_its_token_ends_is_safe_when_it_has_another() {
+    let mut world = World::of_people();
+    let (ana, ben) = (
+        world.runtime_as("ana", 3_600_000),
+        world.runtime_as("ben", 60_000),
+    );
+    let reporter = world.creates_room(ana, "room", 100);
+    let observer = world.subscribes(ben, "room");
+    world.settles();
+    world.passes(59_999);
+    let (_, call) = world.writes_child(&observer, text("in time"));
+    world.passes_for_the_node(1);
+    world.settles();
+    assert_eq!(world.done(&observer, call), None);
+    let token = world.pass("ben", 3_600_000);
+    world.authenticates(ben, token);
+    world.passes(60_000);
+    assert_eq!(world.done(&observer, call), Some(Ok(())));
+    let (id, child) = world.chat(&reporter).iter().next().unwrap();
+    let ben = Some("user://example.com/ben");
+    assert_eq!(child.identity.as_ref().map(Identity::as_str), ben);
+    assert_eq!(world.chat(&observer).get(id), Some(child));
+    world.assert_same_children(&reporter, &[observer]);
 }
 
 /// A third author is not held up by two who write as fast as they can.

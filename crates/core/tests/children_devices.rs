@@ -53,9 +53,10 @@ fn a_device_that_takes_an_object_takes_its_children_over() {
     world.settles();
     assert_eq!(world.done(&observers[0], call), Some(Ok(())));
     let moderated = world.deletes_child(&second, &id);
-    let theirs = world.chat(&second).iter().map(|(id, _)| id.clone());
-    let theirs = theirs.filter(|id| *id.author() == first.hyperty);
-    let of_the_first = theirs.last().unwrap();
+    let mut theirs = world.chat(&second).iter().rev();
+    let of_the_first = theirs.find(|(id, _)| *id.author() == first.hyperty);
+    let of_the_first = of_the_first.unwrap().0.clone();
+    drop(theirs);
     world.deletes_child(&second, &of_the_first);
     world.settles();
     assert_eq!(world.done(&second, moderated), Some(Ok(())));

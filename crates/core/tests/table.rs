@@ -120,6 +120,8 @@ table! {
         alive dies_before dies_after unknown not_permitted over_a_limit;
     execute_at_an_object, "execute, to an object":
         alive dies_before dies_after unknown not_permitted over_a_limit;
+    chunk, "read, a chunk":
+        alive dies_before dies_after unknown not_permitted over_a_limit;
     observers, "execute observers": alive dies_before unknown not_permitted;
     invitation_of_a_hyperty, "create, an invitation":
         alive dies_before dies_after unknown not_permitted over_a_limit;

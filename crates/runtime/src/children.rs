@@ -130,6 +130,10 @@ impl<T: Data> Children<T> {
 }
 
 impl<T> Children<T> {
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     const fn at(place: Place) -> Self {
         Self {
             place,

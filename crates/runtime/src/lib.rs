@@ -68,6 +68,7 @@ mod clock;
 mod commands;
 mod driver;
 mod executions;
+mod files;
 mod inbox;
 mod key;
 mod link;
@@ -88,7 +89,8 @@ pub use builder::{Builder, Runtime, StartError, Unreachable};
 pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
 pub use byline_core::children::{
-    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged,
+    Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged, FileDescription,
+    FileError,
 };
 pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
@@ -106,6 +108,7 @@ pub use child_reporter::ChildReporter;
 pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
 pub use executions::{Execution, Executions};
+pub use files::Fetch;
 pub use key::KeyFileError;
 pub use memory::MemoryNode;
 pub use notifications::{Invitation, Notification, Notifications};

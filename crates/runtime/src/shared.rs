@@ -18,6 +18,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use crate::children::ChildrenStep;
 use crate::clock::Clock;
+use crate::files::Waiting;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
 use crate::queue::Queue;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    pub(crate) fetches: BTreeMap<u64, Waiting>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
     /// How the connection is doing.
     pub(crate) connection: watch::Sender<Connection>,
@@ -154,6 +156,7 @@ impl Shared {
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
                 commands: BTreeMap::new(),
+                fetches: BTreeMap::new(),
                 answers: BTreeMap::new(),
                 connection: watch::Sender::new(Connection::Connecting),
                 over: None,
@@ -241,6 +244,16 @@ impl Inner {
                 }
             }
             Output::Executing(seat, executing) => self.executes(&seat, executing),
+            Output::Fetching(call, received) => {
+                if let Some(waiting) = self.fetches.get(&call) {
+                    waiting.received.send_replace(received);
+                }
+            }
+            Output::Fetched(call, result) => {
+                if let Some(waiting) = self.fetches.remove(&call) {
+                    let _ = waiting.end.send(result);
+                }
+            }
             Output::Answered(call, result) => {
                 if let Some(waiting) = self.answers.remove(&call) {
                     let _ = waiting.send(result);
@@ -385,6 +398,7 @@ impl Inner {
         self.notices.values_mut().for_each(Inbox::wake);
         self.deliveries.clear();
         self.commands.clear();
+        self.fetches.clear();
         self.answers.clear();
         self.reads.clear();
     }

@@ -59,6 +59,14 @@ impl<T> Create<T> {
         self
     }
 
+    /// As [`Create::children`], for files: this runtime fetches each that others send, and serves it when
+    /// its author is gone. Of more than 64 MiB in all of its objects the oldest contents leave.
+    pub fn files(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.create.files.insert(name.clone());
+        self.children(name)
+    }
+
     /// A readable address, first come, first served; without it one is minted from the runtime's key.
     pub fn at(mut self, url: impl Into<String>) -> Self {
         self.at = Some(url.into());

@@ -1,6 +1,6 @@
 //! What the applications of a world do, and what they are told.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use byline_core::State;
 use byline_core::address::Address;
@@ -11,6 +11,7 @@ use crate::liar::LIES;
 use crate::oracle::{Author, Reader, Rule, SUM};
 use crate::place::Reporter;
 use crate::plan::Action;
+use crate::runtime_driver::Moved;
 use crate::totals::Count;
 use crate::world::{DOMAIN, World};
 use crate::writing::ballast;
@@ -57,6 +58,12 @@ impl World {
                 take,
                 deny,
             } => self.reports(*device, *object, *discard, *take, *deny),
+            Action::Author {
+                who,
+                object,
+                act,
+                count,
+            } => self.authors(*who, *object, *act, *count),
             Action::Command { object, command } => self.commands(*object, command),
             Action::Fault(fault) => self.strikes(fault),
             Action::Lie(lie) => self.lies(lie),
@@ -95,6 +102,11 @@ impl World {
             access,
             discard,
             take,
+            children: self.plan.objects[object]
+                .children
+                .iter()
+                .map(|(name, keep)| ((*name).to_owned(), *keep))
+                .collect(),
             ..Create::default()
         };
         let seat = place
@@ -111,7 +123,13 @@ impl World {
         self.urls[object] = Some(seat.object.clone());
         let author = Author::new(seat, initial.unwrap_or_default());
         let state = State::Claiming;
-        place.reporters.insert(object, Reporter { author, state });
+        let copies = BTreeMap::new();
+        let reporter = Reporter {
+            author,
+            state,
+            copies,
+        };
+        place.reporters.insert(object, reporter);
         self.place_puts_out(who);
     }
 
@@ -134,6 +152,9 @@ impl World {
         // It is observed already, now and then: that is an error at the call, and no more.
         if let Ok(seat) = place.runtime.subscribe(&hyperty, object_url, time) {
             self.totals.one(Count::Subscribed);
+            if place.own_children.keys().any(|(author, _)| *author == seat) {
+                self.totals.one(Count::AuthorRejoined);
+            }
             place
                 .readers
                 .insert(seat, Reader::new(object, second, lied_to));
@@ -208,7 +229,7 @@ impl World {
     }
 
     /// An application is told something.
-    pub(crate) fn told(&mut self, who: usize, told: Output, moved: &mut BTreeSet<Seat>) {
+    pub(crate) fn told(&mut self, who: usize, told: Output, moved: &mut Moved) {
         self.trace
             .note(self.now, || format!("{who} is told {told:?}"));
         let lies = self.url_of(self.plan.objects.len());
@@ -235,7 +256,7 @@ impl World {
             Output::Changed(seat, changed) => {
                 if let Some(reader) = place.readers.get_mut(&seat) {
                     self.oracle.steps(&seat, reader, &changed, &mut self.totals);
-                    moved.insert(seat);
+                    moved.copies.insert(seat);
                 }
             }
             Output::Read(call, result) => {
@@ -244,10 +265,8 @@ impl World {
                 }
             }
             Output::Done(call, result) => {
-                if result.is_err() {
-                    self.totals.one(Count::CommandRefused);
-                }
-                place.command_ends(call, &mut self.oracle);
+                let well = result.is_ok();
+                place.command_ends(call, well, &mut self.oracle, &mut self.totals);
             }
             Output::Rejected(seat, commits) => {
                 self.totals.add(Count::Rejected, commits.len() as u64);
@@ -264,11 +283,16 @@ impl World {
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
+            | Output::Fetching(..)
+            | Output::Fetched(..)
             | Output::Invited(..)
-            | Output::Gone(..)
-            | Output::Children(..)
-            | Output::Event(..)
-            | Output::Connect
+            | Output::Gone(..) => {}
+            Output::Children(seat, name, changed) => {
+                self.children_told(who, &seat, &name, &changed);
+                moved.children.insert((seat, name));
+            }
+            Output::Event(..) => self.totals.one(Count::EventsHeard),
+            Output::Connect
             | Output::Disconnect
             | Output::Send(_)
             | Output::Connection(_)

@@ -3,6 +3,7 @@
 use byline_core::message::body::Access;
 
 use crate::plan::{Command, Openness};
+use crate::totals::Count;
 use crate::world::World;
 
 impl World {
@@ -31,6 +32,15 @@ impl World {
             Command::Access(openness) => self.access(openness, &[]),
             _ => Access::default(),
         };
+        if let Command::Kick { reader, .. } = command {
+            let authors = self.places[*reader].readers.values();
+            if authors
+                .filter(|one| one.object == object)
+                .any(|one| one.writes)
+            {
+                self.totals.one(Count::AuthorKicked);
+            }
+        }
         let place = &mut self.places[who];
         let Some(reporter) = place.reporters.get(&object) else {
             return;

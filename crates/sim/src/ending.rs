@@ -16,8 +16,9 @@ const COMMITS_MIN: u64 = 300;
 const DECIDE_MS: u64 = 100_000;
 /// The longest back-off, silence, request and grace time, and some.
 const SETTLE_MS: u64 = 240_000;
-/// Nobody waits any more for anything: what is written now arrives at once.
-const ARRIVE_MS: u64 = 5_000;
+/// Nobody waits any more for anything: what is written now arrives at once, and before any head could
+/// mend it.
+const ARRIVE_MS: u64 = 20_000;
 
 impl World {
     /// Runs the plan, lets the faults stop, and looks at what is left.
@@ -35,10 +36,14 @@ impl World {
             self.writes(object, missing.min(most), 0);
         }
         self.lets_everybody_in_again();
+        for object in 0..self.plan.objects.len() {
+            self.everybody_writes(object);
+        }
         self.passes(self.now + SETTLE_MS, false);
         self.checks("when time has passed");
         for object in 0..self.plan.objects.len() {
             self.writes(object, 1, 0);
+            self.everybody_writes(object);
         }
         self.passes(self.now + ARRIVE_MS, false);
         self.checks("after one more commit");
@@ -119,6 +124,8 @@ impl World {
                 });
             };
             let seat = self.places[reporter].reporters[&object].author.seat.clone();
+            self.checks_what_is_safe(object, (reporter, &seat));
+            self.checks_presence(object, &seat);
             for who in 0..self.places.len() {
                 let seats = self.places[who].readers.iter();
                 let seats: Vec<Seat> = seats
@@ -126,7 +133,7 @@ impl World {
                     .map(|(seat, _)| seat.clone())
                     .collect();
                 for reader in seats {
-                    self.checks_reader((reporter, &seat), (who, &reader), when);
+                    self.checks_reader(object, (reporter, &seat), (who, &reader), when);
                 }
             }
         }
@@ -148,6 +155,7 @@ impl World {
 
     fn checks_reader(
         &mut self,
+        object: usize,
         (reporter, seat): (usize, &Seat),
         (who, observer): (usize, &Seat),
         when: &str,
@@ -173,6 +181,7 @@ impl World {
         self.oracle.expects(state == State::Live && at == there && same, Rule::Reach, || {
             format!("{when}, {observer:?} of {who} is {state:?} at {at:?}, {reporter} at {there:?}, equal data: {same}")
         });
+        self.checks_children(object, (reporter, seat), (who, observer), when);
     }
 
     /// Every request has its answer, and the node holds what it should and no more.

@@ -47,6 +47,7 @@ pub(crate) enum Kind {
     Replay,
     Burst,
     Steal,
+    Child,
     Leave,
     // Of the Reporter that lies.
     OwnClaim,
@@ -54,7 +55,7 @@ pub(crate) enum Kind {
     OwnAnswers,
 }
 
-const FOREIGN: [Kind; 15] = [
+const FOREIGN: [Kind; 22] = [
     Kind::Commit,
     Kind::Head,
     Kind::Claim,
@@ -69,6 +70,13 @@ const FOREIGN: [Kind; 15] = [
     Kind::Replay,
     Kind::Burst,
     Kind::Steal,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
+    Kind::Child,
     Kind::Leave,
 ];
 const OWN: [Kind; 6] = [
@@ -162,6 +170,18 @@ impl Liar {
             .unwrap_or_default()
     }
 
+    /// Where its own stream stands at the children that `to` names, by the last answer.
+    pub(crate) fn child_position(&self, to: &str) -> Value {
+        let answers = self.inbox.iter().rev().filter(|frame| frame.contains(to));
+        let mut answers = answers.filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
+        let at = answers.find(|answer| {
+            answer["type"] == "response"
+                && answer["from"] == to
+                && answer["body"]["position"].is_array()
+        });
+        at.map_or(Value::Null, |answer| answer["body"]["position"].clone())
+    }
+
     pub(crate) fn message(&mut self, kind: &str, from: &str, to: &str, body: &Value) -> String {
         self.asked += 1;
         json!({"id": self.asked, "type": kind, "from": from, "to": to, "body": body}).to_string()
@@ -190,12 +210,16 @@ impl World {
             self.opens(lie.liar);
             if lie.liar == REPORTER {
                 self.claims_its_own(&mut Random::new(lie.random));
+            } else {
+                self.observes_as_a_guest(lie.liar);
             }
         }
         let mut random = Random::new(lie.random);
         match lie.kind {
             Kind::Leave => self.leaves(lie.liar),
             Kind::Burst => self.bursts(lie.liar),
+            // The first three objects have children.
+            Kind::Child => self.forges_child(lie.liar, lie.object % 3, &mut random),
             Kind::OwnClaim => self.claims_its_own(&mut random),
             Kind::OwnCommits => {
                 self.writes_its_own(&mut random);

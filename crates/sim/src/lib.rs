@@ -12,9 +12,12 @@
 //! ```
 
 mod application;
+mod authoring;
+mod child_forgery;
 mod clock;
 mod commanding;
 mod ending;
+mod ending_children;
 mod fault;
 mod forgery;
 mod liar;

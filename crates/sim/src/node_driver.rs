@@ -37,12 +37,12 @@ impl World {
         self.trace
             .note(self.now, || format!("node hears {}: {frame}", connection.0));
         self.overhear(frame);
-        self.oracle.node_hears(connection, frame);
+        self.oracle.node_hears(connection, frame, &mut self.totals);
         let (sender, commits) = (self.peer(connection), self.node.counters().commits);
         self.node_takes(Input::Received(connection, Arc::clone(frame)));
         if self.node.counters().commits > commits {
-            self.totals.one(Count::Published);
-            self.oracle.node_took_commit(sender, frame);
+            self.oracle
+                .node_took_commit(sender, frame, &mut self.totals);
         }
     }
 
@@ -69,11 +69,11 @@ impl World {
     }
 
     fn node_publishes(&mut self, of: ObjectId, to: &[ConnectionId], frame: &Arc<str>) {
-        let from = Header::peek(frame).map(|header| header.from.into_owned());
+        let of_whom = Header::peek(frame).map(|header| header.to.into_owned());
         for connection in to {
-            if let (Some(peer), Ok(from)) = (self.peer(*connection), &from) {
+            if let (Some(peer), Ok(of_whom)) = (self.peer(*connection), &of_whom) {
                 let identity = identity_of(&self.places, &self.liars, peer);
-                self.oracle.reads(from, "", identity, frame);
+                self.oracle.hears((peer, identity), of_whom, frame);
             }
             self.node_says(*connection, Arc::clone(frame), Some(of));
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::children::ChildId;
 use byline_core::error::Refusal;
 use byline_core::identity::{Identity, Key};
 use byline_core::node::{ConnectionId, ObjectId};
 use byline_core::runtime::{Runtime, Seat, Snapshot};
 
 use crate::clock::Clock;
-use crate::oracle::{Author, Oracle, Reader, Rule};
+use crate::oracle::{Asked, Author, Copy, Oracle, Reader, Rule};
 use crate::plan::PlacePlan;
 use crate::totals::{Count, Totals};
 use crate::world::DOMAIN;
@@ -43,6 +44,10 @@ pub(crate) struct Place {
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
     commands: BTreeSet<u64>,
+    /// What authors asked for, by its call.
+    asked: BTreeMap<u64, Asked>,
+    /// The children that each author has made, by their collection.
+    pub(crate) own_children: BTreeMap<(Seat, String), BTreeSet<ChildId>>,
 }
 
 /// An object that the application reports.
@@ -50,6 +55,8 @@ pub(crate) struct Place {
 pub(crate) struct Reporter {
     pub(crate) author: Author,
     pub(crate) state: State,
+    /// Its collections of children, as it was told of them.
+    pub(crate) copies: BTreeMap<String, Copy>,
 }
 
 /// What the process before reported and followed.
@@ -81,6 +88,8 @@ impl Place {
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             commands: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            own_children: BTreeMap::new(),
         }
     }
 
@@ -94,6 +103,8 @@ impl Place {
         self.reads.clear();
         self.deliveries.clear();
         self.commands.clear();
+        self.asked.clear();
+        self.own_children.clear();
         let reporters = std::mem::take(&mut self.reporters).into_iter();
         let readers = std::mem::take(&mut self.readers).into_values();
         Followed {
@@ -154,7 +165,40 @@ impl Place {
         self.commands.insert(call);
     }
 
-    pub(crate) fn command_ends(&mut self, call: u64, oracle: &mut Oracle) {
+    /// A collection as the application was told of it, and the number of its object.
+    pub(crate) fn copy_of(&mut self, seat: &Seat, name: &str) -> Option<(usize, &mut Copy)> {
+        let of = |one: &(&usize, &mut Reporter)| one.1.author.seat == *seat;
+        let (object, copies) = match self.readers.get_mut(seat) {
+            Some(reader) => (reader.object, &mut reader.copies),
+            None => {
+                let (object, reporter) = self.reporters.iter_mut().find(of)?;
+                (*object, &mut reporter.copies)
+            }
+        };
+        Some((object, copies.entry(name.to_owned()).or_default()))
+    }
+
+    pub(crate) fn asks_of_children(&mut self, call: u64, asked: Asked) {
+        self.asked.insert(call, asked);
+    }
+
+    /// A command has ended, or what was asked of children.
+    pub(crate) fn command_ends(
+        &mut self,
+        call: u64,
+        well: bool,
+        oracle: &mut Oracle,
+        totals: &mut Totals,
+    ) {
+        if let Some(asked) = self.asked.remove(&call) {
+            if well {
+                return oracle.child_is_safe(asked);
+            }
+            return totals.one(Count::ChildRefused);
+        }
+        if !well {
+            totals.one(Count::CommandRefused);
+        }
         let waited = self.commands.remove(&call);
         oracle.expects(waited, Rule::Answer, || {
             format!("command {call} ends twice")
@@ -163,6 +207,6 @@ impl Place {
 
     /// Calls of the application that have not ended.
     pub(crate) fn unfinished(&self) -> usize {
-        self.reads.len() + self.deliveries.len() + self.commands.len()
+        self.reads.len() + self.deliveries.len() + self.commands.len() + self.asked.len()
     }
 }

@@ -1,6 +1,7 @@
 //! The scenario of a seed: who there is, and a list of steps, each at its time. A step that makes no
 //! sense when its time comes does nothing, so that any part of a plan is a plan.
 
+use crate::authoring::{self, Act};
 use crate::fault::{self, Fault};
 use crate::liar::Lie;
 use crate::random::Random;
@@ -48,6 +49,8 @@ pub(crate) struct ObjectPlan {
     /// The places of its owner; the first creates it.
     pub(crate) devices: Vec<usize>,
     pub(crate) openness: Openness,
+    /// Its collections, and how many children each of them keeps.
+    pub(crate) children: Vec<(&'static str, usize)>,
 }
 
 /// What an application does, or what is done to it.
@@ -75,6 +78,13 @@ pub(crate) enum Action {
     },
     Deliver {
         who: usize,
+    },
+    /// Somebody does something to the children of an object, so many times.
+    Author {
+        who: usize,
+        object: usize,
+        act: Act,
+        count: u64,
     },
     /// A device reports the object, unless it does.
     Report {
@@ -224,11 +234,12 @@ impl Plan {
         let any = random.index(self.objects.len() + 1);
         let who = random.index(self.places.len());
         match random.between(0, 99) {
-            0..72 => Action::Write {
+            0..48 => Action::Write {
                 object,
-                count: random.between(1, 7),
+                count: random.between(1, 9),
                 bytes: random.one_of(&[0, 0, 0, 0, 30, 400]),
             },
+            48..72 => authoring::drawn(random, self.places.len()),
             72..74 if random.chance(2) => Action::Write {
                 object,
                 count: BEYOND_HISTORY,
@@ -316,12 +327,17 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
         id,
         devices: devices.to_vec(),
         openness,
+        children: vec![],
     };
     let mut objects = vec![
         object(Some("shared"), &[0, 1], Openness::Public),
         object(Some("private"), &[1, 0], private),
         object(None, &[last], Openness::Public),
     ];
+    let keep = random.one_of(&[3, 6, 20, 1_000]);
+    objects[0].children = vec![("chat", keep), ("marks", 1_000)];
+    objects[1].children = vec![("chat", 1_000)];
+    objects[2].children = vec![("chat", random.one_of(&[4, 1_000]))];
     if random.chance(60) {
         objects.push(object(Some("cellar"), &[last], without));
     }

@@ -4,11 +4,18 @@
 use std::collections::BTreeSet;
 
 use byline_core::node::{ConnectionId, Input};
-use byline_core::runtime::{self, Output};
+use byline_core::runtime::{self, Output, Seat};
 
 use crate::link::Link;
 use crate::totals::Count;
 use crate::world::{Event, World};
+
+/// What made a step, and is compared when all steps are told.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) copies: BTreeSet<Seat>,
+    pub(crate) children: BTreeSet<(Seat, String)>,
+}
 
 impl World {
     pub(crate) fn frame_down(&mut self, connection: ConnectionId) {
@@ -43,7 +50,7 @@ impl World {
     pub(crate) fn place_puts_out(&mut self, who: usize) {
         let time = self.place_time(who);
         self.numbers(who);
-        let mut moved = BTreeSet::new();
+        let mut moved = Moved::default();
         loop {
             if self.places[who].frame.is_some() && !self.frame_leaves(who) {
                 return;
@@ -67,12 +74,15 @@ impl World {
             }
         }
         let place = &self.places[who];
-        for seat in moved {
+        for seat in moved.copies {
             if let (Some(reader), Some(copy)) =
                 (place.readers.get(&seat), place.runtime.observer(&seat))
             {
                 self.oracle.mirrors(&seat, reader, copy);
             }
+        }
+        for (seat, name) in moved.children {
+            self.mirrors_children(who, &seat, &name);
         }
     }
 

@@ -227,3 +227,33 @@ impl Reported {
 fn full() -> Refusal {
     Refusal::too_many("the collection is full until its oldest children have left")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_child_that_its_author_dates_anew_is_not_the_one_that_was_taken() {
+        let author = Address::join("hyperty", "localhost", "author");
+        let commit = |made| ChildCommit {
+            from: author.clone(),
+            identity: None,
+            position: Position::new(1, 1),
+            base: None,
+            act: Act::Create(
+                ChildId::new(author.clone(), 1),
+                Time::from_unix_ms(made),
+                Arc::new(json!({})),
+            ),
+        };
+        let mut reported = Reported::new(Address::join("hyperty", "localhost", "reporter"), 10);
+        assert!(matches!(reported.take(&commit(7)), Ok(Some(_))));
+        assert_eq!(reported.take(&commit(7)), Ok(None), "the same again");
+        let gap = NotTaken::Gap(Position::new(1, 1));
+        assert_eq!(reported.take(&commit(8)), Err(gap));
+    }
+}

@@ -107,6 +107,9 @@ impl Node {
                 Target::Object(url, Resource::Children(name)),
                 Type::Create | Type::Update | Type::Delete | Type::Event,
             ) => self.admit_child(session, url, name, header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Read) => {
+                self.admit_chunk(session, url, name, header)
+            }
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.admit_execute(session, url, header)
             }

@@ -32,10 +32,7 @@ impl Node {
         now: Time,
     ) -> Result<Passage, Refusal> {
         let (object, record) = self.may_speak(session, url, &header.from)?;
-        if !record.children.iter().any(|one| one == name) {
-            let desc = format!("`{url}` has no children of the name `{name}`");
-            return Err(Refusal::unknown(desc));
-        }
+        record.check_name(url, name)?;
         let identity = self.sessions[&session].identity.as_ref();
         if header.kind == Type::Event {
             if header.body.len() > EVENT_BODY_BYTES_MAX {
@@ -79,7 +76,7 @@ impl Node {
     }
 
     /// The object at `url`, when `hyperty` observes or reports it. Everybody else is told the same.
-    fn may_speak(
+    pub(super) fn may_speak(
         &self,
         session: SessionId,
         url: &str,
@@ -165,6 +162,18 @@ impl Node {
             self.outbox
                 .push_back(Output::Publish(object.id, to, Arc::clone(text)));
         }
+    }
+}
+
+impl Record {
+    /// Whether the object has children of this name.
+    pub(super) fn check_name(&self, url: &str, name: &str) -> Result<(), Refusal> {
+        if self.children.iter().any(|one| one == name) {
+            return Ok(());
+        }
+        Err(Refusal::unknown(format!(
+            "`{url}` has no children of the name `{name}`"
+        )))
     }
 }
 

@@ -8,6 +8,7 @@ mod admission;
 mod children;
 mod claim;
 mod commands;
+mod files;
 mod grants;
 mod leaving;
 mod many;

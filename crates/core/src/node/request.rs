@@ -29,6 +29,8 @@ pub(super) enum Wanted {
     Route { hyperty: Address, hold: bool },
     /// That every reader gets this: the request is a child commit (§9).
     FanOut(Arc<str>),
+    /// A chunk of a file of this author (§9).
+    Chunk(Address),
 }
 
 impl Wanted {
@@ -38,7 +40,7 @@ impl Wanted {
             Self::Route { hold, .. } => *hold || in_grace,
             Self::Content => in_grace,
             // Its author says it again when the Reporter is there.
-            Self::FanOut(_) | Self::Answer => false,
+            Self::FanOut(_) | Self::Chunk(_) | Self::Answer => false,
         }
     }
 }
@@ -137,9 +139,10 @@ impl Node {
 
     /// Sends a counted request to who answers it; lets it wait, or answers 503, when that is nobody.
     pub(super) fn forward(&mut self, mut request: Request, now: Time) {
-        let answers = match &request.object {
-            Some(url) => self.objects.get(url).and_then(|object| object.holder),
-            None => self
+        let answers = match (&request.object, &request.wanted) {
+            (Some(url), Wanted::Chunk(author)) => self.has_file(url, author, request.asker),
+            (Some(url), _) => self.objects.get(url).and_then(|object| object.holder),
+            (None, _) => self
                 .owner(&request.to)
                 .or_else(|| self.newest_of(&request.to)),
         };
@@ -182,7 +185,9 @@ impl Node {
             Err(_) => 500,
         };
         if (100..200).contains(&code) {
-            if let Some(pending) = self.pending.get_mut(ask) {
+            let takes_long =
+                |pending: &&mut Pending| !matches!(pending.request.wanted, Wanted::Chunk(_));
+            if let Some(pending) = self.pending.get_mut(ask).filter(takes_long) {
                 let timer = Timer::Unanswered(ask.clone());
                 self.timers.remove(&(pending.deadline, timer.clone()));
                 pending.deadline = now.plus_ms(HELD_MS);
@@ -209,6 +214,10 @@ impl Node {
                 self.publish_child(url, commit);
                 self.pass_answer(&request, text);
             }
+            (Some(url), Wanted::Chunk(_)) => match self.check_chunk(url, &request, header) {
+                Ok(()) => self.pass_answer(&request, text),
+                Err(refusal) => self.refuse(request, &refusal),
+            },
             _ => self.pass_answer(&request, text),
         }
     }

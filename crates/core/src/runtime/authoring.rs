@@ -107,6 +107,10 @@ pub(super) fn desk<'a>(
         if let State::Closed(refusal) = &reporter.state {
             return Err(ChildError::Closed(refusal.clone()));
         }
+        if reporter.deleting {
+            let gone = Refusal::gone("the object is being deleted");
+            return Err(ChildError::Closed(gone));
+        }
         let reported = reporter.children.get_mut(name).ok_or_else(unknown)?;
         return Ok(Desk {
             authoring: reporter.authoring.get_mut(name).ok_or_else(unknown)?,
@@ -141,7 +145,8 @@ pub(super) fn children_of(seat: &Seat, name: &str) -> String {
 }
 
 impl Runtime {
-    /// Sends what is due about children: pages that are missing, and commits, one of each author in turn.
+    /// Sends what is due about children: pages that are missing, commits, one of each author in turn, and
+    /// what is missing of files.
     pub(super) fn send_children(&mut self, now: Time) {
         self.send_pages(now);
         let mut idle = 0;
@@ -153,6 +158,7 @@ impl Runtime {
             idle = if sent { 0 } else { idle + 1 };
             self.wrote = Some((seat, name));
         }
+        self.send_fetches(now);
     }
 
     /// Authors take turns: one that writes faster than it is answered holds none up.
@@ -301,6 +307,7 @@ impl Runtime {
 
     /// It is over with an Observer: nothing that it wrote will become safe.
     pub(super) fn writes_end(&mut self, seat: &Seat, refusal: &Refusal) {
+        self.fetches_end(seat, refusal);
         let Some(observer) = self.observer_mut(seat) else {
             return;
         };
@@ -315,6 +322,14 @@ impl Runtime {
         };
         let mut authoring = std::mem::take(&mut reporter.authoring);
         self.abandon(authoring.values_mut(), refusal);
+        if let Some(claim) = self.manager.claims.get(url) {
+            let seat = Seat {
+                hyperty: claim.reporter.clone(),
+                object: url.clone(),
+            };
+            self.fetches_end(&seat, refusal);
+        }
+        self.keeps_no_more(url);
     }
 
     pub(super) fn abandon<'a>(

@@ -1,6 +1,6 @@
 //! What an application asks of the runtime: create, write, subscribe, unsubscribe, read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -42,6 +42,8 @@ pub struct Create {
     pub local: bool,
     /// The names of its collections of children, and how many of each are kept.
     pub children: BTreeMap<String, usize>,
+    /// Those of them whose files this runtime keeps, for when their authors are gone.
+    pub files: BTreeSet<String>,
 }
 
 /// An object as it was at one moment.
@@ -173,6 +175,7 @@ impl Runtime {
             readers: BTreeMap::new(),
         };
         self.manager.claims.insert(url.clone(), claim);
+        self.files.keep_all(&url, create.files);
         let seat = Seat {
             hyperty: hyperty.clone(),
             object: url.clone(),
@@ -332,6 +335,7 @@ impl Runtime {
         if let Some(observer) = &mut removed {
             let refusal = Refusal::conflict("its Observer was let go");
             self.abandon(observer.authoring.values_mut(), &refusal);
+            self.fetches_end(seat, &refusal);
         }
         let known = self.session.ended().is_none() && !self.is_local(seat.object.as_str());
         if removed.is_some() && known {

@@ -146,10 +146,11 @@ impl Runtime {
         seat: &Seat,
         steps: impl IntoIterator<Item = (String, ChildrenChanged)>,
     ) {
-        let told = steps
-            .into_iter()
-            .map(|(name, step)| Output::Children(seat.clone(), name, step));
-        self.outbox.extend(told);
+        for (name, step) in steps {
+            self.files_changed(seat, &name, &step);
+            let told = Output::Children(seat.clone(), name, step);
+            self.outbox.push_back(told);
+        }
     }
 
     /// Somebody said something to all who have the object.

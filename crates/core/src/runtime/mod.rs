@@ -10,6 +10,8 @@ mod calls;
 mod children;
 mod commands;
 mod executing;
+mod fetching;
+mod files;
 mod inviting;
 mod local;
 mod objects;
@@ -25,6 +27,7 @@ mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -48,6 +51,7 @@ pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
+use files::Files;
 pub use inviting::Invitation;
 use questions::Questions;
 use requests::Requests;
@@ -126,6 +130,10 @@ pub enum Output {
     Children(Seat, String, ChildrenChanged),
     /// Somebody said something to all who have an object, at this collection of children.
     Event(Seat, String, Event),
+    /// So many bytes of what [`Runtime::fetch`] asked for are here.
+    Fetching(u64, u64),
+    /// What [`Runtime::fetch`] asked for is here, as its author described it, or cannot be had.
+    Fetched(u64, Result<Arc<[u8]>, Refusal>),
     /// Everything written before that call has reached the node.
     Delivered(u64),
     /// The session cannot be had, and trying again would not help.
@@ -149,6 +157,7 @@ enum Timer {
     Question(u64),
     Execute(u64),
     Writing(Seat, String),
+    Fetch(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -189,6 +198,7 @@ pub struct Runtime {
     writing: BTreeSet<(Seat, String)>,
     /// The one of them that sent last: the others come first.
     wrote: Option<(Seat, String)>,
+    files: Files,
     /// What the node's clock is ahead of this one, in milliseconds, as far as is known.
     clock_ahead_ms: i64,
     calls: u64,
@@ -229,6 +239,7 @@ impl Runtime {
             paging: BTreeSet::new(),
             writing: BTreeSet::new(),
             wrote: None,
+            files: Files::default(),
             clock_ahead_ms: 0,
             calls: 0,
             timers: BTreeSet::new(),
@@ -276,6 +287,9 @@ impl Runtime {
             if let Some(text) = self.round.pop_front() {
                 self.comes_round(&text, now);
                 continue;
+            }
+            if let Some(chunk) = self.next_chunk() {
+                return Some(chunk);
             }
             let Some(url) = self.next_dirty() else {
                 if self.deliver_if_all_sent(now) {
@@ -333,6 +347,9 @@ impl Runtime {
             }
             (Target::Object(url, Resource::Subscription), Type::Subscribe)
             | (Target::Object(url, Resource::Itself), Type::Read) => self.reader(url, header, now),
+            (Target::Object(url, Resource::Children(name)), Type::Read) => {
+                self.chunk_asked(url, name, header)
+            }
             (Target::Object(url, Resource::Itself), Type::Execute) => {
                 self.asked_to_do(url, header, now)
             }
@@ -373,7 +390,7 @@ impl Runtime {
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
-                Some((_, Timer::Writing(..))) => self.send_crowded(now),
+                Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,
             }
         }

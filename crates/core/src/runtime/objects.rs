@@ -113,6 +113,7 @@ impl Runtime {
         self.batched.clear();
         self.cut_commands();
         self.cut_wanted();
+        self.files.cut();
         self.forget_questions(self.questions_beyond());
         for asked in self.deliveries.values_mut() {
             *asked = false;

@@ -44,6 +44,8 @@ pub(super) enum Purpose {
     Page(Seat),
     /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
     Child(Seat, String, Position),
+    /// A chunk of a file, by the number its caller knows that by.
+    Chunk(u64, u64),
     /// An `unsubscribe`: whatever the answer is, it is over.
     Unsubscribe(Seat),
 }
@@ -168,6 +170,10 @@ impl Runtime {
             Purpose::Command(call) => self.command_refused(call, refusal()),
             Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
+            Purpose::Chunk(call, chunk) if code == 200 => {
+                self.chunk_answered(call, chunk, header.body);
+            }
+            Purpose::Chunk(call, chunk) => self.chunk_refused(call, chunk, refusal(), now),
             Purpose::Claim(url) if code == 200 => self.claimed(&url, header.body, now),
             Purpose::CatchUp(url) if code == 200 => self.caught_up(&url, header.body, now),
             // Who writes it may have gone: then the claim is asked for again.
@@ -223,6 +229,7 @@ impl Runtime {
                 self.child_answered(&seat, &name, at, Some(&refusal), now);
             }
             Purpose::Read(call) => self.read_failed(call, refusal),
+            Purpose::Chunk(call, chunk) => self.chunk_refused(call, chunk, refusal, now),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
             Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),
         }

@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::authoring::{children_of, desk};
 use super::{Runtime, Seat};
 use crate::address::Address;
-use crate::children::{Authoring, ChildId, Reported, Write, is_name};
+use crate::children::{Authoring, ChildId, FileError, Reported, Write, is_name};
 use crate::error::Refusal;
 use crate::limits::{
-    CHILD_BYTES_MAX, CHILDREN_NAMES_MAX, EVENT_BODY_BYTES_MAX, KEEP_MAX, UNSAFE_BYTES_MAX,
-    UNSAFE_COMMITS_MAX,
+    CHILD_BYTES_MAX, CHILDREN_NAMES_MAX, EVENT_BODY_BYTES_MAX, FETCHES_MAX, FILES_SENT_BYTES_MAX,
+    KEEP_MAX, UNSAFE_BYTES_MAX, UNSAFE_COMMITS_MAX,
 };
 use crate::message::{Type, encode};
 use crate::object::{ApplyError, Change, JsonError, Misfit, apply, diff, encoded_len, normalise};
@@ -74,6 +74,17 @@ pub enum ChildError {
         /// The limit.
         limit: usize,
     },
+    /// It cannot be a file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The files that this runtime has sent are too many.
+    #[error(
+        "the files sent by this runtime would have more than {FILES_SENT_BYTES_MAX} bytes: remove one"
+    )]
+    Files,
+    /// More files are fetched than may be.
+    #[error("{FETCHES_MAX} files are being fetched: wait for one")]
+    Fetches,
     /// More waits to be safe than may.
     #[error(
         "{UNSAFE_COMMITS_MAX} commits or {UNSAFE_BYTES_MAX} bytes are not safe yet: wait for one"

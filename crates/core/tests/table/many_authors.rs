@@ -48,6 +48,24 @@ impl Scene {
 
     /// What a reader has its object's Reporter do.
     pub(crate) fn execute(&mut self, receiver: Receiver) -> Request {
+        let body = json!({"method": "open", "params": []});
+        self.of_reader("execute", "", body, receiver)
+    }
+
+    /// A chunk of a file that the object's Reporter has.
+    pub(crate) fn chunk(&mut self, receiver: Receiver) -> Request {
+        let resource = format!("{}#1", self.reporter.hyperty);
+        let body = json!({"resource": resource, "chunk": 0});
+        self.of_reader("read", "/children/chat", body, receiver)
+    }
+
+    fn of_reader(
+        &mut self,
+        kind: &'static str,
+        at: &str,
+        body: Value,
+        receiver: Receiver,
+    ) -> Request {
         let by = match receiver {
             Receiver::NotPermitted => self.asker.clone(),
             _ => self.reader.clone(),
@@ -59,10 +77,9 @@ impl Scene {
         if receiver == Receiver::OverALimit {
             self.asks_too_much(&by);
         }
-        let body = json!({"method": "open", "params": []});
         Request {
             from: by.hyperty.clone(),
-            ..self.of_asker("execute", url, body, &self.reporter)
+            ..self.of_asker(kind, &format!("{url}{at}"), body, &self.reporter)
         }
         .said_by(by)
     }

@@ -41,6 +41,7 @@ impl Scene {
             "create, a child" | "update, a child" | "delete, a child" | "event, to children" => {
                 self.child(request, receiver)
             }
+            "read, a chunk" => self.chunk(receiver),
             "execute, to an object" => self.execute(receiver),
             "create, an invitation" => {
                 let to = self.reader.hyperty.clone();

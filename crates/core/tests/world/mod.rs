@@ -270,6 +270,18 @@ impl World {
         self.now = end;
     }
 
+    /// The next time-out comes; frames stay where they are.
+    pub fn ticks(&mut self) {
+        let runtimes = self.places.iter();
+        let timeouts = runtimes.filter_map(|place| place.runtime.poll_timeout());
+        let next = timeouts.chain(self.node.poll_timeout()).min();
+        self.now = self.now.max(next.expect("somebody waits for something"));
+        self.node.handle(node::Input::Timeout, self.now);
+        for who in 0..self.places.len() {
+            self.tell(who, runtime::Input::Timeout);
+        }
+    }
+
     /// `ms` milliseconds pass for the node: what is on a link arrives after what it does then.
     pub fn passes_for_the_node(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);

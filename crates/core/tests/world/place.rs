@@ -1,6 +1,7 @@
 //! One runtime of a world, its link, and all that its application was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use byline_core::State;
 use byline_core::address::Address;
@@ -32,6 +33,8 @@ pub struct Place {
     pub asked: Vec<(Seat, Asking)>,
     pub executing: Vec<(Seat, Executing)>,
     pub answered: BTreeMap<u64, Result<Value, Refusal>>,
+    pub fetching: BTreeMap<u64, u64>,
+    pub fetched: BTreeMap<u64, Result<Arc<[u8]>, Refusal>>,
     pub invited: Vec<(Address, Invitation)>,
     pub gone: Vec<u64>,
     pub children: BTreeMap<(Seat, String), ChildrenMirror>,
@@ -100,6 +103,8 @@ impl Place {
             asked: vec![],
             executing: vec![],
             answered: BTreeMap::new(),
+            fetching: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             invited: vec![],
             gone: vec![],
             refused: vec![],
@@ -148,6 +153,13 @@ impl Place {
                     self.answered.insert(call, result).is_none(),
                     "answered once"
                 );
+            }
+            Output::Fetching(call, received) => {
+                let before = self.fetching.insert(call, received);
+                assert!(before < Some(received), "it only grows");
+            }
+            Output::Fetched(call, result) => {
+                assert!(self.fetched.insert(call, result).is_none(), "fetched once");
             }
             Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
             Output::Gone(_, number) => self.gone.push(number),

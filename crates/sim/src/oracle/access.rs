@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use byline_core::address::Address;
+use byline_core::address::{Address, Target};
 use byline_core::identity::Identity;
 use byline_core::message::body::{Access, Command};
 
@@ -102,10 +102,10 @@ impl Granted {
         hyperty: &str,
         identity: Option<&Identity>,
     ) -> bool {
-        let object = ["/changes", "/subscription"]
-            .iter()
-            .find_map(|resource| address.strip_suffix(resource))
-            .unwrap_or(address);
+        let object = match Target::of(address) {
+            Target::Object(url, _) => url,
+            _ => address,
+        };
         if self.deleted.contains(object) {
             return false;
         }

@@ -1,9 +1,12 @@
-//! What always holds (ARCHITECTURE.md, invariants 1–6 and 8), checked at every step from outside: from
+//! What always holds (ARCHITECTURE.md, invariants 1–6, 8 and 9), checked at every step from outside: from
 //! what applications wrote and were told, and from the frames that passed.
 
 mod access;
 mod answers;
 mod books;
+mod children;
+mod collections;
+mod presence;
 mod readers;
 
 use std::collections::BTreeSet;
@@ -24,6 +27,10 @@ use access::Granted;
 use answers::{Answered, Answers, What};
 pub(crate) use books::Author;
 use books::Books;
+pub(crate) use children::{Asked, Where, value};
+use children::{Children, place_of};
+pub(crate) use collections::Copy;
+use presence::Presences;
 pub(crate) use readers::{Reader, SUM};
 
 /// What was broken: an invariant of ARCHITECTURE.md by its number, or the world itself.
@@ -43,6 +50,8 @@ pub enum Rule {
     Answer,
     /// 8: no commit that was seen is silently replaced.
     Seen,
+    /// 9: a child is its author's alone; what is removed stays removed, and what is safe is kept.
+    Child,
     /// The world does not come to rest.
     Rest,
     /// A machine panicked.
@@ -59,6 +68,7 @@ impl fmt::Display for Rule {
             Self::Whole => "invariant 5 (a commit is visible whole)",
             Self::Answer => "invariant 6 (answered exactly once, nothing without a limit)",
             Self::Seen => "invariant 8 (no seen commit is silently replaced)",
+            Self::Child => "invariant 9 (a child is its author's, and what was said of it holds)",
             Self::Rest => "the world comes to rest",
             Self::Panic => "no machine panics",
         })
@@ -79,7 +89,9 @@ pub struct Broken {
 pub(crate) struct Oracle {
     pub(crate) books: Books,
     pub(crate) answers: Answers,
+    pub(crate) children: Children,
     granted: Granted,
+    presences: Presences,
     broken: Option<Broken>,
     /// The record of the node is gone, at least once.
     forgot: bool,
@@ -121,8 +133,14 @@ impl Oracle {
     }
 
     /// A frame reached the node.
-    pub(crate) fn node_hears(&mut self, from: ConnectionId, frame: &str) {
+    pub(crate) fn node_hears(&mut self, from: ConnectionId, frame: &str, totals: &mut Totals) {
         self.answers.asked(from, frame);
+        let child = Header::peek(frame)
+            .ok()
+            .filter(|header| header.kind != Type::Response && place_of(&header.to).is_some());
+        if child.is_some_and(|child| self.children.is_sent_again(&child)) {
+            totals.one(Count::ChildrenSentAgain);
+        }
     }
 
     /// The node sends one frame to one connection.
@@ -143,6 +161,10 @@ impl Oracle {
             match header.decode::<Command>() {
                 Ok(Command::Superseded(..)) => totals.one(Count::Superseded),
                 Ok(Command::Revoked(..)) => totals.one(Count::Revoked),
+                Ok(Command::Presence(object, presence)) => {
+                    totals.one(Count::PresenceTold);
+                    self.presence(&object, presence);
+                }
                 _ => {}
             }
         }
@@ -156,16 +178,29 @@ impl Oracle {
             Err(what) => self.breaks(Rule::Answer, || what),
         }
         // Content has a position; a plain 200 says nothing of the object.
-        if code == 200 && header.body.contains("\"position\"") {
+        if code == 200 && header.body.contains("\"children\"") {
+            self.removed_are_not_told(&header);
+        }
+        let child = place_of(&header.from).is_some();
+        if code == 200 && !child && header.body.contains("\"position\"") {
             self.reads(&header.from, &header.to, identity, frame);
         }
     }
 
     /// The node took a commit, and passes it on to whoever reads.
-    pub(crate) fn node_took_commit(&mut self, sender: Option<Peer>, frame: &str) {
+    pub(crate) fn node_took_commit(
+        &mut self,
+        sender: Option<Peer>,
+        frame: &str,
+        totals: &mut Totals,
+    ) {
         let Ok(header) = Header::peek(frame) else {
             return;
         };
+        if self.node_took_child(sender, &header) {
+            return totals.one(Count::ChildrenPublished);
+        }
+        totals.one(Count::Published);
         let Ok(commit) = CommitHeader::peek(header.body) else {
             return;
         };
@@ -178,6 +213,22 @@ impl Oracle {
             self.breaks(Rule::Copy, || {
                 format!("the node takes out of order, {why}: {frame}")
             });
+        }
+    }
+
+    /// Something of an object goes to all who have it, `peer` of `identity` among them.
+    pub(crate) fn hears(
+        &mut self,
+        (peer, identity): (Peer, Option<&Identity>),
+        of_whom: &str,
+        frame: &str,
+    ) {
+        // Who holds the object hears what is said there, whether or not it may read.
+        let holds = place_of(of_whom).is_some_and(|(object, _)| {
+            self.books.holder(object.as_str()) == Some(peer) && frame.contains("\"event\"")
+        });
+        if !holds {
+            self.reads(of_whom, "", identity, frame);
         }
     }
 
@@ -278,6 +329,7 @@ impl Oracle {
         let position = decode::<Claimed>(body)
             .map_or_else(|_| Position::default(), |claimed| claimed.position);
         self.books.claimed(&claim.url, peer, position);
+        self.children.claimed(&claim.url, peer);
     }
 }
 
@@ -288,6 +340,7 @@ fn count_answer(header: &Header<'_>, code: u16, totals: &mut Totals) {
         102 => totals.one(Count::Waited),
         403 => totals.one(Count::Denied),
         408 => totals.one(Count::TimedOut),
+        409 if header.body.contains("\"gap\"") => totals.one(Count::ChildGaps),
         409 if header.from.ends_with("/changes") => totals.one(Count::CommitRefused),
         429 => totals.one(Count::TooMany),
         503 => totals.one(Count::Away),
@@ -303,6 +356,7 @@ impl Oracle {
     /// Another process begins to report an object, whose owner is `identity`.
     pub(crate) fn new_author(&mut self, object: &Address, identity: &Identity) {
         self.books.new_author(object);
+        self.children.begins(object);
         self.granted.owned_by(object, identity);
     }
 

@@ -1,12 +1,14 @@
 //! Every copy, built once more from nothing but what its application was told.
 
+use std::collections::BTreeMap;
+
 use byline_core::State;
 use byline_core::object::{Change, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::{Changed, ObserverStream, Origin, Position, Written};
 use serde_json::Value;
 
-use super::{Oracle, Rule};
+use super::{Copy, Oracle, Rule};
 use crate::totals::{Count, Totals};
 
 /// The keys whose values always have this sum.
@@ -20,6 +22,10 @@ pub(crate) struct Reader {
     /// Its Reporter lies: nothing is known of what it should be.
     pub(crate) lied_to: bool,
     pub(crate) state: State,
+    /// It has written to the object's children.
+    pub(crate) writes: bool,
+    /// The object's collections of children, as it was told of them.
+    pub(crate) copies: BTreeMap<String, Copy>,
     mirror: Value,
     position: Option<Position>,
     steps: u64,
@@ -32,6 +38,8 @@ impl Reader {
             second,
             lied_to,
             state: State::CatchingUp,
+            writes: false,
+            copies: BTreeMap::new(),
             mirror: Value::Object(serde_json::Map::new()),
             position: None,
             steps: 0,
@@ -88,7 +96,9 @@ impl Oracle {
             });
             return;
         }
-        let again = changed.origin == Origin::Snapshot && before == Some(at) && lied_to;
+        // What came with children may say more of the object than its commits did.
+        let said = changed.edits.is_empty() && changed.metadata;
+        let again = changed.origin == Origin::Snapshot && before == Some(at) && (lied_to || said);
         self.expects(
             again || before.is_none_or(|before| at > before),
             Rule::Copy,

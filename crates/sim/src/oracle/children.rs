@@ -1,0 +1,212 @@
+//! Children: who wrote which, which of them a Reporter took, and what was decided for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use byline_core::address::{Address, Resource, Target};
+use byline_core::children::{Act, ChildCommit, ChildHeader, ChildId};
+use byline_core::identity::Identity;
+use byline_core::message::body::ChildCommitted;
+use byline_core::message::{Header, Type};
+use byline_core::runtime::Seat;
+use byline_core::stream::Position;
+use serde_json::{Value, json};
+
+use super::{Oracle, Rule};
+use crate::world::Peer;
+
+/// The collection of an object, by its name.
+pub(crate) type Where = (Address, String);
+
+/// The value that the write with this number gives a child: all of it, whatever was there before.
+pub(crate) fn value(n: u64) -> Value {
+    let text = "é".repeat(usize::try_from(n % 5).unwrap_or_default());
+    json!({"n": n, "twice": 2 * n, "text": text})
+}
+
+/// What an author asked for, until its call ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// A child with the value of this number.
+    Value(u64),
+    /// A child that is no more.
+    Deleted(Where, ChildId),
+    /// Something else.
+    Other,
+}
+
+/// Whose child the value of a write is.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) place: Where,
+    pub(super) id: ChildId,
+    pub(super) identity: Identity,
+}
+
+/// The time in which one Reporter has an object's collections: another one may begin without.
+#[derive(Debug, Default)]
+struct Reign {
+    number: u64,
+    last: Option<Peer>,
+}
+
+/// What is known of all children.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    pub(super) written: BTreeMap<u64, Written>,
+    /// The values that a Reporter took.
+    pub(super) taken: BTreeSet<u64>,
+    /// The values whose authors were told that they are safe.
+    pub(super) safe: BTreeSet<u64>,
+    /// The children that left at a Reporter.
+    pub(super) left: BTreeSet<(Where, ChildId)>,
+    /// The children that their authors, or a Reporter, asked to be no more.
+    pub(super) unwanted: BTreeSet<(Where, ChildId)>,
+    reigns: BTreeMap<Address, Reign>,
+    /// In which reign the node passed on a commit of an author.
+    pub(super) passed: BTreeMap<(Where, Address, Position), u64>,
+    /// In which reign the node passed on that a child is removed for good.
+    pub(super) removed: BTreeMap<(Where, ChildId), u64>,
+    /// The commits that authors sent, to know one that is sent again.
+    sent: BTreeSet<(String, String, Position)>,
+}
+
+impl Children {
+    /// Another process reports the object, or the same one anew: it may know nothing of before.
+    pub(super) fn begins(&mut self, object: &Address) {
+        self.reign_of(object).number += 1;
+    }
+
+    /// `peer` has claimed the object.
+    pub(super) fn claimed(&mut self, object: &Address, peer: Peer) {
+        let reign = self.reign_of(object);
+        if reign.last.replace(peer) != Some(peer) {
+            reign.number += 1;
+        }
+    }
+
+    pub(crate) fn wrote(&mut self, n: u64, seat: &Seat, name: &str, id: &ChildId, who: &Identity) {
+        let written = Written {
+            place: (seat.object.clone(), name.to_owned()),
+            id: id.clone(),
+            identity: who.clone(),
+        };
+        self.written.insert(n, written);
+    }
+
+    pub(crate) fn is_unwanted(&mut self, place: Where, id: ChildId) {
+        self.unwanted.insert((place, id));
+    }
+
+    /// A commit reaches the node; says whether it did before.
+    pub(super) fn is_sent_again(&mut self, header: &Header<'_>) -> bool {
+        let commit = ChildHeader::peek(header.kind, header.body);
+        commit.is_ok_and(|commit| {
+            let key = (header.from.to_string(), header.to.to_string());
+            !self.sent.insert((key.0, key.1, commit.position))
+        })
+    }
+
+    fn reign_of(&mut self, object: &Address) -> &mut Reign {
+        self.reigns.entry(object.clone()).or_default()
+    }
+
+    pub(super) fn reign(&self, object: &Address) -> u64 {
+        self.reigns.get(object).map_or(0, |reign| reign.number)
+    }
+}
+
+/// The collection that an address is of.
+pub(super) fn place_of(address: &str) -> Option<Where> {
+    match Target::of(address) {
+        Target::Object(url, Resource::Children(name)) => {
+            Some((Address::parse(url).ok()?, name.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+impl Oracle {
+    /// The node lets everybody have a child commit: its holder took it, or made it. Says of which
+    /// collection, when the frame is about one.
+    pub(super) fn node_took_child(&mut self, sender: Option<Peer>, header: &Header<'_>) -> bool {
+        let answers = header.kind == Type::Response;
+        let about = if answers { &header.from } else { &header.to };
+        let Some(place) = place_of(about) else {
+            return false;
+        };
+        let holder = self.books.holder(place.0.as_str());
+        self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
+            format!("{sender:?} decides on children where {holder:?} holds: {header:?}")
+        });
+        let author = if answers { &header.to } else { &header.from };
+        let (Ok(author), Some(at)) = (Address::parse(author), self.commit_of(&place, header))
+        else {
+            return true;
+        };
+        let reign = self.children.reign(&place.0);
+        self.children.passed.insert((place, author, at), reign);
+        true
+    }
+
+    /// Where the author's stream stands after the commit that `header` brings or answers.
+    fn commit_of(&mut self, place: &Where, header: &Header<'_>) -> Option<Position> {
+        if header.kind == Type::Response {
+            let committed = header.decode::<ChildCommitted>();
+            return committed.ok().map(|committed| committed.position);
+        }
+        let commit = ChildCommit::decode(header.kind, &header.from, header.body).ok()?;
+        if let Act::Moderate(of) = commit.act {
+            let reign = self.children.reign(&place.0);
+            for id in of.into_keys() {
+                self.children.removed.insert((place.clone(), id), reign);
+            }
+        }
+        Some(commit.position)
+    }
+
+    /// What an object's Reporter says of its children holds nothing of those that it removed for good.
+    pub(super) fn removed_are_not_told(&mut self, header: &Header<'_>) {
+        let Target::Object(url, _) = Target::of(&header.from) else {
+            return;
+        };
+        let of = |((place, _), reign): &(&(Where, ChildId), &u64)| {
+            *place.0.as_str() == *url && **reign == self.children.reign(&place.0)
+        };
+        let mut removed = self.children.removed.iter().filter(of).peekable();
+        if removed.peek().is_none() {
+            return;
+        }
+        let body: Value = header.decode().unwrap_or_default();
+        let found = removed.find(|((place, id), _)| {
+            let said = body["children"][&place.1].to_string();
+            said.contains(&format!("\"resource\":\"{id}\""))
+        });
+        let found = found.map(|(key, _)| key.clone());
+        self.expects(found.is_none(), Rule::Child, || {
+            format!(
+                "{found:?} was removed for good, and is told: {}",
+                header.body
+            )
+        });
+    }
+
+    /// A call of an author has ended well.
+    pub(crate) fn child_is_safe(&mut self, asked: Asked) {
+        match asked {
+            Asked::Value(n) => {
+                let taken = self.children.taken.contains(&n);
+                self.expects(taken, Rule::Child, || {
+                    format!("the child with {n} is said to be safe, and no Reporter has it")
+                });
+                self.children.safe.insert(n);
+            }
+            Asked::Deleted(place, id) => {
+                let left = self.children.left.contains(&(place, id.clone()));
+                self.expects(left, Rule::Child, || {
+                    format!("{id} is said to be deleted, and is with every Reporter")
+                });
+            }
+            Asked::Other => {}
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Every collection of children, built once more from nothing but what its application was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use byline_core::address::Address;
+use byline_core::children::{Child, ChildChangeKind, ChildId, ChildrenChanged, Collection};
+use byline_core::stream::Origin;
+
+use super::children::{Where, value};
+use super::{Oracle, Rule};
+use crate::totals::{Count, Totals};
+
+/// One collection as an application was told of it.
+#[derive(Debug, Default)]
+pub(crate) struct Copy {
+    children: BTreeMap<ChildId, Child>,
+    closed: bool,
+    steps: u64,
+    /// Those that it was told are removed for good.
+    removed: BTreeSet<ChildId>,
+    /// The values that it was told of as they came, and the children: of a Reporter, what it took.
+    took: BTreeSet<u64>,
+    made: BTreeSet<ChildId>,
+}
+
+impl Oracle {
+    /// A collection made a step; `keep` says how many its Reporter keeps, when that is who is told.
+    pub(crate) fn children_step(
+        &mut self,
+        place: &Where,
+        copy: &mut Copy,
+        changed: &ChildrenChanged,
+        keep: Option<(usize, &Address)>,
+        totals: &mut Totals,
+    ) {
+        copy.steps += 1;
+        self.expects(copy.steps == changed.number, Rule::Copy, || {
+            format!(
+                "{place:?}: step {} is told as {}",
+                copy.steps, changed.number
+            )
+        });
+        totals.one(match (changed.origin, keep.is_some()) {
+            (Origin::Live, _) => Count::ChildSteps,
+            (_, true) => Count::ChildrenAdopted,
+            (Origin::CatchUp, _) => Count::ChildrenCaughtUp,
+            _ => Count::ChildrenPaged,
+        });
+        if changed.origin != Origin::Live && keep.is_some() {
+            // What another had is taken over: with what that decided.
+            copy.took.clear();
+            copy.made.clear();
+            copy.removed.clear();
+        }
+        let was_closed = std::mem::replace(&mut copy.closed, changed.closed);
+        for change in &changed.changes {
+            let id = &change.id;
+            if changed.origin == Origin::Live
+                && let Some((keep, own)) = keep
+            {
+                let late = was_closed && copy.closed && id.author() != own;
+                let may = !late || matches!(change.kind, ChildChangeKind::Removed { .. });
+                self.expects(may, Rule::Child, || {
+                    format!("{id} is written where its Reporter takes nothing: {change:?}")
+                });
+                self.reporter_step(place, copy, id, &change.kind, (keep, totals));
+            }
+            self.change(place, copy, id, &change.kind);
+        }
+    }
+
+    /// What became of one child.
+    fn change(&mut self, place: &Where, copy: &mut Copy, id: &ChildId, kind: &ChildChangeKind) {
+        match kind {
+            ChildChangeKind::Added(child) => {
+                let known = copy.children.insert(id.clone(), child.clone());
+                self.expects(known.is_none(), Rule::Copy, || {
+                    format!("{place:?}: {id} is added, and was there")
+                });
+                self.stays_removed(place, copy, id);
+                self.child(place, id, child);
+            }
+            ChildChangeKind::Updated { child, .. } => {
+                let before = copy.children.insert(id.clone(), child.clone());
+                match before {
+                    None => self.breaks(Rule::Copy, || {
+                        format!("{place:?}: {id} is changed, and was not there")
+                    }),
+                    Some(before) => self.goes_on(place, id, &before, child),
+                }
+                self.child(place, id, child);
+            }
+            ChildChangeKind::Removed { moderated } => {
+                let known = copy.children.remove(id).is_some();
+                self.expects(known, Rule::Copy, || {
+                    format!("{place:?}: {id} is removed, and was not there")
+                });
+                if *moderated {
+                    copy.removed.insert(id.clone());
+                }
+            }
+        }
+    }
+
+    /// A Reporter takes a commit: what it decides.
+    fn reporter_step(
+        &mut self,
+        place: &Where,
+        copy: &mut Copy,
+        id: &ChildId,
+        kind: &ChildChangeKind,
+        (keep, totals): (usize, &mut Totals),
+    ) {
+        match kind {
+            ChildChangeKind::Added(child) => {
+                let new = copy.made.insert(id.clone());
+                self.expects(new, Rule::Child, || {
+                    format!("{place:?}: {id} is made a second time")
+                });
+                self.takes(copy, child);
+                if !self.is_an_authors(id) {
+                    totals.one(Count::GuestChildren);
+                }
+            }
+            ChildChangeKind::Updated { child, .. } => self.takes(copy, child),
+            ChildChangeKind::Removed { moderated } => {
+                let key = (place.clone(), id.clone());
+                let wanted = !self.children.unwanted.contains(&key);
+                let prunes = *moderated && copy.children.len() > keep;
+                if wanted && prunes {
+                    totals.one(Count::ChildrenPruned);
+                }
+                let guest = !self.is_an_authors(id);
+                self.expects(!wanted || prunes || guest, Rule::Child, || {
+                    format!("{place:?}: {id} is removed, and nobody wanted that")
+                });
+                self.children.left.insert(key);
+            }
+        }
+    }
+
+    fn takes(&mut self, copy: &mut Copy, child: &Child) {
+        if let Some(n) = child.value["n"].as_u64() {
+            copy.took.insert(n);
+            self.children.taken.insert(n);
+        }
+    }
+
+    /// Whether somebody whose writes are known made the child: a guest's are not.
+    fn is_an_authors(&self, id: &ChildId) -> bool {
+        !id.author().as_str().ends_with("/liar")
+    }
+
+    /// A child is as its author wrote it.
+    fn child(&mut self, place: &Where, id: &ChildId, child: &Child) {
+        if !self.is_an_authors(id) {
+            return;
+        }
+        let n = child.value["n"].as_u64().unwrap_or_default();
+        let written = self.children.written.get(&n);
+        let right = written.is_some_and(|written| {
+            written.place == *place
+                && written.id == *id
+                && child.identity.as_ref() == Some(&written.identity)
+        });
+        self.expects(right, Rule::Child, || {
+            format!("{id} is {child:?}, and its author wrote no such thing")
+        });
+        self.expects(*child.value == value(n), Rule::Whole, || {
+            format!("{id} shows half a commit: {}", child.value)
+        });
+    }
+
+    /// Versions of a child go up, unless another Reporter begins without what was there.
+    fn goes_on(&mut self, place: &Where, id: &ChildId, before: &Child, after: &Child) {
+        let passed = (place.clone(), id.author().clone(), before.position);
+        let passed = self.children.passed.get(&passed).copied();
+        let back = after.position < before.position;
+        let same = passed == Some(self.children.reign(&place.0));
+        self.expects(!(back && same), Rule::Child, || {
+            format!(
+                "{place:?}: {id} went from {} to {}",
+                before.position, after.position
+            )
+        });
+    }
+
+    /// What its Reporter removed does not come back, as long as that Reporter has the collection.
+    fn stays_removed(&mut self, place: &Where, copy: &Copy, id: &ChildId) {
+        if !copy.removed.contains(id) {
+            return;
+        }
+        let removed = self.children.removed.get(&(place.clone(), id.clone()));
+        let same = removed.copied() == Some(self.children.reign(&place.0));
+        self.expects(!same, Rule::Child, || {
+            format!("{place:?}: {id} was removed by its Reporter, and is back")
+        });
+    }
+
+    /// All steps are told: they give the collection.
+    pub(crate) fn children_mirror(&mut self, place: &Where, copy: &Copy, there: &Collection) {
+        let same = copy.closed == there.is_closed()
+            && copy.steps == there.steps()
+            && copy.children.len() == there.len()
+            && there.iter().all(|(id, child)| {
+                copy.children
+                    .get(id)
+                    .is_some_and(|told| told.value == child.value)
+            });
+        self.expects(same, Rule::Copy, || {
+            format!("{place:?}: the steps give {copy:?}, the collection is {there:?}")
+        });
+    }
+
+    /// What authors were told is safe is with the Reporter that took it, or left there.
+    pub(crate) fn safe_children(&mut self, place: &Where, copy: &Copy) {
+        for n in &copy.took {
+            let Some(written) = self.children.written.get(n) else {
+                continue;
+            };
+            let there = copy.children.get(&written.id);
+            let there = there.and_then(|child| child.value["n"].as_u64());
+            let left = (place.clone(), written.id.clone());
+            let kept = there.is_some_and(|there| there >= *n) || self.children.left.contains(&left);
+            if self.children.safe.contains(n) && !kept {
+                let id = written.id.clone();
+                return self.breaks(Rule::Child, || {
+                    format!("{place:?}: {id} with {n} was safe, and its Reporter has {there:?}")
+                });
+            }
+        }
+    }
+}
