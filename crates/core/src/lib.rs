@@ -69,4 +69,4 @@ pub mod stream;
 mod syncher;
 pub mod time;
 
-pub use syncher::State;
+pub use syncher::{Audience, State};

@@ -154,6 +154,8 @@ pub const UNSAFE_WINDOW: usize = 16;
 pub const PRESENCE_MS: u64 = 200;
 /// Observers of an object that its holder is told of by name at a time.
 pub const PRESENCE_CHANGES_MAX: usize = 256;
+/// Observers of an object whom its Reporter knows by name; of more it knows how many.
+pub const AUDIENCE_MAX: usize = 1024;
 /// Observers on one page of those who observe an object.
 pub const OBSERVERS_PAGE_MAX: usize = 256;
 

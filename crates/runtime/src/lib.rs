@@ -69,6 +69,7 @@ mod commands;
 mod driver;
 mod executions;
 mod files;
+mod followers;
 mod inbox;
 mod key;
 mod link;
@@ -76,7 +77,9 @@ mod memory;
 mod notifications;
 mod observer;
 mod owner;
+mod presence;
 mod queue;
+mod reported;
 mod reporter;
 mod requests;
 mod shared;
@@ -86,7 +89,6 @@ mod token;
 mod typed;
 
 pub use builder::{Builder, Runtime, StartError, Unreachable};
-pub use byline_core::State;
 pub use byline_core::address::{Address, AddressError};
 pub use byline_core::children::{
     Child, ChildChange, ChildChangeKind, ChildId, ChildIdError, ChildrenChanged, FileDescription,
@@ -94,7 +96,7 @@ pub use byline_core::children::{
 };
 pub use byline_core::error::{Reason, Refusal, Retry};
 pub use byline_core::identity::Identity;
-pub use byline_core::message::body::Access;
+pub use byline_core::message::body::{Access, Observers, Observing};
 pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
     PathError, parse,
@@ -104,6 +106,7 @@ pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };
 pub use byline_core::time::Time;
+pub use byline_core::{Audience, State};
 pub use child_reporter::ChildReporter;
 pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
@@ -114,6 +117,7 @@ pub use memory::MemoryNode;
 pub use notifications::{Invitation, Notification, Notifications};
 pub use observer::{Changes, Copies, Observer};
 pub use owner::Owner;
+pub use presence::{Presence, PresenceChange};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};
 pub use syncher::{Create, ReadError, Syncher};

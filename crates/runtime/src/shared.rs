@@ -1,27 +1,26 @@
 //! What a runtime's handles and its driver share: core's machine, and who waits for what.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use byline_core::State;
 use byline_core::address::Address;
-use byline_core::children::ChildrenChanged;
 use byline_core::error::Refusal;
-use byline_core::limits::HISTORY_COMMITS_MAX;
-use byline_core::runtime::{self, Asking, Connection, Event, Executing, Output, Seat, Snapshot};
+use byline_core::message::body::Observers;
+use byline_core::runtime::{self, Connection, Executing, Output, Seat, Snapshot};
 use byline_core::stream::Changed;
-use byline_core::stream::Written;
 use byline_core::time::Time;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
-use crate::children::ChildrenStep;
 use crate::clock::Clock;
 use crate::files::Waiting;
+use crate::followers::Followers;
 use crate::inbox::Inbox;
 use crate::notifications::Notice;
 use crate::queue::Queue;
+use crate::reported::Reported;
 
 /// Shared by the driver task and every handle.
 #[derive(Debug)]
@@ -53,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) fetches: BTreeMap<u64, Waiting>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
+    pub(crate) pages: BTreeMap<u64, oneshot::Sender<Result<Observers, Refusal>>>,
     /// How the connection is doing.
     pub(crate) connection: watch::Sender<Connection>,
     /// Why there will be no session any more, once that is so.
@@ -61,86 +61,11 @@ pub(crate) struct Inner {
     pub(crate) closing: bool,
 }
 
-/// A Reporter's state, and what it wrote that is no part of its object.
-#[derive(Debug)]
-pub(crate) struct Reported {
-    pub(crate) state: watch::Sender<State>,
-    /// Tells that more is kept.
-    pub(crate) rejected: watch::Sender<()>,
-    /// Rejected commits that nobody has asked for yet, oldest first.
-    pub(crate) kept: VecDeque<Written>,
-    /// Those who ask to read: as many as core lets wait.
-    pub(crate) requests: Inbox<Asking>,
-    /// What readers ask to have done: as much as core lets wait.
-    pub(crate) executions: Inbox<Executing>,
-}
-
-impl Reported {
-    pub(crate) fn new(state: State) -> Self {
-        Self {
-            state: watch::Sender::new(state),
-            rejected: watch::Sender::new(()),
-            kept: VecDeque::new(),
-            requests: Inbox::default(),
-            executions: Inbox::default(),
-        }
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(*self.state.borrow(), State::Closed(_))
-    }
-
-    fn becomes(&mut self, state: State) {
-        self.state.send_replace(state);
-        if self.is_over() {
-            self.requests.wake();
-            self.executions.wake();
-        }
-    }
-
-    /// Keeps the newest of what was rejected, as many as a history has.
-    fn reject(&mut self, commits: Vec<Written>) {
-        self.kept.extend(commits);
-        let over = self.kept.len().saturating_sub(HISTORY_COMMITS_MAX);
-        if over > 0 {
-            tracing::warn!(over, "rejected commits that nobody asked for are let go");
-            self.kept.drain(..over);
-        }
-        self.rejected.send_replace(());
-    }
-}
-
 /// An Observer's state, and the queues of those who follow its changes.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) state: watch::Sender<State>,
     pub(crate) queues: Vec<Weak<Queue<Changed>>>,
-}
-
-/// Events that may wait for a slow follower: of more, the oldest are lost.
-const EVENTS: usize = 256;
-
-/// Those who follow the children of one collection.
-#[derive(Debug)]
-pub(crate) struct Followers {
-    pub(crate) queues: Vec<Weak<Queue<ChildrenStep>>>,
-    pub(crate) events: broadcast::Sender<Event>,
-}
-
-impl Default for Followers {
-    fn default() -> Self {
-        Self {
-            queues: Vec::new(),
-            events: broadcast::Sender::new(EVENTS),
-        }
-    }
-}
-
-impl Followers {
-    fn close(&self) {
-        let queues = self.queues.iter().filter_map(Weak::upgrade);
-        queues.for_each(|queue| queue.close());
-    }
 }
 
 impl Shared {
@@ -158,6 +83,7 @@ impl Shared {
                 commands: BTreeMap::new(),
                 fetches: BTreeMap::new(),
                 answers: BTreeMap::new(),
+                pages: BTreeMap::new(),
                 connection: watch::Sender::new(Connection::Connecting),
                 over: None,
                 closing: false,
@@ -202,15 +128,7 @@ impl Inner {
             Output::Connect => return Some(ToLink::Connect),
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
-            Output::Reporter(seat, state) => {
-                let closed = matches!(state, State::Closed(_));
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.becomes(state);
-                }
-                if closed {
-                    self.end_followers(&seat);
-                }
-            }
+            Output::Reporter(seat, state) => self.reporter_becomes(&seat, state),
             Output::Observer(seat, state) => self.observer_becomes(&seat, state),
             Output::Changed(seat, changed) => {
                 if let Some(watched) = self.observers.get_mut(&seat) {
@@ -221,28 +139,10 @@ impl Inner {
                 }
             }
             Output::Children(seat, name, changed) => self.followed(seat, name, changed),
-            Output::Event(seat, name, event) => {
-                if let Some(followers) = self.followers.get(&(seat, name)) {
-                    // Nobody may listen: then nobody misses it.
-                    let _ = followers.events.send(event);
-                }
-            }
-            Output::Read(call, result) => {
-                if let Some(waiting) = self.reads.remove(&call) {
-                    // Whoever asked may have gone: then nobody needs the answer.
-                    let _ = waiting.send(result);
-                }
-            }
-            Output::Rejected(seat, commits) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.reject(commits);
-                }
-            }
-            Output::Asked(seat, asking) => {
-                if let Some(reporter) = self.reporters.get_mut(&seat) {
-                    reporter.requests.push(asking);
-                }
-            }
+            Output::Event(seat, name, event) => self.heard(seat, name, event),
+            Output::Read(call, result) => answer(&mut self.reads, call, result),
+            Output::Rejected(seat, commits) => self.tell(&seat, |one| one.reject(commits)),
+            Output::Asked(seat, asking) => self.tell(&seat, |one| one.requests.push(asking)),
             Output::Executing(seat, executing) => self.executes(&seat, executing),
             Output::Fetching(call, received) => {
                 if let Some(waiting) = self.fetches.get(&call) {
@@ -254,23 +154,13 @@ impl Inner {
                     let _ = waiting.end.send(result);
                 }
             }
-            Output::Answered(call, result) => {
-                if let Some(waiting) = self.answers.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
+            Output::Answered(call, result) => answer(&mut self.answers, call, result),
+            Output::Presence(seat) => self.tell(&seat, |one| one.presence.wake()),
+            Output::Observers(call, result) => answer(&mut self.pages, call, result),
             Output::Invited(to, invitation) => self.invited(&to, invitation, now),
             Output::Gone(seat, number) => self.gone(&seat, number),
-            Output::Done(call, result) => {
-                if let Some(waiting) = self.commands.remove(&call) {
-                    let _ = waiting.send(result);
-                }
-            }
-            Output::Delivered(call) => {
-                if let Some(waiting) = self.deliveries.remove(&call) {
-                    let _ = waiting.send(());
-                }
-            }
+            Output::Done(call, result) => answer(&mut self.commands, call, result),
+            Output::Delivered(call) => answer(&mut self.deliveries, call, ()),
             Output::Connection(connection) => {
                 self.connection.send_replace(connection);
             }
@@ -283,41 +173,21 @@ impl Inner {
         None
     }
 
-    /// Those who follow a collection, to be joined.
-    pub(crate) fn followers(&mut self, seat: &Seat, name: &str) -> &mut Followers {
-        self.followers
-            .entry((seat.clone(), name.to_owned()))
-            .or_default()
-    }
-
-    /// Whether it is over with the object of a seat.
-    pub(crate) fn is_closed(&self, seat: &Seat) -> bool {
-        let reported = self.reporters.get(seat).map(|reported| &reported.state);
-        let watched = || Some(&self.observers.get(seat)?.state);
-        let state = reported.or_else(watched);
-        state.is_none_or(|state| matches!(*state.borrow(), State::Closed(_)))
-    }
-
-    fn followed(&mut self, seat: Seat, name: String, changed: ChildrenChanged) {
-        let Some(followers) = self.followers.get_mut(&(seat, name)) else {
-            return;
-        };
-        followers.queues.retain(|queue| queue.strong_count() > 0);
-        let (number, step) = (changed.number, ChildrenStep::Changed(changed));
-        for queue in followers.queues.iter().filter_map(Weak::upgrade) {
-            queue.push(number, &step);
+    fn reporter_becomes(&mut self, seat: &Seat, state: State) {
+        let closed = matches!(state, State::Closed(_));
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            reporter.becomes(state);
+        }
+        if closed {
+            self.end_followers(seat);
         }
     }
 
-    /// Nothing more comes of the children of a seat.
-    pub(crate) fn end_followers(&mut self, seat: &Seat) {
-        self.followers.retain(|(of, _), followers| {
-            let ends = of == seat;
-            if ends {
-                followers.close();
-            }
-            !ends
-        });
+    /// Tells a Reporter, if it is there.
+    fn tell(&mut self, seat: &Seat, tell: impl FnOnce(&mut Reported)) {
+        if let Some(reporter) = self.reporters.get_mut(seat) {
+            tell(reporter);
+        }
     }
 
     fn observer_becomes(&mut self, seat: &Seat, state: State) {
@@ -400,7 +270,15 @@ impl Inner {
         self.commands.clear();
         self.fetches.clear();
         self.answers.clear();
+        self.pages.clear();
         self.reads.clear();
+    }
+}
+
+/// Gives `result` to who waits for that call. Whoever asked may have gone: then nobody needs it.
+fn answer<T>(waiting: &mut BTreeMap<u64, oneshot::Sender<T>>, call: u64, result: T) {
+    if let Some(waiting) = waiting.remove(&call) {
+        let _ = waiting.send(result);
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::Refusal;
 use crate::observer::Observer;
+use crate::reported::Reported;
 use crate::reporter::Reporter;
-use crate::shared::{Alive, Reported, Watched};
+use crate::shared::{Alive, Watched};
 use crate::typed::{self, Data};
 
 /// What is to be created: a schema, the data, and who may read it (nobody, unless said).

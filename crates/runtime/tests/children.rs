@@ -1,5 +1,7 @@
 //! Many authors in one object: what each of them adds reaches everybody, in one order.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use byline::{

@@ -286,6 +286,8 @@ impl World {
             | Output::Fetching(..)
             | Output::Fetched(..)
             | Output::Invited(..)
+            | Output::Presence(..)
+            | Output::Observers(..)
             | Output::Gone(..) => {}
             Output::Children(seat, name, changed) => {
                 self.children_told(who, &seat, &name, &changed);

@@ -179,20 +179,19 @@ fn the_log_keeps_so_many_commits_and_a_reader_from_before_is_paged_anew() {
             None
         );
     }
-    let missing = |at: u64| {
-        let have = BTreeMap::from([(author(1), Position::new(1, at))]);
+    let newest = HISTORY_COMMITS_MAX as u64 + 10;
+    let missing = |have: &[(usize, u64)]| {
+        let position = |(number, at): &(usize, u64)| (author(*number), Position::new(1, *at));
+        let have = have.iter().map(position).collect();
         long.log
             .after(&have, &long.collection)
             .map(|missing| missing.len())
     };
-    assert_eq!(missing(9), None);
-    assert_eq!(missing(10), Some(HISTORY_COMMITS_MAX));
-    assert_eq!(missing(HISTORY_COMMITS_MAX as u64 + 10), Some(0));
-    assert_eq!(
-        missing(HISTORY_COMMITS_MAX as u64 + 11),
-        None,
-        "from the future"
-    );
+    assert_eq!(missing(&[(1, 9)]), None);
+    assert_eq!(missing(&[(1, 10)]), Some(HISTORY_COMMITS_MAX));
+    assert_eq!(missing(&[(1, newest)]), Some(0));
+    assert_eq!(missing(&[(1, newest + 1)]), None, "from the future");
+    assert_eq!(missing(&[(1, newest), (2, 1)]), None, "of nobody known");
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Peeked<'_> {
             (None, None, None) if !changes => Ok(ChildWrite::Nothing),
             (None, None, None) => Err(no_child()),
             _ => Err(Refusal::malformed(
-                "fields `body.closed` and `body.forgotten` are about the collection: each stands alone",
+                "field `body.closed` or `forgotten` is about the collection: it stands alone",
             )),
         }
     }

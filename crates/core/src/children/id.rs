@@ -102,8 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_one_author_stand_in_the_order_of_their_numbers() {
+    fn ids_stand_in_the_order_of_their_authors_and_then_of_their_numbers() {
         let author = Address::parse("hyperty://d/h").unwrap();
-        assert!(ChildId::new(author.clone(), 9) < ChildId::new(author, 10));
+        assert!(ChildId::new(author.clone(), 9) < ChildId::new(author.clone(), 10));
+        let later = Address::parse("hyperty://d/i").unwrap();
+        assert!(ChildId::new(author, 10) < ChildId::new(later, 9));
     }
 }

@@ -191,3 +191,31 @@ fn named(answer: Answer<'_>) -> Result<Answer<'_>, Refusal> {
         None => Ok(answer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::children::Act;
+    use crate::stream::Position;
+
+    #[test]
+    fn what_comes_twice_is_ignored_and_what_comes_early_is_asked_for() {
+        let mut reader = Observed::default();
+        let body = json!({"childrenResources": ["chat"],
+            "children": {"chat": {"at": {}, "page": []}}});
+        reader.content(&body.to_string());
+        let commit = |seq| ChildCommit {
+            from: Address::join("hyperty", "localhost", "author"),
+            identity: None,
+            position: Position::new(1, seq),
+            base: None,
+            act: Act::Nothing,
+        };
+        assert!(!reader.commit("chat", &commit(1)).recover);
+        assert!(!reader.commit("chat", &commit(1)).recover);
+        assert!(reader.commit("chat", &commit(3)).recover);
+        assert!(!reader.commit("votes", &commit(3)).recover, "no such name");
+    }
+}

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, ChildError, Output, Runtime, Seat, Timer};
-use crate::address::{Address, AddressError};
+use super::{Backoff, CallError, Output, Runtime, Seat, Timer};
+use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
@@ -57,53 +57,6 @@ pub struct Snapshot {
     pub position: Position,
     /// The hash of `data`, computed here.
     pub hash: Hash,
-}
-
-/// Why a call did nothing. It is the caller's to mend.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The initial data cannot be.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// Its children cannot be.
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    /// The address cannot be.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The object belongs to a domain that this runtime has no node of.
-    #[error("`{url}` is of another domain: this runtime speaks with the node of {domain}")]
-    OtherDomain {
-        /// The object.
-        url: Address,
-        /// The runtime's domain.
-        domain: String,
-    },
-    /// This runtime reports the object already.
-    #[error("`{0}` is reported by this runtime already: use the Reporter that it has")]
-    Reported(Address),
-    /// This hyperty reports no such object, or no longer.
-    #[error("`{0}` is not reported by this hyperty: only its Reporter commands about it")]
-    NotReported(Address),
-    /// The object is this runtime's alone.
-    #[error("`{0}` is local: its readers are this runtime's own")]
-    Local(Address),
-    /// More commands than may wait.
-    #[error(
-        "{} commands are not answered: wait for one",
-        crate::limits::COMMANDS_MAX
-    )]
-    Commands,
-    /// Who is invited was put out.
-    #[error("`{0}` is denied: allow it before it is invited")]
-    Denied(Address),
-    /// This hyperty does not observe the object.
-    #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
-    NotObserved(Address),
-    /// This hyperty observes the object already.
-    #[error("`{0}` is observed by this hyperty already: clone the Observer that it has")]
-    Observed(Address),
 }
 
 impl Runtime {
@@ -183,7 +136,7 @@ impl Runtime {
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
             !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
-                | Output::Children(of, ..) | Output::Event(of, ..) if *of == seat)
+                | Output::Children(of, ..) | Output::Event(of, ..) | Output::Presence(of) if *of == seat)
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher.reporters.insert(url.clone(), reporter);
@@ -338,6 +291,9 @@ impl Runtime {
             self.fetches_end(seat, &refusal);
         }
         let known = self.session.ended().is_none() && !self.is_local(seat.object.as_str());
+        if self.is_local(seat.object.as_str()) {
+            self.presence_changed(&seat.object);
+        }
         if removed.is_some() && known {
             self.let_go.insert(seat.clone());
             if self.session.is_live() {

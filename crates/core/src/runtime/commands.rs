@@ -26,6 +26,8 @@ enum What {
     Command(Command),
     /// An invitation, and whether the node lets the invited in.
     Invite(Address, bool),
+    /// Who observes, after whom, and whether the application asks.
+    Observers(Option<Address>, bool),
     Delete,
 }
 
@@ -98,6 +100,17 @@ impl Runtime {
         self.command(seat, What::Invite(to.clone(), let_in), now)
     }
 
+    pub(super) fn command_observers(
+        &mut self,
+        seat: &Seat,
+        after: Option<Address>,
+        own: bool,
+        now: Time,
+    ) -> Result<u64, CallError> {
+        self.reporting(seat)?;
+        self.command(seat, What::Observers(after, own), now)
+    }
+
     pub(super) fn reporting(&self, seat: &Seat) -> Result<(), CallError> {
         let claim = self.manager.claims.get(&seat.object);
         if claim.is_none_or(|claim| claim.reporter != seat.hyperty) {
@@ -160,6 +173,7 @@ impl Runtime {
                     Some(claim) => Command::Access(url.clone(), claim.access.clone()),
                     None => continue,
                 },
+                What::Observers(after, _) => Command::Observers(url.clone(), after),
                 What::Delete => continue,
             };
             let from = self.url().as_str().to_owned();
@@ -236,6 +250,7 @@ impl Runtime {
                 let desc = format!("`{}` was deleted by this Reporter", one.url);
                 self.lose(&one.url, Refusal::gone(desc));
             }
+            What::Observers(_, own) => self.observed(&one.url, call, own, body, now),
             What::Command(_) | What::Invite(..) => {
                 let result = decode::<Commanded>(body)
                     .map(|commanded| self.on_record(&one.url, commanded.access));
@@ -267,7 +282,7 @@ impl Runtime {
                 What::Invite(to, _) => {
                     self.manager.authorise(url, to.as_str());
                 }
-                What::Command(_) | What::Delete => {}
+                What::Command(_) | What::Observers(..) | What::Delete => {}
             }
         }
         self.judge_again(url);
@@ -277,6 +292,9 @@ impl Runtime {
         let Some(one) = self.commands.remove(&call) else {
             return;
         };
+        if let What::Observers(_, own) = one.what {
+            return self.not_observed(&one.url, call, own, refusal);
+        }
         let delete = matches!(one.what, What::Delete);
         if delete && let Some(reporter) = self.reporter_mut(&one.url) {
             reporter.deleting = false;
@@ -294,6 +312,9 @@ impl Runtime {
 
     /// The connection is gone: what was not answered is said again.
     pub(super) fn cut_commands(&mut self) {
+        // Who observes is told anew when the session goes on.
+        self.commands
+            .retain(|_, one| !matches!(one.what, What::Observers(_, false)));
         for one in self.commands.values_mut() {
             one.asked = false;
         }
@@ -335,6 +356,7 @@ impl Runtime {
                 });
             }
             Command::NeedsAuth() => self.suspended(now),
+            Command::Presence(url, told) if self.holds(&url) => self.presence(&url, told, now),
             Command::Superseded(..) | Command::Access(..) | Command::Presence(..) => {}
             Command::Kick(..) | Command::Allow(..) | Command::Observers(..) => {
                 return Err(Refusal::forbidden(

@@ -106,6 +106,9 @@ impl Runtime {
                 told
             });
             self.writes_over(safe, None);
+            if self.is_local(seat.object.as_str()) {
+                self.presence_changed(&seat.object);
+            }
         }
     }
 

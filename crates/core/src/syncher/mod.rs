@@ -1,6 +1,7 @@
 //! The Syncher (protocol.md §4–§7): one hyperty's handle on data objects, those it reports and those
 //! it observes. Its streams live here; who may claim and read is the Sync Manager's to say.
 
+mod audience;
 mod observer;
 mod reporter;
 
@@ -11,6 +12,7 @@ use crate::address::Address;
 use crate::error::Refusal;
 use crate::time::Time;
 
+pub use audience::Audience;
 pub(crate) use observer::{Next, Observer, Recovery};
 pub(crate) use reporter::{Due, Outgoing, Reporter};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::State;
+use super::{Audience, State};
 use crate::address::Address;
 use crate::children::{
     Authoring, ChildrenChanged, ChildrenWanted, Observed, Reported, Unsafe, answer, digest, page,
@@ -61,6 +61,8 @@ pub(crate) struct Reporter {
     pub(crate) authoring: BTreeMap<String, Authoring>,
     /// What another session of the owner's has of the children, page by page, before it is taken over.
     pub(crate) adopting: Option<Observed>,
+    /// Who observes the object.
+    pub(crate) audience: Audience,
     /// Its readers are to hear where its children stand, as soon as the node has all commits.
     pub(crate) head_due: bool,
     /// Everything of a commit's frame before its body: the same each time.
@@ -81,6 +83,7 @@ impl Reporter {
             children: BTreeMap::new(),
             authoring: BTreeMap::new(),
             adopting: None,
+            audience: Audience::default(),
             head_due: false,
             frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
-use byline_core::message::body::Code;
+use byline_core::message::body::{Code, Observers};
 use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
@@ -36,6 +36,8 @@ pub struct Place {
     pub fetching: BTreeMap<u64, u64>,
     pub fetched: BTreeMap<u64, Result<Arc<[u8]>, Refusal>>,
     pub invited: Vec<(Address, Invitation)>,
+    pub presence: Vec<Seat>,
+    pub pages: BTreeMap<u64, Result<Observers, Refusal>>,
     pub gone: Vec<u64>,
     pub children: BTreeMap<(Seat, String), ChildrenMirror>,
     pub events: Vec<(Seat, String, Event)>,
@@ -47,6 +49,8 @@ pub struct Place {
     pub received: Vec<String>,
     /// How many frames it sent, into a dead link too.
     pub sent: usize,
+    /// Each `execute` that it sent.
+    pub executes: Vec<String>,
     /// The code of each refusal that it answered a request with.
     pub refusals: Vec<u16>,
 }
@@ -106,12 +110,15 @@ impl Place {
             fetching: BTreeMap::new(),
             fetched: BTreeMap::new(),
             invited: vec![],
+            presence: vec![],
+            pages: BTreeMap::new(),
             gone: vec![],
             refused: vec![],
             connection: vec![],
             tokens_asked: 0,
             received: vec![],
             sent: 0,
+            executes: vec![],
             refusals: vec![],
         }
     }
@@ -120,6 +127,9 @@ impl Place {
     pub fn sends(&mut self, frame: &str) {
         self.sent += 1;
         let header = Header::peek(frame).expect("a runtime sends messages");
+        if header.kind == Type::Execute {
+            self.executes.push(frame.to_owned());
+        }
         if header.kind == Type::Response
             && let Ok(Code { code: code @ 400.. }) = header.decode()
         {
@@ -162,6 +172,10 @@ impl Place {
                 assert!(self.fetched.insert(call, result).is_none(), "fetched once");
             }
             Output::Invited(hyperty, invitation) => self.invited.push((hyperty, invitation)),
+            Output::Presence(seat) => self.presence.push(seat),
+            Output::Observers(call, result) => {
+                assert!(self.pages.insert(call, result).is_none(), "answered once");
+            }
             Output::Gone(_, number) => self.gone.push(number),
             Output::Children(seat, name, changed) => {
                 let mirror = self.children.entry((seat, name)).or_default();
