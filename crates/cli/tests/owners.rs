@@ -98,6 +98,7 @@ fn an_owner_lets_in_and_puts_out_from_another_process() {
     bob.event_named("room");
     let after = access(&home, &node, &["kick", ROOM, bobs, "--why", "too loud"]);
     assert_eq!(after["deny"], json!([bobs]));
+    bob.event_where(|event| event["state"] == "closed");
     assert!(bob.ended().complaint().contains("too loud"));
     let invite = byline(&home, &node.url, "ann", &["invite", ROOM, bobs], &[]).ended();
     assert!(invite.complaint().contains("was put out"), "{invite:?}");

@@ -1,12 +1,13 @@
 //! What is heard in a room, and what becomes of it.
 
-use byline::{CommandError, Request};
+use byline::Request;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::time::Instant;
 
 use super::face::Heard;
-use super::room::Hint;
+use super::files;
+use super::room::{Hint, meant};
 use super::saying::{COMMANDS, Saying};
 use super::told::{Told, short};
 use super::{Chat, Happening, LAST_WORDS};
@@ -75,7 +76,7 @@ impl Chat {
         let messages = self.room.messages.clone();
         match saying {
             Saying::Delete(id) => {
-                let id = self.room.message(&id)?;
+                let id = meant(&messages, &id, "/history")?;
                 self.await_command(line, async move { messages.remove(&id).await });
             }
             Saying::Kick(who, why) => {
@@ -85,6 +86,17 @@ impl Chat {
             Saying::Invite(who) => {
                 let host = self.room.host()?.clone();
                 self.await_command(line, async move { host.invite(&who).await });
+            }
+            Saying::Send(path) => {
+                let mut sent = files::send(&self.room.files, &path)?;
+                self.await_command(line, async move { sent.safe().await });
+            }
+            Saying::Get(id, path) => {
+                let files = &self.room.files;
+                let id = meant(files, &id, "a `file` event")?;
+                let place = files::place(files, &id, &path)?;
+                let fetch = files.fetch(&id).map_err(|error| error.to_string())?;
+                self.await_command(line, files::get(fetch, place));
             }
             Saying::Close => {
                 self.room.host()?;
@@ -99,10 +111,10 @@ impl Chat {
         Ok(())
     }
 
-    fn await_command(
+    fn await_command<E: ToString>(
         &mut self,
         line: &str,
-        done: impl Future<Output = Result<(), CommandError>> + Send + 'static,
+        done: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         let command = line.to_owned();
         self.await_end(async move {

@@ -1,6 +1,8 @@
 //! `byline chat`: a room where many write, each in their own name.
 
 mod face;
+mod files;
+mod guests;
 mod hearing;
 mod room;
 mod saying;
@@ -13,7 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use byline::{
-    Address, ChildChangeKind, ChildrenStep, Connection, Event, Refusal, Request, Runtime, State,
+    Address, ChildChange, ChildChangeKind, ChildrenStep, Connection, Event, PresenceChange,
+    Refusal, Request, Runtime, State,
 };
 use clap::Args;
 use futures_util::stream::{self, BoxStream, SelectAll, StreamExt as _};
@@ -24,9 +27,10 @@ use crate::SessionArgs;
 use crate::output::left;
 use crate::session::{interrupted, start, token_wanted};
 use face::Face;
-use room::{Hint, Room, Side};
+use guests::Guests;
+use room::{Hint, Room, Side, now};
 use saying::Name;
-use told::{Message, Person, Told, short};
+use told::{Message, Person, Sent, Told, short};
 
 /// How long what was said last may take to be safe when somebody leaves.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -84,6 +88,8 @@ enum Happening {
     Connection(Connection),
     Copy,
     Messages(ChildrenStep),
+    Files(ChildrenStep),
+    Presence(PresenceChange),
     Said(Event),
     Asked(Request),
     /// What was said or asked has come to its end, and what there is to tell of it.
@@ -122,6 +128,7 @@ impl Chat {
         match &room.side {
             Side::Host(reporter, _) => {
                 happenings.push(reporter.requests().map(Happening::Asked).boxed());
+                happenings.push(reporter.presence().map(Happening::Presence).boxed());
             }
             Side::Guest(observer) => {
                 happenings.push(observer.changes().map(|_| Happening::Copy).boxed());
@@ -189,6 +196,8 @@ impl Chat {
             })?,
             Happening::Copy => self.tell_people()?,
             Happening::Messages(step) => self.messages_change(step)?,
+            Happening::Files(step) => self.files_change(&step)?,
+            Happening::Presence(change) => self.presence_changes(&change)?,
             Happening::Said(event) => self.said(&event)?,
             Happening::Asked(request) => {
                 let (hyperty, identity) = (request.hyperty().to_string(), request.identity());
@@ -214,6 +223,8 @@ impl Chat {
             let changes = self.room.messages.changes();
             self.happenings
                 .push(changes.map(Happening::Messages).boxed());
+            let changes = self.room.files.changes();
+            self.happenings.push(changes.map(Happening::Files).boxed());
             self.tell(&Told::Room {
                 url: self.url.to_string(),
                 hyperty: self.room.hyperty.to_string(),
@@ -267,13 +278,50 @@ impl Chat {
         Ok(())
     }
 
+    /// Tells of the files that are new here. That one is gone is told to who asks for it.
+    fn files_change(&mut self, step: &ChildrenStep) -> anyhow::Result<()> {
+        let new: Vec<Sent> = match step {
+            ChildrenStep::All(all) => all
+                .iter()
+                .filter_map(|(id, child)| Sent::new(id, child))
+                .collect(),
+            ChildrenStep::Changed(changed) => {
+                let added = |change: &ChildChange| match &change.kind {
+                    ChildChangeKind::Added(child) => Sent::new(&change.id, child),
+                    _ => None,
+                };
+                changed.changes.iter().filter_map(added).collect()
+            }
+        };
+        new.into_iter()
+            .try_for_each(|sent| self.tell(&Told::File(sent)))
+    }
+
+    /// The host learns who comes and who goes.
+    fn presence_changes(&mut self, change: &PresenceChange) -> anyhow::Result<()> {
+        let written = match change {
+            PresenceChange::Joined { hyperty, .. } => {
+                let learns = |guests: &mut Guests| guests.came(hyperty.as_str(), now());
+                self.room.host_learns(learns)
+            }
+            PresenceChange::Left { hyperty, .. } => self
+                .room
+                .host_learns(|guests| guests.went(hyperty.as_str())),
+            _ => Ok(()),
+        };
+        if let Err(why) = written {
+            tracing::debug!(%why, "not written down");
+        }
+        self.tell_people()
+    }
+
     /// Somebody has said something that is kept nowhere. What is none of ours is passed over.
     fn said(&mut self, event: &Event) -> anyhow::Result<()> {
         let from = event.from.to_string();
         let done = match serde_json::from_value(event.value.clone()) {
             Ok(Hint::Here(name)) => {
                 let name = Name::shown(&name).to_string();
-                self.room.came(&from, Some(name))
+                self.room.host_learns(|guests| guests.named(&from, name))
             }
             Ok(Hint::Who(_)) if self.room.is_host(&event.from) => self.room.introduce(),
             Ok(Hint::Typing(_)) => {

@@ -12,11 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::ChatArgs;
+use super::guests::Guests;
 use super::saying::Name;
 use super::told::{Message, Person, people_of, short_id};
-
-/// Most people that the host lists.
-const PEOPLE_MAX: usize = 1000;
 
 /// A message, as its author writes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +37,7 @@ pub(crate) enum Hint {
 
 /// One's own side of a room.
 pub(crate) enum Side {
-    Host(Reporter, BTreeMap<String, Person>),
+    Host(Reporter, Guests),
     Guest(Observer),
 }
 
@@ -48,6 +46,7 @@ pub(crate) struct Room {
     pub(crate) hyperty: Address,
     pub(crate) side: Side,
     pub(crate) messages: Children<Text>,
+    pub(crate) files: Children,
     name: Name,
 }
 
@@ -55,7 +54,7 @@ impl Room {
     /// Opens the room as its host, or joins it.
     pub(crate) fn enter(syncher: &Syncher, url: &Address, args: &ChatArgs) -> anyhow::Result<Self> {
         let side = if args.host {
-            Side::Host(syncher.create(create(url, args))?, BTreeMap::new())
+            Side::Host(syncher.create(create(url, args))?, Guests::default())
         } else {
             Side::Guest(syncher.subscribe(url.as_str())?)
         };
@@ -64,6 +63,10 @@ impl Room {
             messages: match &side {
                 Side::Host(reporter, _) => reporter.children("messages"),
                 Side::Guest(observer) => observer.children("messages"),
+            },
+            files: match &side {
+                Side::Host(reporter, _) => reporter.children("files"),
+                Side::Guest(observer) => observer.children("files"),
             },
             side,
             name: args.name.clone(),
@@ -88,7 +91,11 @@ impl Room {
     /// The room has come, or come back: a guest says who it is, and the host, who may have missed that, asks.
     pub(crate) fn introduce(&mut self) -> Result<(), String> {
         if let Side::Host(..) = self.side {
-            self.came(&self.hyperty.to_string(), Some(self.name.to_string()))?;
+            let (own, name) = (self.hyperty.to_string(), self.name.to_string());
+            self.host_learns(|guests| {
+                guests.came(&own, now());
+                guests.named(&own, name);
+            })?;
             return self.hint(&Hint::Who(true));
         }
         self.hint(&Hint::Here(self.name.to_string()))
@@ -112,33 +119,20 @@ impl Room {
         }
     }
 
-    /// The host learns that somebody is here, or what they are called, and writes it down for everybody.
-    pub(crate) fn came(&mut self, hyperty: &str, name: Option<String>) -> Result<(), String> {
-        let Side::Host(_, people) = &mut self.side else {
+    /// What its host knows of the guests is another: it writes it down for everybody.
+    pub(crate) fn host_learns(&mut self, learns: impl FnOnce(&mut Guests)) -> Result<(), String> {
+        let Side::Host(reporter, guests) = &mut self.side else {
             return Ok(());
         };
-        if people.len() < PEOPLE_MAX || people.contains_key(hyperty) {
-            let person = people.entry(hyperty.to_owned()).or_insert_with(|| Person {
-                name: None,
-                since: now().rfc3339(),
-            });
-            person.name = name.or(person.name.take());
-        }
-        self.write_people()
-    }
-
-    fn write_people(&self) -> Result<(), String> {
-        let Side::Host(reporter, people) = &self.side else {
-            return Ok(());
-        };
-        let written = reporter.update(|data| data["people"] = json!(people));
+        learns(guests);
+        let written = reporter.update(|data| data["people"] = json!(guests.here()));
         written.map(drop).map_err(|error| error.to_string())
     }
 
     /// Who is here.
     pub(crate) fn people(&self) -> BTreeMap<String, Person> {
         match &self.side {
-            Side::Host(_, people) => people.clone(),
+            Side::Host(_, guests) => guests.here().clone(),
             Side::Guest(observer) => {
                 let data = observer.data();
                 data.map(|data| people_of(&data)).unwrap_or_default()
@@ -182,22 +176,22 @@ impl Room {
             )),
         }
     }
+}
 
-    /// The message that `id` means, whole or as people are shown it.
-    pub(crate) fn message(&self, id: &str) -> Result<ChildId, String> {
-        let all = self.messages.list().into_iter().map(|(one, _)| one);
-        let meant = |one: &ChildId| {
-            let whole = one.to_string();
-            whole == id || short_id(&whole) == id
-        };
-        let found: Vec<ChildId> = all.filter(meant).collect();
-        match &found[..] {
-            [one] => Ok(one.clone()),
-            [] => Err(format!(
-                "there is no message `{id}`: /history shows their IDs"
-            )),
-            _ => Err(format!("several messages are `{id}`: write the whole ID")),
-        }
+/// The child that `id` means, whole or as people are shown it; `shows` is the command that shows it.
+pub(crate) fn meant<T>(children: &Children<T>, id: &str, shows: &str) -> Result<ChildId, String> {
+    let all = children.list().into_iter().map(|(one, _)| one);
+    let meant = |one: &ChildId| {
+        let whole = one.to_string();
+        whole == id || short_id(&whole) == id
+    };
+    let found: Vec<ChildId> = all.filter(meant).collect();
+    match &found[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(format!(
+            "there is nothing of the ID `{id}`: {shows} shows them"
+        )),
+        _ => Err(format!("several have the ID `{id}`: write the whole")),
     }
 }
 
@@ -207,6 +201,7 @@ fn create(url: &Address, args: &ChatArgs) -> Create {
     let mut create = Create::new("Communication", data)
         .at(url.as_str())
         .children("messages")
+        .files("files")
         .discard();
     if args.public {
         create = create.public();
@@ -217,7 +212,8 @@ fn create(url: &Address, args: &ChatArgs) -> Create {
     create
 }
 
-fn now() -> Time {
+/// What the time is, in RFC 3339.
+pub(crate) fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::from_unix_ms(since.map_or(0, |since| since.as_millis() as u64))
+    Time::from_unix_ms(since.map_or(0, |since| since.as_millis() as u64)).rfc3339()
 }

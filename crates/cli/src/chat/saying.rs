@@ -9,10 +9,12 @@ const HISTORY: usize = 20;
 const NAME_CHARS: usize = 32;
 
 /// The commands, as `/help` tells them.
-pub(crate) const COMMANDS: [&str; 11] = [
+pub(crate) const COMMANDS: [&str; 13] = [
     "/who: who is here",
     "/history [N]: the last N messages, each with its ID",
     "/delete ID: delete a message of yours; the host deletes anybody's",
+    "/send PATH: send a file, which others get while you or the host are there",
+    "/get ID [PATH]: get a file, into this folder or to a path",
     "/invite WHO: let an identity or a hyperty in, and tell them (host)",
     "/kick WHO [WHY]: put somebody out, for good (host)",
     "/accept WHO: let in who asks (host, --approve)",
@@ -30,6 +32,8 @@ pub(crate) enum Saying {
     Who,
     History(usize),
     Delete(String),
+    Send(String),
+    Get(String, String),
     Invite(String),
     Kick(String, String),
     Accept(String),
@@ -74,6 +78,10 @@ impl FromStr for Saying {
                 Err(_) => Err(format!("`{first}` is no number: write /history 20")),
             },
             "delete" => one("ID").map(Self::Delete),
+            "send" if rest.is_empty() => Err("/send of what? write /send PATH".to_owned()),
+            "send" => Ok(Self::Send(rest.to_owned())),
+            "get" if first.is_empty() => Err("/get of what? write /get ID [PATH]".to_owned()),
+            "get" => Ok(Self::Get(first.to_owned(), more.to_owned())),
             "invite" => one("WHO").map(Self::Invite),
             "kick" => Ok(Self::Kick(who()?, more.to_owned())),
             "accept" => one("WHO").map(Self::Accept),
@@ -143,6 +151,8 @@ mod tests {
                 Ok(Saying::Kick("bob".into(), "too loud".into())),
             ),
             ("/kick bob", Ok(Saying::Kick("bob".into(), String::new()))),
+            ("/send a cup.png", Ok(Saying::Send("a cup.png".into()))),
+            ("/get a#1", Ok(Saying::Get("a#1".into(), String::new()))),
             ("/delete a#1", Ok(Saying::Delete("a#1".into()))),
         ] {
             assert_eq!(line.parse(), said, "{line}");

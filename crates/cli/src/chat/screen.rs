@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use byline::{Address, Time};
+use byline::Address;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::face::Heard;
+use super::room::now;
 use super::saying::COMMANDS;
 use super::timeline::{Timeline, visible};
 use super::told::{Person, Told, short, short_id};
@@ -186,6 +187,14 @@ impl Page {
                 self.timeline.refused(id.as_deref());
                 self.note(&format!("not sent: {text} ({why})"));
             }
+            Told::File(sent) => {
+                let author = sent.id.rsplit_once('#').map_or("", |(author, _)| author);
+                let person = self.people.get(author).and_then(|one| one.name.as_deref());
+                let who = person.unwrap_or_else(|| short(author));
+                let (name, size, id) = (&sent.name, sent.size, short_id(&sent.id));
+                let text = format!("{who} sends {name} ({size} bytes): /get {id}");
+                self.timeline.note(sent.created.clone(), &text);
+            }
             Told::Removed { id, .. } => self.timeline.remove(id),
             Told::People { people } => self.people.clone_from(people),
             Told::Typing { hyperty, name } => {
@@ -229,9 +238,7 @@ impl Page {
     }
 
     fn note(&mut self, text: &str) {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = Time::from_unix_ms(since.map_or(0, |since| since.as_millis() as u64));
-        self.timeline.note(now.rfc3339(), text);
+        self.timeline.note(now(), text);
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use byline::{Child, ChildId, State};
+use byline::{Child, ChildId, FileDescription, State};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -42,6 +42,8 @@ pub(crate) enum Told {
         text: String,
         why: String,
     },
+    /// A file that its author, or the host, gives out.
+    File(Sent),
     /// A message is gone, by the host's decision or its author's.
     Removed { id: String, moderated: bool },
     /// Whether nobody but the host may write.
@@ -79,6 +81,31 @@ pub(crate) struct Message {
     pub(crate) created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<String>,
+}
+
+/// A file that everybody may get.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+}
+
+impl Sent {
+    /// What a child says of a file; nothing when it says something else.
+    pub(crate) fn new(id: &ChildId, child: &Child) -> Option<Self> {
+        let described = FileDescription::read(&child.value).ok()?;
+        Some(Self {
+            id: id.to_string(),
+            name: described.name,
+            size: described.size,
+            created: child.created.clone(),
+            identity: child.identity.as_ref().map(ToString::to_string),
+        })
+    }
 }
 
 impl Message {
