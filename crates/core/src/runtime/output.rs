@@ -21,7 +21,7 @@ pub enum Input<'a> {
     Disconnected(Option<u16>),
     /// The node sent a frame.
     Received(&'a str),
-    /// The time of [`Runtime::poll_timeout`] has come.
+    /// The time of [`Runtime::poll_timeout`](super::Runtime::poll_timeout) has come.
     Timeout,
 }
 
@@ -65,22 +65,22 @@ pub enum Output {
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
     /// and were seen by nobody. The Reporter goes on from the object as it is.
     Rejected(Seat, Vec<Written>),
-    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`].
+    /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`](super::Runtime::decide).
     Asked(Seat, Asking),
-    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`].
+    /// A reader asks for something to be done: answered by [`Runtime::answer_execute`](super::Runtime::answer_execute).
     Executing(Seat, Executing),
     /// Somebody invites this hyperty, or, where that is this runtime's own address, its person: answered by
-    /// [`Runtime::answer_invitation`].
+    /// [`Runtime::answer_invitation`](super::Runtime::answer_invitation).
     Invited(Address, Invitation),
-    /// Others observe the seat's object than before: see [`Runtime::audience`].
+    /// Others observe the seat's object than before: see [`Runtime::audience`](super::Runtime::audience).
     Presence(Seat),
-    /// What [`Runtime::observers`] asked for, or why not.
+    /// What [`Runtime::observers`](super::Runtime::observers) asked for, or why not.
     Observers(u64, Result<Observers, Refusal>),
     /// Nobody waits for the answer to that question about the seat's object any more.
     Gone(Seat, u64),
     /// A `read` is answered, or failed for good.
     Read(u64, Result<Snapshot, Refusal>),
-    /// What [`Runtime::execute`] asked for, or [`Runtime::command_as_owner`] said, is done, or was refused.
+    /// What [`Runtime::execute`](super::Runtime::execute) asked for, or [`Runtime::command_as_owner`](super::Runtime::command_as_owner) said, is done, or was refused.
     Answered(u64, Result<Value, Refusal>),
     /// What was commanded by that call is done, or was refused.
     Done(u64, Result<(), Refusal>),
@@ -88,9 +88,9 @@ pub enum Output {
     Children(Seat, String, ChildrenChanged),
     /// Somebody said something to all who have an object, at this collection of children.
     Event(Seat, String, Event),
-    /// So many bytes of what [`Runtime::fetch`] asked for are here.
+    /// So many bytes of what [`Runtime::fetch`](super::Runtime::fetch) asked for are here.
     Fetching(u64, u64),
-    /// What [`Runtime::fetch`] asked for is here, as its author described it, or cannot be had.
+    /// What [`Runtime::fetch`](super::Runtime::fetch) asked for is here, as its author described it, or cannot be had.
     Fetched(u64, Result<Arc<[u8]>, Refusal>),
     /// Everything written before that call has reached the node.
     Delivered(u64),
@@ -98,6 +98,6 @@ pub enum Output {
     Refused(Refusal),
     /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].
     Connection(Connection),
-    /// A token is needed, now or soon: [`Runtime::authenticate`].
+    /// A token is needed, now or soon: [`Runtime::authenticate`](super::Runtime::authenticate).
     NeedsToken,
 }
