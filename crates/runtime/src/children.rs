@@ -247,8 +247,8 @@ impl<T> Children<T> {
         Ok(())
     }
 
-    /// What others say here from now on by [`Children::send_event`]. Of more than 256 that wait, the
-    /// oldest are lost.
+    /// What is said here from now on by [`Children::send_event`]; what an observing hyperty says itself comes
+    /// back to it, too. Of more than 256 that wait, the oldest are lost.
     #[must_use]
     pub fn events(&self) -> Events {
         let mut inner = self.place.alive.0.lock();

@@ -324,7 +324,8 @@ impl Chat {
                 self.room.host_learns(|guests| guests.named(&from, name))
             }
             Ok(Hint::Who(_)) if self.room.is_host(&event.from) => self.room.introduce(),
-            Ok(Hint::Typing(_)) => {
+            // One's own comes back, too.
+            Ok(Hint::Typing(_)) if event.from != self.room.hyperty => {
                 let known = self.people.get(&from).and_then(|one| one.name.clone());
                 let name = known.unwrap_or_else(|| short(&from).to_owned());
                 let hyperty = from;
