@@ -91,7 +91,7 @@ start_node() {
   node=$!
   local ready
   read -r ready <"$storm/node"
-  url=${ready#*'"url":"'} url=${url%'"'*}
+  url=${ready#*'"url":"'} url=${url%%'"'*}
 }
 
 # Waits until its port is free again; its death is not announced.
