@@ -65,6 +65,7 @@ pub mod message;
 pub mod node;
 pub mod object;
 pub mod runtime;
+pub mod storage;
 pub mod stream;
 mod syncher;
 pub mod time;
