@@ -141,6 +141,7 @@ impl Authoring {
             write,
             bytes,
             sent: None,
+            made: None,
             asked: false,
             dated: false,
         });
@@ -159,6 +160,7 @@ impl Authoring {
                 write,
                 bytes: 0,
                 sent: None,
+                made: None,
                 asked: false,
                 dated: false,
             };
@@ -183,9 +185,13 @@ impl Authoring {
         self.remove(index, here)
     }
 
-    /// The next commit to be sent; `act` says what its write does. It is the same each time, until it
-    /// is known not to have arrived.
-    pub(crate) fn send(&mut self, act: impl FnOnce(&Write) -> Act) -> Option<ChildCommit> {
+    /// The next commit to be sent, `dated` so where that was not said before; `act` says what its write
+    /// does. It is the same each time, until it is known not to have arrived.
+    pub(crate) fn send(
+        &mut self,
+        dated: Time,
+        act: impl FnOnce(&Write, Time) -> Act,
+    ) -> Option<ChildCommit> {
         let index = self.queue.iter().position(|one| !one.asked)?;
         let ahead = index.checked_sub(1).and_then(|ahead| self.queue.get(ahead));
         let ahead = ahead.and_then(|one| one.sent.as_ref());
@@ -193,6 +199,7 @@ impl Authoring {
         let epoch = self.epoch;
         let one = self.queue.get_mut(index)?;
         one.asked = true;
+        let made = *one.made.get_or_insert(dated);
         let commit = one.sent.take().unwrap_or_else(|| {
             let continues = before.epoch == epoch;
             let seq = if continues { before.version + 1 } else { 1 };
@@ -202,7 +209,7 @@ impl Authoring {
                 identity: None,
                 position: Position::new(epoch, seq),
                 base: base.then_some(before),
-                act: act(&one.write),
+                act: act(&one.write, made),
             }
         });
         one.sent = Some(commit.clone());
@@ -250,7 +257,7 @@ impl Authoring {
         if let Some(one) = self.queue.get_mut(index) {
             one.asked = false;
             if let (Answer::Dated(now), Some(sent)) = (answer, &mut one.sent) {
-                one.dated = true;
+                (one.dated, one.made) = (true, Some(now));
                 sent.date(now);
             }
         }
@@ -290,7 +297,7 @@ impl Authoring {
     /// The connection is gone: what was under way will not be answered.
     pub(crate) fn cut(&mut self) {
         for one in &mut self.queue {
-            one.asked = false;
+            (one.asked, one.dated) = (false, false);
         }
         self.draining = None;
         self.until = None;
