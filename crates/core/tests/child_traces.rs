@@ -101,10 +101,10 @@ fn trace_13_what_its_reporter_has_lost_is_nobodys() {
     world.assert_all_answered();
 }
 
-/// A child whose author was never told that it is safe is here, and its Reporter loses all it has: its
-/// author says the same again, for who has it cannot tell one from the other.
+/// A child is with a reader, its author was never told that it is safe, and its Reporter loses all it has: what
+/// the author says again, later and so dated anew, is not taken for what the reader has.
 #[test]
-fn what_is_said_again_to_a_reporter_that_lost_it_is_the_same() {
+fn what_is_said_again_to_a_reporter_that_lost_it_is_told_apart() {
     let (mut world, _, observers) = World::with_room(2);
     world.stalls(1);
     world.writes_child(&observers[0], text("said"));

@@ -96,14 +96,15 @@ impl Authoring {
     }
 
     /// Goes on from where the Reporter says that the stream stands; gives what is safe by that. While
-    /// something is under way, the answers to that will say it.
+    /// something is under way, the answers to that will say it. What was sent and is not there may have been taken
+    /// by a Reporter that lost it since, and be with readers: its places are not used for anything else.
     pub(crate) fn stands(&mut self, yours: Option<Yours>) -> Vec<Unsafe> {
         let Yours { position, number } = yours.unwrap_or_default();
         self.number = self.number.max(number);
         if self.queue.iter().any(|one| one.asked) {
             return vec![];
         }
-        self.go_on_from(position)
+        self.go_on_from(position, true)
     }
 
     pub(crate) fn next_id(&self) -> ChildId {
@@ -141,7 +142,6 @@ impl Authoring {
             write,
             bytes,
             sent: None,
-            made: None,
             asked: false,
             dated: false,
         });
@@ -160,7 +160,6 @@ impl Authoring {
                 write,
                 bytes: 0,
                 sent: None,
-                made: None,
                 asked: false,
                 dated: false,
             };
@@ -185,13 +184,9 @@ impl Authoring {
         self.remove(index, here)
     }
 
-    /// The next commit to be sent, `dated` so where that was not said before; `act` says what its write
-    /// does. It is the same each time, until it is known not to have arrived.
-    pub(crate) fn send(
-        &mut self,
-        dated: Time,
-        act: impl FnOnce(&Write, Time) -> Act,
-    ) -> Option<ChildCommit> {
+    /// The next commit to be sent; `act` says what its write does. It is the same each time, until it
+    /// is known not to have arrived.
+    pub(crate) fn send(&mut self, act: impl FnOnce(&Write) -> Act) -> Option<ChildCommit> {
         let index = self.queue.iter().position(|one| !one.asked)?;
         let ahead = index.checked_sub(1).and_then(|ahead| self.queue.get(ahead));
         let ahead = ahead.and_then(|one| one.sent.as_ref());
@@ -199,7 +194,6 @@ impl Authoring {
         let epoch = self.epoch;
         let one = self.queue.get_mut(index)?;
         one.asked = true;
-        let made = *one.made.get_or_insert(dated);
         let commit = one.sent.take().unwrap_or_else(|| {
             let continues = before.epoch == epoch;
             let seq = if continues { before.version + 1 } else { 1 };
@@ -209,7 +203,7 @@ impl Authoring {
                 identity: None,
                 position: Position::new(epoch, seq),
                 base: base.then_some(before),
-                act: act(&one.write, made),
+                act: act(&one.write),
             }
         });
         one.sent = Some(commit.clone());
@@ -257,7 +251,7 @@ impl Authoring {
         if let Some(one) = self.queue.get_mut(index) {
             one.asked = false;
             if let (Answer::Dated(now), Some(sent)) = (answer, &mut one.sent) {
-                (one.dated, one.made) = (true, Some(now));
+                one.dated = true;
                 sent.date(now);
             }
         }
@@ -278,7 +272,7 @@ impl Authoring {
             return (vec![], None);
         };
         let safe = match drain.gap {
-            Some(position) => self.go_on_from(position),
+            Some(position) => self.go_on_from(position, false),
             None => {
                 if drain.refused {
                     self.renumber();
@@ -297,7 +291,7 @@ impl Authoring {
     /// The connection is gone: what was under way will not be answered.
     pub(crate) fn cut(&mut self) {
         for one in &mut self.queue {
-            (one.asked, one.dated) = (false, false);
+            one.asked = false;
         }
         self.draining = None;
         self.until = None;
@@ -324,15 +318,17 @@ impl Authoring {
     }
 
     /// Goes on from where the Reporter has the stream: when that is a place of this one, from there;
-    /// else in a new epoch, with that place as its base.
-    fn go_on_from(&mut self, position: Position) -> Vec<Unsafe> {
+    /// else in a new epoch, with that place as its base. In a new one, too, where the places after it are `used`
+    /// if anything was sent there.
+    fn go_on_from(&mut self, position: Position, used: bool) -> Vec<Unsafe> {
         let sent = self.queue.iter().any(|one| one.is_at(position));
         let safe = if sent {
             self.safe_up_to(position)
         } else {
             vec![]
         };
-        if self.safe != position {
+        let used = used && self.queue.iter().any(|one| one.sent.is_some());
+        if self.safe != position || used {
             self.epoch = self.epoch.max(position.epoch).saturating_add(1);
             self.safe = position;
         }

@@ -69,11 +69,9 @@ pub(crate) struct Unsafe {
     pub(super) bytes: usize,
     /// What was sent: sent again it is the same, for it may have arrived.
     pub(super) sent: Option<ChildCommit>,
-    /// When it says that its child was made, once that was said: somebody may have it under the same numbers.
-    pub(super) made: Option<Time>,
     /// It is under way.
     pub(super) asked: bool,
-    /// It was dated anew, over this connection.
+    /// It was dated anew.
     pub(super) dated: bool,
 }
 

@@ -63,7 +63,7 @@ impl Desk<'_> {
 
     /// The next commit, dated so when it makes a child.
     fn send(&mut self, dated: Time) -> Option<ChildCommit> {
-        self.authoring.send(dated, |write, dated| match &self.place {
+        self.authoring.send(|write| match &self.place {
             Place::Reports(reported) => reported.act(write, dated),
             Place::Observes(_) => write.act(dated),
         })
