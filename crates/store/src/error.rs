@@ -1,4 +1,4 @@
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +37,9 @@ pub enum StoreError {
         what: String,
     },
     /// A later version of Byline has written the store.
-    #[error("{path} has format {format}, and this program knows formats up to {known}: run a newer one")]
+    #[error(
+        "{path} has format {format}, and this program knows formats up to {known}: run a newer one"
+    )]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -65,25 +67,29 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
         /// What the operating system says.
-        source: Arc<std::io::Error>,
+        source: Arc<io::Error>,
     },
 }
 
 impl StoreError {
     /// What `source`, met at `path`, means to who has the store.
-    pub(crate) fn from_io(path: &Path, source: std::io::Error) -> Self {
-        let path = path.to_owned();
+    pub(crate) fn from_io(path: &Path, source: impl Into<Arc<io::Error>>) -> Self {
+        let (path, source) = (path.to_owned(), source.into());
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(path),
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly(path),
-            _ => Self::Io {
+            ErrorKind::UnexpectedEof => Self::Damaged {
                 path,
-                source: Arc::new(source),
+                what: "the file is too short".to_owned(),
             },
+            _ => Self::Io { path, source },
         }
     }
 }
 
 fn process(id: Option<u32>) -> String {
-    id.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
+    id.map_or_else(
+        || "another process".to_owned(),
+        |id| format!("process {id}"),
+    )
 }
