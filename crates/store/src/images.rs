@@ -75,7 +75,7 @@ fn apply(rows: &mut Rows, batch: &Batch) {
 }
 
 fn place() -> Place {
-    Place::new("image".into(), None)
+    Place("image".into())
 }
 
 fn open(file: &File, check: Check) -> Result<(Recorder, Database), StoreError> {
@@ -171,7 +171,7 @@ fn live() -> Life {
     let made = recorder.file();
 
     let mut random = Random(SEED);
-    let (recorder, database) = open(&made, Check::Everything).unwrap();
+    let (recorder, mut database) = open(&made, Check::Everything).unwrap();
     let mut acts = Vec::new();
     let mut states = vec![Rows::new()];
     let mut heard =
