@@ -64,9 +64,10 @@ fn report(folder: &Path, rounds: usize, time: Duration) -> Result<String> {
     );
     for size in SIZES {
         let mut cases: [Vec<Case>; 3] = Default::default();
-        for _ in 0..rounds {
+        for round in 0..rounds {
             for (keeper, cases) in KEEPERS.into_iter().zip(&mut cases) {
-                cases.push(run(keeper, folder, size, time)?);
+                let path = folder.join(format!("{keeper:?}-{size}-{round}"));
+                cases.push(run(keeper, &path, size, time)?);
             }
         }
         for (keeper, of_keeper) in KEEPERS.into_iter().zip(&cases) {
@@ -94,21 +95,20 @@ fn report(folder: &Path, rounds: usize, time: Duration) -> Result<String> {
     Ok(text)
 }
 
-fn run(keeper: Keeper, folder: &Path, size: usize, time: Duration) -> Result<Case> {
-    let path = folder.join(format!("{keeper:?}-{size}"));
+fn run(keeper: Keeper, path: &Path, size: usize, time: Duration) -> Result<Case> {
     match keeper {
         Keeper::Floor => {
             let mut file = OpenOptions::new()
                 .create_new(true)
                 .append(true)
-                .open(&path)?;
+                .open(path)?;
             stream(size, time, |batch| {
                 file.write_all(&encoded(batch))?;
                 Ok(file.sync_data()?)
             })
         }
         Keeper::Folder => {
-            let mut store = Folder::open(&path, &Whose::Runtime, None)?;
+            let mut store = Folder::open(path, &Whose::Runtime, None)?;
             stream(size, time, |batch| Ok(store.commit(batch)?))
         }
         Keeper::Memory => {

@@ -58,7 +58,7 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             quota,
-            database: held_to(quota, database),
+            database: Ok(held_to(quota, database)?),
             _lock: lock,
         })
     }

@@ -1,25 +1,23 @@
 //! What a file may hold when the power goes: every write and every sync is a moment at which it does.
 
-mod recorder;
-
 use std::collections::BTreeMap;
 
 use byline_core::storage::{Batch, Row, Table, Write, key};
 
 use crate::database::{Check, Database};
 use crate::place::Place;
+use crate::recorder::{Act, File, Recorder};
 use crate::{StoreError, Whose};
-use recorder::{Act, File, Recorder};
 
 const SEED: u64 = 0x5eed_0b17;
 const BATCHES: usize = 200;
 
 /// Numbers that look random and are the same in every run.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Less than `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -28,7 +26,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    fn one_in(&mut self, count: u64) -> bool {
+    pub(crate) fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 }

@@ -30,6 +30,8 @@ mod images;
 mod lock;
 mod memory;
 mod place;
+#[cfg(test)]
+mod recorder;
 mod whose;
 mod writer;
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::{BackendError, StorageBackend};
 
-use super::Random;
+use crate::images::Random;
 
 /// A disk writes these whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
 /// What is done to a file.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Write { at: usize, data: Arc<[u8]> },
     SetLen(usize),
     Sync,
@@ -21,7 +21,7 @@ pub(super) enum Act {
 
 impl Act {
     /// What is left of it when it is torn in the middle.
-    pub(super) fn first_half(&self) -> Vec<Self> {
+    pub(crate) fn first_half(&self) -> Vec<Self> {
         match self {
             Self::Write { at, data } => vec![Self::Write {
                 at: *at,
@@ -32,7 +32,7 @@ impl Act {
     }
 
     /// What is left of it when sectors of it are missing.
-    pub(super) fn some_sectors(&self, random: &mut Random) -> Vec<Self> {
+    pub(crate) fn some_sectors(&self, random: &mut Random) -> Vec<Self> {
         let Self::Write { at, data } = self else {
             return Vec::new();
         };
@@ -48,10 +48,10 @@ impl Act {
 
 /// What a file holds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct File(Vec<u8>);
+pub(crate) struct File(Vec<u8>);
 
 impl File {
-    pub(super) fn does(&mut self, act: &Act) {
+    pub(crate) fn does(&mut self, act: &Act) {
         match act {
             Act::Write { at, data } => {
                 let end = at + data.len();
@@ -68,7 +68,7 @@ impl File {
 
 /// A file that is in use.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Recorder(Arc<Mutex<Record>>);
+pub(crate) struct Recorder(Arc<Mutex<Record>>);
 
 #[derive(Debug, Default)]
 struct Record {
@@ -80,24 +80,24 @@ struct Record {
 }
 
 impl Recorder {
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         let recorder = Self::default();
         recorder.record().file = file;
         recorder
     }
 
     /// What it holds.
-    pub(super) fn file(&self) -> File {
+    pub(crate) fn file(&self) -> File {
         self.record().file.clone()
     }
 
     /// What was done to it since this was asked last.
-    pub(super) fn heard(&self) -> Vec<Act> {
+    pub(crate) fn heard(&self) -> Vec<Act> {
         std::mem::take(&mut self.record().acts)
     }
 
     /// Lets so much be done and nothing more, as if its disk were full then.
-    pub(super) fn fill_after(&self, acts: usize) {
+    pub(crate) fn fill_after(&self, acts: usize) {
         self.record().left = Some(acts);
     }
 
