@@ -1,5 +1,7 @@
 //! What a folder does beside keeping rows: whom it lets in, what it tells, how it is copied.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod scratch;
 
 use std::fs;
