@@ -215,14 +215,13 @@ fn apply(write: &WriteTransaction, batch: &Batch) -> Result<i64, redb::Error> {
                 let before = rows.remove(key.as_slice())?;
                 growth -= before.map_or(0, |before| bytes(key, before.value()));
             }
-            Write::RemoveRange(_, range) if range.start < range.end => {
+            Write::RemoveRange(_, range) => {
                 let range = range.start.as_slice()..range.end.as_slice();
                 rows.retain_in(range, |key, value| {
                     growth -= bytes(key, value);
                     false
                 })?;
             }
-            Write::RemoveRange(..) => {}
         }
     }
     Ok(growth)
