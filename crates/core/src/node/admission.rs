@@ -164,7 +164,7 @@ impl Node {
     /// The object at `url`, when there is one; whatever is asked of a deleted one is answered 410.
     pub(super) fn not_deleted(&self, url: &str) -> Result<Option<&Object>, Refusal> {
         let object = self.objects.get(url);
-        match object.filter(|object| object.deleted) {
+        match object.filter(|object| object.deleted.is_some()) {
             Some(object) => Err(deleted(&object.url)),
             None => Ok(object),
         }

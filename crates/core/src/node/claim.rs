@@ -55,6 +55,8 @@ impl Node {
                 && let Some(record) = &mut object.record
             {
                 record.children.clone_from(&claim.children);
+                self.outbox
+                    .follows(object, |unstored| unstored.claim = true);
             }
             return Ok(claimed);
         }
@@ -158,14 +160,22 @@ impl Node {
     ) -> Result<Claimed, Refusal> {
         self.adopt(session, record.reporter.as_str())?;
         let claimed = claimed(&record);
+        if self.object_at(url).is_none() {
+            let desc = "this node keeps no more objects";
+            return Err(Refusal::away(Retry::Seconds(30), desc));
+        }
+        // Whoever hears of it, the loser too, hears of what is on record.
+        if let Some(object) = self.objects.get_mut(url) {
+            self.outbox.follows(object, |unstored| {
+                unstored.claim = true;
+                unstored.position = true;
+            });
+        }
         if let Some(loser) = before.filter(|before| *before != session) {
             self.superseded(loser, url, record.epoch);
         }
-        let Some(object) = self.object_at(url) else {
-            return Err(Refusal::away(
-                Retry::Seconds(30),
-                "this node keeps no more objects",
-            ));
+        let Some(object) = self.objects.get_mut(url) else {
+            return Ok(claimed);
         };
         let mut access_changes = true;
         if let Some(old) = object.record.take() {
@@ -176,6 +186,7 @@ impl Node {
         object.holder = Some(session);
         object.access_by_another = false;
         object.away_since = None;
+        object.expected = false;
         object.last_commit = now;
         let expires = object.expires.take();
         if !std::mem::replace(&mut object.quiet_armed, true) {

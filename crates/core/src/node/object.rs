@@ -8,6 +8,7 @@ use super::commands::denied;
 use super::grants::Grants;
 use super::presence::Untold;
 use super::request::Request;
+use super::resting::Unstored;
 use super::session::SessionId;
 use super::{ConnectionId, Node, ObjectId};
 use crate::address::Address;
@@ -27,8 +28,12 @@ pub(super) struct Object {
     pub(super) record: Option<Record>,
     /// Another owner than its holder said who may read, since it was claimed.
     pub(super) access_by_another: bool,
-    /// It is over, and its address is not used again.
-    pub(super) deleted: bool,
+    /// Since when it is over; its address is not used again.
+    pub(super) deleted: Option<Time>,
+    /// What its rows do not say yet.
+    pub(super) unstored: Unstored,
+    /// Its holder of before the node was started may still come back.
+    pub(super) expected: bool,
     /// When the record goes, as nobody holds the object.
     pub(super) expires: Option<Time>,
     /// The session that may write, live or in its grace time.
@@ -87,7 +92,9 @@ impl Object {
             url,
             record: None,
             access_by_another: false,
-            deleted: false,
+            deleted: None,
+            unstored: Unstored::default(),
+            expected: false,
             expires: None,
             holder: None,
             away_since: None,
@@ -294,7 +301,11 @@ impl Node {
             let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
             return Err(Refusal::too_many(desc));
         }
-        record.grant(hyperty.clone(), identity);
+        let remembered = record.grant(hyperty.clone(), identity);
+        if remembered {
+            self.outbox
+                .follows(object, |unstored| unstored.grant(&hyperty));
+        }
         reader.observed.insert(url.clone());
         let connection = reader.connection;
         if object.routes.start(session, hyperty.clone(), connection) {
@@ -314,8 +325,10 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
-        if let Some(record) = &mut object.record {
-            record.grants.end(hyperty);
+        let record = object.record.as_mut();
+        if record.is_some_and(|record| record.grants.end(hyperty)) {
+            self.outbox
+                .follows(object, |unstored| unstored.grant(hyperty));
         }
         let was_there = object.routes.reads(session, hyperty.as_str());
         if object.routes.end(session, hyperty)
@@ -336,7 +349,7 @@ impl Node {
     pub(super) fn forget_if_empty(&mut self, url: Option<&Address>) {
         let Some(url) = url else { return };
         let empty = self.objects.get(url).is_some_and(|object| {
-            object.record.is_none() && object.waiting.is_empty() && !object.deleted
+            object.record.is_none() && object.waiting.is_empty() && object.deleted.is_none()
         });
         if empty {
             self.objects.remove(url);

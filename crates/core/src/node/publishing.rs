@@ -15,6 +15,8 @@ impl Node {
             return;
         };
         object.moved_to(position, now);
+        self.outbox
+            .follows(object, |unstored| unstored.position = true);
         if !object.quiet_armed {
             object.quiet_armed = true;
             self.timers.insert((
@@ -42,7 +44,7 @@ impl Node {
         self.counters.deliveries += to.len() as u64;
         if !to.is_empty() {
             self.outbox
-                .push_back(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
+                .push(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
         }
     }
 

@@ -150,7 +150,7 @@ impl Node {
         match (answers, connection) {
             (Some(session), Some(connection)) => {
                 let text = std::mem::take(&mut request.text);
-                self.outbox.push_back(Output::Send(connection, text));
+                self.outbox.push(Output::Send(connection, text));
                 if let Some(object) = request
                     .object
                     .as_ref()
@@ -172,7 +172,12 @@ impl Node {
                 };
                 self.pending.insert(pending.request.ask.clone(), pending);
             }
-            (answers, None) => self.wait(request, answers.is_some()),
+            (answers, None) => {
+                let url = request.object.as_ref();
+                let object = url.and_then(|url| self.objects.get(url));
+                let expected = object.is_some_and(|object| object.expected);
+                self.wait(request, answers.is_some() || expected);
+            }
             (None, Some(_)) => {}
         }
     }
@@ -236,8 +241,7 @@ impl Node {
 
     pub(super) fn pass(&mut self, asker: SessionId, text: &str) {
         if let Some(connection) = self.sessions.get(&asker).and_then(|asker| asker.connection) {
-            self.outbox
-                .push_back(Output::Send(connection, text.to_owned()));
+            self.outbox.push(Output::Send(connection, text.to_owned()));
         }
     }
 

@@ -15,6 +15,7 @@
 mod answers;
 pub mod chat;
 pub mod children;
+pub mod disk;
 pub mod kitchen;
 mod links;
 mod machines;
@@ -58,6 +59,8 @@ pub struct World {
     pub now: Time,
     pub node: Node,
     nodes: u8,
+    /// Where the node keeps what it promises, if anywhere.
+    pub disk: Option<disk::Disk>,
     places: Vec<Place>,
     connections: u64,
     /// The runtime behind a connection; other connections are raw clients'.
@@ -94,6 +97,7 @@ impl World {
             now,
             node: Node::new(DOMAIN, [200; 32], now),
             nodes: 0,
+            disk: None,
             places: vec![],
             connections: 0,
             behind: BTreeMap::new(),
@@ -235,6 +239,9 @@ impl World {
     pub fn settles(&mut self) {
         for _ in 0..1_000_000 {
             self.collect();
+            if self.disk.as_ref().is_some_and(disk::Disk::is_cut) {
+                self.node_restarts();
+            }
             if !self.moves_one_frame() {
                 return self.checks();
             }
