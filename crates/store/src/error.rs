@@ -37,7 +37,9 @@ pub enum StoreError {
         what: String,
     },
     /// A later version of Byline has written the store.
-    #[error("{path} has format {format}, and this program knows formats up to {known}: run a newer one")]
+    #[error(
+        "{path} has format {format}, and this program knows formats up to {known}: run a newer one"
+    )]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -85,5 +87,8 @@ impl StoreError {
 }
 
 fn process(id: Option<u32>) -> String {
-    id.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
+    id.map_or_else(
+        || "another process".to_owned(),
+        |id| format!("process {id}"),
+    )
 }

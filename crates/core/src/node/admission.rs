@@ -261,11 +261,13 @@ impl Node {
         let granted =
             record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
         let text = stamp_reader(header, identity, granted)?;
+        let have = body.have.and_then(|have| have.data);
         let wanted = match header.kind {
-            Type::Read => Wanted::Content,
+            Type::Read => Wanted::Content(have),
             _ => Wanted::Route {
                 hyperty,
                 hold: body.hold,
+                have,
             },
         };
         let request = Request::new(session, header, Some(url), wanted, text)?;

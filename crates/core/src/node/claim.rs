@@ -2,7 +2,7 @@
 
 use super::commands::denied;
 use super::grants::Grants;
-use super::object::Record;
+use super::object::{Object, Record};
 use super::session::SessionId;
 use super::{Node, Timer};
 use crate::address::Address;
@@ -50,11 +50,14 @@ impl Node {
             && !record.has_commit_of_its_epoch()
             && claim.base == Some(Some(record.position))
         {
-            let claimed = claimed(record);
+            let keeps = self.keeps(claim);
+            let mut claimed = claimed(record);
+            claimed.cache = keeps;
             if let Some(object) = self.objects.get_mut(url)
                 && let Some(record) = &mut object.record
             {
                 record.children.clone_from(&claim.children);
+                record.cache = keeps;
                 self.outbox
                     .follows(object, |unstored| unstored.claim = true);
             }
@@ -69,10 +72,11 @@ impl Node {
                     self.release(session, url, now);
                 }
                 let present = other.and_then(|id| self.sessions.get(&id)?.connection);
-                return Err(if present.is_some() {
+                let kept = self.objects.get(url).is_some_and(Object::is_kept);
+                return Err(if present.is_some() || kept {
                     refusal
                 } else {
-                    // This node keeps no content: without a Reporter there is nobody to learn from.
+                    // Without a Reporter there is nobody to learn from.
                     refusal.because(Reason::Alone)
                 });
             }
@@ -95,6 +99,7 @@ impl Node {
             reporter: claim.reporter.clone(),
             children: claim.children.clone(),
             grants: Grants::default(),
+            cache: self.keeps(claim),
         };
         self.hold(session, url, next, holder, now)
     }
@@ -217,6 +222,7 @@ impl Node {
 
     /// What follows the 200: readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
+        self.begin_content(url, now);
         self.publish_head(url);
         self.tell_presence_anew(url, now);
         self.forward_waiting(url, now);
@@ -277,7 +283,7 @@ fn claimed(record: &Record) -> Claimed {
         epoch: record.epoch,
         position: record.position,
         access: record.access.clone(),
-        cache: false,
+        cache: record.cache,
     }
 }
 

@@ -194,6 +194,7 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
+        self.contents.drops(object);
         object.record = None;
         object.away_since = None;
         if let Some(holder) = object

@@ -24,6 +24,8 @@ pub struct Counters {
     pub parkings: u64,
     /// Routes woken.
     pub wakes: u64,
+    /// Readers answered from what the node keeps.
+    pub kept_answers: u64,
 }
 
 /// What the node holds now, for its operator.
@@ -44,6 +46,10 @@ pub struct Gauges {
     pub unanswered: usize,
     /// Bytes of what waits to be given out until a change before it is stored.
     pub held_bytes: usize,
+    /// Objects of which the node keeps what they hold.
+    pub kept_objects: usize,
+    /// The bytes of that.
+    pub kept_bytes: usize,
 }
 
 impl Node {
@@ -73,6 +79,8 @@ impl Node {
                 .map(|session| session.asked.len())
                 .sum(),
             held_bytes: self.held_bytes(),
+            kept_objects: self.contents.objects,
+            kept_bytes: self.contents.bytes,
         }
     }
 }

@@ -169,11 +169,11 @@ impl Node {
                 let identity = asker.and_then(|asker| asker.identity.as_ref());
                 let hyperty = match &request.wanted {
                     Wanted::Route { hyperty, .. } => hyperty.as_str(),
-                    Wanted::Content | Wanted::Chunk(_) | Wanted::Answer => {
+                    Wanted::Content(_) | Wanted::Chunk(_) | Wanted::Answer => {
                         request.ask.from.as_str()
                     }
                     // Its Reporter may have taken it, and says so itself.
-                    Wanted::FanOut(_) => return Some(true),
+                    Wanted::FanOut(_) | Wanted::Keep => return Some(true),
                 };
                 record?.decides(hyperty, identity)
             });

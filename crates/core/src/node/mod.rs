@@ -8,6 +8,7 @@ mod admission;
 mod children;
 mod claim;
 mod commands;
+mod content;
 mod counting;
 mod files;
 mod grants;
@@ -37,11 +38,13 @@ use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::Identity;
+use crate::limits::CONTENT_BYTES_MAX;
 use crate::message::body::ChildCommitted;
 use crate::message::{Header, Type, encode};
 use crate::storage::Batch;
 use crate::time::Time;
 use admission::{Passage, Service};
+use content::Contents;
 pub use counting::{Counters, Gauges};
 use object::Object;
 use outbox::Outbox;
@@ -106,6 +109,7 @@ enum Timer {
     Expired(Address),
     Presence(Address),
     Expected,
+    Stored(Address),
 }
 
 /// The state of one Message Node.
@@ -128,6 +132,7 @@ pub struct Node {
     objects_made: u64,
     pending: BTreeMap<Ask, Pending>,
     timers: BTreeSet<(Time, Timer)>,
+    contents: Contents,
     outbox: Outbox,
     counters: Counters,
 }
@@ -152,6 +157,7 @@ impl Node {
             objects_made: 0,
             pending: BTreeMap::new(),
             timers: BTreeSet::new(),
+            contents: Contents::new(CONTENT_BYTES_MAX),
             outbox: Outbox::default(),
             counters: Counters::default(),
         }
@@ -176,7 +182,10 @@ impl Node {
             Input::Parked(connection, objects) => self.park(connection, &objects),
             Input::Drained(connection) => self.wake(connection),
             Input::Timeout => self.timeout(now),
-            Input::Stored => self.outbox.batch_stored(),
+            Input::Stored => {
+                let objects = self.outbox.batch_stored();
+                self.content_stored(&objects, now);
+            }
             Input::NotStored(why) => self.outbox.batch_fails(why),
         }
     }
@@ -216,7 +225,7 @@ impl Node {
         };
         let done = judged.and_then(|passage| match (passage, session) {
             (Passage::Publish(object, position), _) => {
-                self.publish(object.as_str(), position, text, now);
+                self.publish(object.as_str(), position, &header, text, now);
                 Ok(())
             }
             (Passage::Head(object), _) => {
@@ -329,6 +338,7 @@ impl Node {
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),
                 Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 Some((_, Timer::Expected)) => self.no_longer_expected(now),
+                Some((_, Timer::Stored(url))) => self.say_stored(&url, now),
                 None => break,
             }
         }

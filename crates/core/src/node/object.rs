@@ -5,10 +5,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commands::denied;
+use super::content::{Content, Stored};
 use super::grants::Grants;
 use super::presence::Untold;
 use super::request::Request;
-use super::resting::Unstored;
+use super::resting::{AtRest, Unstored};
 use super::session::SessionId;
 use super::{ConnectionId, Node, ObjectId};
 use crate::address::Address;
@@ -30,6 +31,11 @@ pub(super) struct Object {
     pub(super) access_by_another: bool,
     /// Since when it is over; its address is not used again.
     pub(super) deleted: Option<Time>,
+    /// What it holds, where the node keeps that.
+    pub(super) content: Option<Content>,
+    /// What of that its rows say, with the batch under way.
+    pub(super) at_rest: Option<AtRest>,
+    pub(super) stored: Stored,
     /// What its rows do not say yet.
     pub(super) unstored: Unstored,
     /// Its holder of before the node was started may still come back.
@@ -71,6 +77,8 @@ pub(super) struct Record {
     /// The names of its collections of children.
     pub(super) children: Vec<String>,
     pub(super) grants: Grants,
+    /// The node keeps what the object holds.
+    pub(super) cache: bool,
 }
 
 impl Record {
@@ -93,6 +101,9 @@ impl Object {
             record: None,
             access_by_another: false,
             deleted: None,
+            content: None,
+            at_rest: None,
+            stored: Stored::default(),
             unstored: Unstored::default(),
             expected: false,
             expires: None,
@@ -134,6 +145,7 @@ impl Object {
             since: self.away_since.map(Time::rfc3339),
             hash: None,
             missed: false,
+            stored: None,
         })
     }
 
@@ -150,7 +162,7 @@ impl Object {
         Some(self.frame(&Head { missed, ..head }))
     }
 
-    fn frame(&self, head: &Head) -> Arc<str> {
+    pub(super) fn frame(&self, head: &Head) -> Arc<str> {
         let changes = self.url.resource("changes");
         encode("null", Type::Update, self.url.as_str(), &changes, head).into()
     }

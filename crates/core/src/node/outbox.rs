@@ -18,7 +18,8 @@ pub(super) struct Outbox {
     held_bytes: usize,
     /// How many of those, the first, wait for the batch under way and for nothing else.
     behind_batch: usize,
-    under_way: bool,
+    /// The objects that the batch under way is about, when there is one.
+    under_way: Option<Vec<Address>>,
     /// Why the batch under way cannot be written, as its driver says.
     not_stored: Option<Arc<str>>,
     /// The objects with changes that are in no batch yet; `None` where there is no store.
@@ -34,7 +35,7 @@ impl Outbox {
     /// Puts `output` behind all that was put here before.
     pub(super) fn push(&mut self, output: Output) {
         let changed = self.changed.as_ref().is_some_and(|some| !some.is_empty());
-        if !changed && !self.under_way {
+        if !changed && self.under_way.is_none() {
             return self.free.push_back(output);
         }
         self.held_bytes += bytes(&output);
@@ -63,30 +64,30 @@ impl Outbox {
     /// The objects that the next batch is about: all with changes, when there are any and no batch is
     /// under way. The caller says that it is by [`Outbox::batch_begins`].
     pub(super) fn take_changed(&mut self) -> Vec<Address> {
-        if self.under_way {
+        if self.under_way.is_some() {
             return vec![];
         }
         self.changed.as_mut().map(take).unwrap_or_default()
     }
 
-    /// Everything that had changed is in a batch, which the driver gets now.
-    pub(super) fn batch_begins(&mut self) {
-        self.under_way = true;
+    /// Everything that had changed, of these objects, is in a batch, which the driver gets now.
+    pub(super) fn batch_begins(&mut self, objects: Vec<Address>) {
+        self.under_way = Some(objects);
         self.behind_batch = self.held.len();
     }
 
-    /// The batch under way is stored: what waited for it alone is free.
-    pub(super) fn batch_stored(&mut self) {
-        self.under_way = false;
+    /// The batch under way is stored: what waited for it alone is free. Says of which objects it was.
+    pub(super) fn batch_stored(&mut self) -> Vec<Address> {
         self.not_stored = None;
         for output in self.held.drain(..take(&mut self.behind_batch)) {
             self.held_bytes -= bytes(&output);
             self.free.push_back(output);
         }
+        self.under_way.take().unwrap_or_default()
     }
 
     pub(super) fn batch_fails(&mut self, why: Arc<str>) {
-        self.not_stored = self.under_way.then_some(why);
+        self.not_stored = self.under_way.is_some().then_some(why);
     }
 
     pub(super) const fn not_stored(&self) -> Option<&Arc<str>> {

@@ -5,12 +5,20 @@ use std::sync::Arc;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::limits::QUIET_UNSAID_MS;
+use crate::message::Header;
 use crate::stream::Position;
 use crate::time::Time;
 
 impl Node {
     /// The way of a commit: everything was checked, the bytes go on as they came.
-    pub(super) fn publish(&mut self, url: &str, position: Position, text: &Arc<str>, now: Time) {
+    pub(super) fn publish(
+        &mut self,
+        url: &str,
+        position: Position,
+        header: &Header<'_>,
+        text: &Arc<str>,
+        now: Time,
+    ) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
@@ -25,6 +33,7 @@ impl Node {
             ));
         }
         self.counters.commits += 1;
+        self.keep_commit(url, position, header, now);
         self.deliver(url, text);
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Refusal, Retry};
 use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
 use crate::message::Header;
 use crate::message::body::Code;
+use crate::stream::Position;
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -23,10 +24,17 @@ pub(super) struct Ask {
 pub(super) enum Wanted {
     /// The answer and nothing else.
     Answer,
-    /// The object's content.
-    Content,
+    /// The object's content; the asker has this position.
+    Content(Option<Position>),
     /// The object's content and from then on its commits.
-    Route { hyperty: Address, hold: bool },
+    Route {
+        hyperty: Address,
+        hold: bool,
+        /// Where the asker stands.
+        have: Option<Position>,
+    },
+    /// The object's content, for the node to keep (§7).
+    Keep,
     /// That every reader gets this: the request is a child commit (§9).
     FanOut(Arc<str>),
     /// A chunk of a file of this author (§9).
@@ -38,9 +46,10 @@ impl Wanted {
     pub(super) const fn waits(&self, in_grace: bool) -> bool {
         match self {
             Self::Route { hold, .. } => *hold || in_grace,
-            Self::Content => in_grace,
+            Self::Content(_) => in_grace,
             // Its author says it again when the Reporter is there.
-            Self::FanOut(_) | Self::Chunk(_) | Self::Answer => false,
+            // The node asks again when it is claimed.
+            Self::FanOut(_) | Self::Chunk(_) | Self::Answer | Self::Keep => false,
         }
     }
 }
@@ -126,6 +135,9 @@ impl Node {
             return Err(Refusal::malformed(
                 "field `id`: a request with it is not answered yet",
             ));
+        }
+        if self.answer_from_content(&request, now)? {
+            return Ok(());
         }
         self.check_kept(&request)?;
         if let Some(asker) = self.sessions.get_mut(&request.asker) {
@@ -215,6 +227,7 @@ impl Node {
                     Err(refusal) => self.refuse(request, &refusal),
                 }
             }
+            (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body),
             (Some(url), Wanted::FanOut(commit)) if code == 200 => {
                 self.publish_child(url, commit);
                 self.pass_answer(&request, text);

@@ -6,6 +6,8 @@
 //! | claims | the object | a [`ClaimRow`] as JSON |
 //! | positions | the object | epoch and version, big endian |
 //! | grants | the object, the hyperty | a [`Grant`] as JSON |
+//! | snapshots | the object | a [`KeptSnapshot`] as JSON |
+//! | commits | the object, epoch and version, big endian | the commit's body as it came |
 //! | tombstones | the object | when it was deleted, in Unix milliseconds, big endian |
 
 use std::collections::BTreeSet;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::grants::{Grant, Grants};
 use super::object::{Object, Record};
@@ -23,7 +26,7 @@ use crate::identity::Identity;
 use crate::limits::GRACE_MS;
 use crate::message::body::Access;
 use crate::storage::{Batch, Row, Table, key};
-use crate::stream::Position;
+use crate::stream::{KeptSnapshot, Outgrown, Position};
 use crate::time::Time;
 
 /// What of an object its rows do not say yet.
@@ -51,6 +54,14 @@ impl Unstored {
     }
 }
 
+/// What rests of what an object holds: a snapshot and the commits after it.
+#[derive(Debug)]
+pub(super) struct AtRest {
+    /// That of the newest commit.
+    pub(super) position: Position,
+    after: Outgrown,
+}
+
 /// A claim record as it rests, but for its position and its grants.
 #[derive(Debug, Serialize, Deserialize)]
 struct ClaimRow {
@@ -61,6 +72,8 @@ struct ClaimRow {
     reporter: Address,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     children: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cache: bool,
     /// When it goes, in Unix milliseconds, as nobody holds the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
@@ -132,6 +145,7 @@ impl Node {
                     reporter: claim.reporter,
                     children: claim.children,
                     grants: Grants::default(),
+                    cache: claim.cache,
                 });
             }
             Table::Positions => self.claimed(&row.key)?.position = position(&row.value)?,
@@ -142,6 +156,32 @@ impl Node {
                 let grant: Grant = read(&row.value)?;
                 let record = self.claimed(url.unwrap_or_default())?;
                 record.grants.restore(hyperty, grant);
+            }
+            Table::Snapshots => {
+                let snapshot: KeptSnapshot = read(&row.value)?;
+                self.claimed(&row.key)?;
+                let url = address(&row.key)?;
+                let object = self.objects.get_mut(&url).ok_or_else(no_claim)?;
+                object.at_rest = Some(AtRest {
+                    position: snapshot.position,
+                    after: Outgrown::default(),
+                });
+                self.contents.keeps(object, snapshot.into());
+            }
+            Table::Commits => {
+                let mut parts = row.key.splitn(2, |byte| *byte == 0);
+                let url = address(parts.next().unwrap_or_default())?;
+                let position = position(parts.next().unwrap_or_default())?;
+                let body: Arc<RawValue> = read(&row.value)?;
+                let object = self.objects.get_mut(&url).ok_or_else(no_claim)?;
+                let kept = object.content.as_mut().zip(object.at_rest.as_mut());
+                let (content, at_rest) = kept.ok_or_else(no_claim)?;
+                at_rest.position = position;
+                at_rest.after.count(body.get().len());
+                if !content.stream.commit(position, body) {
+                    return Err("it does not follow the one before".to_owned());
+                }
+                self.contents.uses(object);
             }
             Table::Tombstones => {
                 self.restored(&row.key)?.deleted = Some(time(&row.value)?);
@@ -159,7 +199,7 @@ impl Node {
 
     fn claimed(&mut self, url: &[u8]) -> Result<&mut Record, String> {
         let record = self.restored(url)?.record.as_mut();
-        record.ok_or_else(|| "there is no claim of its object".to_owned())
+        record.ok_or_else(no_claim)
     }
 
     /// Everything that changed since the last batch, when there is anything and no batch is under way.
@@ -170,11 +210,17 @@ impl Node {
         }
         let mut batch = Batch::default();
         for url in &changed {
-            if let Some(object) = self.objects.get_mut(url) {
-                object.write_rows(&mut batch);
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            if !object.write_content(&mut batch) {
+                // What its Reporter wrote cannot be applied: nothing is kept of it, then.
+                self.contents.drops(object);
+                object.write_content(&mut batch);
             }
+            object.write_rows(&mut batch);
         }
-        self.outbox.batch_begins();
+        self.outbox.batch_begins(changed);
         Some(Output::Store(batch))
     }
 
@@ -219,9 +265,7 @@ impl Object {
             batch.put(Table::Claims, url, write(&record.row(self.expires)));
         }
         if unstored.position {
-            let Position { epoch, version } = record.position;
-            let bytes = [epoch.to_be_bytes(), version.to_be_bytes()].concat();
-            batch.put(Table::Positions, url, bytes);
+            batch.put(Table::Positions, url, record.position.to_bytes());
         }
         for hyperty in unstored.grants {
             let key = key(&[url.as_bytes(), hyperty.as_str().as_bytes()]);
@@ -230,6 +274,49 @@ impl Object {
                 None => batch.remove(Table::Grants, key),
             }
         }
+    }
+}
+
+impl Object {
+    /// Writes what is new of what it holds: the commits, or the whole when they have outgrown it. Whether it
+    /// could.
+    fn write_content(&mut self, batch: &mut Batch) -> bool {
+        let url = self.url.as_str();
+        let Some(content) = &mut self.content else {
+            if self.at_rest.take().is_some() {
+                batch.remove(Table::Snapshots, url);
+                batch.remove_under(Table::Commits, &[url.as_bytes()]);
+            }
+            return true;
+        };
+        let stream = &mut content.stream;
+        if let Some(at_rest) = &mut self.at_rest
+            && let Some(news) = stream.after(at_rest.position)
+        {
+            let mut after = at_rest.after;
+            let mut rows = Batch::default();
+            for (position, body) in news {
+                after.count(body.get().len());
+                let key = key(&[url.as_bytes(), &position.to_bytes()]);
+                rows.put(Table::Commits, key, body.get());
+            }
+            if !after.is_more_than(stream.snapshot()) {
+                *at_rest = AtRest {
+                    position: stream.position(),
+                    after,
+                };
+                batch.append(rows);
+                return true;
+            }
+        }
+        let whole = stream.fold();
+        if whole {
+            batch.put(Table::Snapshots, url, write(stream.snapshot()));
+            batch.remove_under(Table::Commits, &[url.as_bytes()]);
+            let (position, after) = (stream.position(), Outgrown::default());
+            self.at_rest = Some(AtRest { position, after });
+        }
+        whole
     }
 }
 
@@ -242,6 +329,7 @@ impl Record {
             access: self.access.clone(),
             reporter: self.reporter.clone(),
             children: self.children.clone(),
+            cache: self.cache,
             expires: expires.map(Time::unix_ms),
         }
     }
@@ -274,6 +362,10 @@ fn number(bytes: &[u8]) -> Result<u64, String> {
         .try_into()
         .map(u64::from_be_bytes)
         .map_err(|_| too_short())
+}
+
+fn no_claim() -> String {
+    "there is no claim of its object".to_owned()
 }
 
 fn too_short() -> String {
