@@ -78,9 +78,9 @@ impl StoreError {
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(path),
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly(path),
-            ErrorKind::UnexpectedEof => Self::Damaged {
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData => Self::Damaged {
                 path,
-                what: "the file is too short".to_owned(),
+                what: source.to_string(),
             },
             _ => Self::Io { path, source },
         }

@@ -6,6 +6,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use byline_core::storage::Batch;
+use redb::StorageBackend as _;
 
 use crate::database::{Check, Database};
 use crate::disk::Disk;
@@ -143,6 +144,10 @@ fn has_file(folder: &Path) -> Result<bool, StoreError> {
 fn open_file(folder: &Path, quota: Option<u64>, check: Check) -> Result<Database, StoreError> {
     let place = Place::new(folder.to_owned(), quota);
     let file = disk(&place, FILE, OpenOptions::new().read(true).write(true))?;
+    // The database would begin anew in it.
+    if place.guard(|| Ok(file.len()?))? == 0 {
+        return Err(place.damaged("the file is empty"));
+    }
     Database::open(file, place, check)
 }
 
