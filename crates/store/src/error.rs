@@ -1,4 +1,4 @@
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,21 +67,22 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
         /// What the operating system says.
-        source: Arc<std::io::Error>,
+        source: Arc<io::Error>,
     },
 }
 
 impl StoreError {
     /// What `source`, met at `path`, means to who has the store.
-    pub(crate) fn from_io(path: &Path, source: std::io::Error) -> Self {
-        let path = path.to_owned();
+    pub(crate) fn from_io(path: &Path, source: impl Into<Arc<io::Error>>) -> Self {
+        let (path, source) = (path.to_owned(), source.into());
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(path),
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly(path),
-            _ => Self::Io {
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData => Self::Damaged {
                 path,
-                source: Arc::new(source),
+                what: source.to_string(),
             },
+            _ => Self::Io { path, source },
         }
     }
 }

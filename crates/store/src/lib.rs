@@ -21,14 +21,25 @@
 //! # Ok::<(), byline_store::StoreError>(())
 //! ```
 
+mod database;
+mod disk;
 mod error;
+mod folder;
+mod format;
+#[cfg(test)]
+mod images;
+mod lock;
 mod memory;
+mod place;
+mod whose;
 mod writer;
 
 use byline_core::storage::{Batch, Row};
 
 pub use error::StoreError;
+pub use folder::{Folder, backup};
 pub use memory::Memory;
+pub use whose::Whose;
 pub use writer::Writer;
 
 /// The rows of a store, in the order of their tables and then of their keys.

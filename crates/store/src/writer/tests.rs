@@ -33,7 +33,10 @@ impl Disk {
 impl Store for Disk {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         match self.failures.lock().unwrap().pop_front() {
-            Some(kind) => Err(StoreError::from_io(Path::new("disk"), kind.into())),
+            Some(kind) => Err(StoreError::from_io(
+                Path::new("disk"),
+                io::Error::from(kind),
+            )),
             None => self.store.lock().unwrap().commit(batch),
         }
     }
