@@ -41,7 +41,7 @@ pub(crate) fn read(place: &Place, read: &ReadTransaction) -> Result<(u32, Whose)
     let format = format.ok_or_else(|| place.damaged("it does not say its format"))?;
     if format > NEWEST {
         return Err(StoreError::Newer {
-            path: place.path.clone(),
+            path: place.0.clone(),
             format,
             known: NEWEST,
         });

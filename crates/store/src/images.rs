@@ -75,7 +75,7 @@ fn apply(rows: &mut Rows, batch: &Batch) {
 }
 
 fn place() -> Place {
-    Place::new("image".into(), None)
+    Place("image".into())
 }
 
 fn open(file: &File, check: Check) -> Result<(Recorder, Database), StoreError> {
@@ -164,14 +164,18 @@ struct Life {
     states: Vec<Rows>,
 }
 
-fn live() -> Life {
-    let recorder = Recorder::new(File::default());
+fn made() -> File {
+    let recorder = Recorder::default();
     let none = Box::new(std::iter::empty());
     drop(Database::make(recorder.clone(), place(), Whose::Runtime, none).unwrap());
-    let made = recorder.file();
+    recorder.file()
+}
+
+fn live() -> Life {
+    let made = made();
 
     let mut random = Random(SEED);
-    let (recorder, database) = open(&made, Check::Everything).unwrap();
+    let (recorder, mut database) = open(&made, Check::Everything).unwrap();
     let mut acts = Vec::new();
     let mut states = vec![Rows::new()];
     let mut heard =
@@ -218,4 +222,44 @@ fn what_was_told_as_stored_survives_the_loss_of_power_at_every_write_and_every_s
     let total: usize = images.values().sum();
     println!("{total} images of {moments} moments in {BATCHES} commits: {images:?}");
     assert!(total > 2_000);
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_write_or_sync_has_a_batch_whole_or_not_at_all_and_takes_it_later() {
+    let mut random = Random(SEED);
+    let (mut file, mut rows) = (made(), Rows::new());
+    let mut failures = 0;
+    for number in 0..40 {
+        let batch = batch(&mut random, number);
+        let mut expected = rows.clone();
+        apply(&mut expected, &batch);
+        for acts in 0.. {
+            let (recorder, mut database) = open(&file, Check::Nothing).unwrap();
+            recorder.fill_after(acts);
+            let outcome = database.commit(&batch);
+            drop(database);
+            let (recorder, mut database) = open(&recorder.file(), Check::Nothing).unwrap();
+            let there = found(&database);
+            if outcome.is_ok() {
+                assert_eq!(there, expected, "batch {number} after {acts} acts");
+                drop(database);
+                file = recorder.file();
+                break;
+            }
+            assert!(matches!(outcome, Err(StoreError::Full(_))), "{outcome:?}");
+            assert!(
+                there == rows || there == expected,
+                "batch {number} after {acts} acts"
+            );
+            database.commit(&batch).unwrap();
+            assert_eq!(
+                found(&database),
+                expected,
+                "batch {number} after {acts} acts"
+            );
+            failures += 1;
+        }
+        rows = expected;
+    }
+    assert!(failures > 300, "{failures}");
 }

@@ -22,7 +22,6 @@
 //! ```
 
 mod database;
-mod disk;
 mod error;
 mod folder;
 mod format;
