@@ -37,6 +37,8 @@ pub(crate) struct Claim {
     pub(crate) access: Access,
     /// Who may read, as the node last said, or the claim does.
     pub(crate) on_record: Access,
+    /// Whether the node may keep what the object holds.
+    pub(crate) cache: bool,
     /// Start afresh, whatever the node has on record.
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
@@ -128,6 +130,7 @@ impl Claim {
                 reporter: self.reporter.clone(),
                 children: self.children.clone(),
                 access: self.access.clone(),
+                cache: self.cache,
                 base,
                 snapshot: self.snapshot && position.is_some(),
                 take: self.take,
@@ -164,6 +167,11 @@ impl SyncManager {
         }
         claim.remember(hyperty, identity, decided.is_none());
         Ok(Admission::Granted(claim.reporter.clone()))
+    }
+
+    /// Who reports `url`, for its node, which keeps what the object holds.
+    pub(crate) fn kept_by_node(&mut self, url: &str) -> Result<Address, Refusal> {
+        held(&mut self.claims, url).map(|claim| claim.reporter.clone())
     }
 
     /// What is decided by now about a reader of `url`; `None` leaves it open.

@@ -31,6 +31,9 @@ pub struct Create {
     pub url: Option<Address>,
     /// Who may read.
     pub access: Access,
+    /// Whether the node may keep what the object holds, and answer readers from there; `None`: when `access` is
+    /// public.
+    pub cache: Option<bool>,
     /// Start afresh at an address of one's own, whatever was there.
     pub discard: bool,
     /// Take the address from another session of the same identity.
@@ -114,6 +117,7 @@ impl Runtime {
             schema: create.schema,
             name: create.name,
             nonce,
+            cache: create.cache.unwrap_or(create.access.public),
             on_record: create.access.clone(),
             access: create.access,
             discard: create.discard,

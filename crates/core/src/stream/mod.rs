@@ -8,6 +8,8 @@ mod changed;
 mod commit;
 mod gap;
 mod history;
+mod kept;
+mod lineage;
 mod observer;
 mod reporter;
 
@@ -25,6 +27,7 @@ pub(crate) use changed::{edits, edits_between};
 pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
+pub(crate) use kept::{KeptSnapshot, KeptStream, Outgrown};
 pub use observer::ObserverStream;
 pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
 
@@ -47,6 +50,12 @@ impl Position {
     #[must_use]
     pub const fn new(epoch: u64, version: u64) -> Self {
         Self { epoch, version }
+    }
+
+    /// As the bytes that it rests as: in the order of positions.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let [epoch, version] = [self.epoch, self.version].map(u128::from);
+        (epoch << 64 | version).to_be_bytes()
     }
 }
 
@@ -130,6 +139,9 @@ pub struct Head {
     /// The hash of where the children's streams stand, when there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<Hash>,
+    /// To its Reporter alone: up to which version the node will have it after a power cut, too (§7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u64>,
     /// The reader may have missed something that `position` does not tell (§7).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missed: bool,

@@ -70,6 +70,7 @@ impl World {
                     self.sends(*connection, &frame);
                 }
             }
+            node::Output::Store(batch) => self.disk_takes(batch),
             node::Output::Withdraw(connection, object) => self.withdraws(connection, object),
             node::Output::Close(connection, code, _) => {
                 self.closed.insert(connection, code);

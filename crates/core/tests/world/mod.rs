@@ -15,6 +15,7 @@
 mod answers;
 pub mod chat;
 pub mod children;
+pub mod disk;
 pub mod kitchen;
 mod links;
 mod machines;
@@ -58,6 +59,8 @@ pub struct World {
     pub now: Time,
     pub node: Node,
     nodes: u8,
+    /// Where the node keeps what it promises, if anywhere.
+    pub disk: Option<disk::Disk>,
     places: Vec<Place>,
     connections: u64,
     /// The runtime behind a connection; other connections are raw clients'.
@@ -94,6 +97,7 @@ impl World {
             now,
             node: Node::new(DOMAIN, [200; 32], now),
             nodes: 0,
+            disk: None,
             places: vec![],
             connections: 0,
             behind: BTreeMap::new(),
@@ -130,7 +134,8 @@ impl World {
         hyperty
     }
 
-    /// Creates a public object, and waits for nothing.
+    /// Creates a public object, and waits for nothing. Its Reporter answers its readers itself, unless `with` has
+    /// it otherwise.
     pub fn creates(&mut self, who: Who, id: &str, data: Value) -> Seat {
         self.creates_as(who, id, data, |_| {})
     }
@@ -151,6 +156,7 @@ impl World {
                 public: true,
                 ..Access::default()
             },
+            cache: Some(false),
             ..Create::default()
         };
         with(&mut create);
@@ -235,6 +241,9 @@ impl World {
     pub fn settles(&mut self) {
         for _ in 0..1_000_000 {
             self.collect();
+            if self.disk.as_ref().is_some_and(disk::Disk::is_cut) {
+                self.node_restarts();
+            }
             if !self.moves_one_frame() {
                 return self.checks();
             }
