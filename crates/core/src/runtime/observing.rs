@@ -9,7 +9,7 @@ use crate::limits::{HELD_MS, UNDER_WAY_MAX};
 use crate::message::body::Subscribe;
 use crate::message::{Header, Type, decode};
 use crate::stream::{Changed, Head};
-use crate::syncher::{Next, Observer, Recovery};
+use crate::syncher::{Next, Observer, Recovery, State};
 use crate::time::Time;
 
 impl Runtime {
@@ -181,6 +181,7 @@ impl Runtime {
         let (changed, next) = take(observer);
         let children = std::mem::take(&mut observer.told);
         let after = observer.state.clone();
+        let deleted = matches!(&after, State::Closed(refusal) if refusal.code == 410);
         let mut backoff = observer.backoff;
         if let Next::Retry(retry) = next {
             let at = now.plus_ms(backoff.next_ms(retry, &mut self.entropy));
@@ -195,6 +196,10 @@ impl Runtime {
             .map(|changed| Output::Changed(seat.clone(), changed));
         self.outbox.extend(steps);
         self.children_changed(seat, children);
+        if deleted {
+            self.observer_forgets(seat);
+        }
+        self.observer_changes(seat);
         self.tell(seat, false, &before, after);
         self.recover_if_due(seat, now);
         self.read_on_and_write(seat, now);

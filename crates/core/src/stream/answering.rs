@@ -49,9 +49,13 @@ impl ReporterStream {
             self.measured = true;
         }
         let reader = have.filter(|_| !whole);
+        let unsaid = self.history.after(body.position).map(|after| after.len());
         match answer(reader, &self.history, self.data_bytes) {
-            Answer::Commits(commits) => body.commits = Some(commits),
-            Answer::Snapshot => {
+            Answer::Commits(mut commits) if unsaid.is_some() => {
+                commits.truncate(commits.len() - unsaid.unwrap_or_default().min(commits.len()));
+                body.commits = Some(commits);
+            }
+            _ => {
                 let snapshot = self.snapshot();
                 body.value = Some(&snapshot.value);
                 body.hash = Some(snapshot.hash);
@@ -66,7 +70,7 @@ impl ReporterStream {
     }
 
     fn place<'a>(&self, children: Option<&'a ChildrenAnswer>) -> ContentBody<'a> {
-        let position = self.history.position();
+        let position = self.shown().0;
         ContentBody {
             code: 200,
             epoch: self.epoch.unwrap_or(position.epoch),
@@ -83,27 +87,30 @@ impl ReporterStream {
     /// The last position that a reader at `have` shares with this stream, when its own is none of it:
     /// it has seen commits that are gone. `None`, too, of what is older than all that is known here.
     fn kept(&self, have: Position) -> Option<Position> {
-        let last = self.history.position();
+        let last = self.shown().0;
         let ends = self.lineage.iter().rev().copied();
         let mut ends = std::iter::once(last).chain(ends);
         let older = ends.find(|end| end.epoch <= have.epoch)?;
         (older < have).then_some(older)
     }
 
+    /// Where the object stands for readers, and what it is there.
+    fn shown(&self) -> (Position, Whole<'_>) {
+        let (position, metadata, data) = match self.view() {
+            Some(view) => (view.position, &view.metadata, &view.data),
+            None => (self.history.position(), &self.metadata, &self.data),
+        };
+        (position, Whole { metadata, data })
+    }
+
     fn snapshot(&mut self) -> &Snapshot {
-        let position = self.history.position();
         let kept = self.snapshot.take();
+        let (position, whole) = self.shown();
         let kept = kept.filter(|kept| kept.position == position);
-        let snapshot = kept.unwrap_or_else(|| {
-            let whole = Whole {
-                metadata: &self.metadata,
-                data: &self.data,
-            };
-            Snapshot {
-                position,
-                value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-                hash: Hash::of(&self.data),
-            }
+        let snapshot = kept.unwrap_or_else(|| Snapshot {
+            position,
+            value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+            hash: Hash::of(whole.data),
         });
         self.snapshot.insert(snapshot)
     }
@@ -146,6 +153,9 @@ impl ReporterStream {
         self.history = History::new(content.position);
         self.sent = content.position;
         self.snapshot = None;
+        if let Some(stored) = &mut self.stored {
+            stored.begin_anew();
+        }
         Ok(rejected)
     }
 
@@ -188,8 +198,8 @@ struct ContentBody<'a> {
 
 /// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.
 #[derive(Serialize)]
-struct Whole<'a> {
+pub(super) struct Whole<'a> {
     #[serde(flatten)]
-    metadata: &'a Metadata,
-    data: &'a Value,
+    pub(super) metadata: &'a Metadata,
+    pub(super) data: &'a Value,
 }

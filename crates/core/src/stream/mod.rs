@@ -9,7 +9,10 @@ mod commit;
 mod gap;
 mod history;
 mod observer;
+mod observer_rest;
 mod reporter;
+mod reporter_rest;
+mod rest;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +29,9 @@ pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
 pub use observer::ObserverStream;
+pub(crate) use observer_rest::Heard;
 pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
+pub(crate) use rest::Rows;
 
 /// Largest epoch and version: what a double holds exactly (RFC 7493).
 pub(crate) const COUNT_MAX: u64 = (1 << 53) - 1;
@@ -47,6 +52,12 @@ impl Position {
     #[must_use]
     pub const fn new(epoch: u64, version: u64) -> Self {
         Self { epoch, version }
+    }
+
+    /// As a row's key has it: in the order of positions.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.epoch) << 64 | u128::from(self.version)).to_be_bytes()
     }
 }
 

@@ -136,6 +136,7 @@ impl World {
                     link.up.push_back(frame);
                 }
             }
+            runtime::Output::Store(batch) => self.stores(who, batch),
             other => self.places[who].notes(other, &self.past),
         }
     }
