@@ -170,6 +170,7 @@ impl Run {
                 }
                 // Nothing is queued here.
                 Output::Withdraw(..) => {}
+                Output::Store(_) => unreachable!("it has no store"),
                 Output::Close(connection, ..) => {
                     self.closed.insert(connection);
                     for client in &mut self.clients {

@@ -42,6 +42,13 @@ pub const CONNECTIONS_MAX: usize = 16_000;
 /// Bytes of messages that have come in part, of all connections together. Over it the connection whose
 /// message began first is closed with 1013.
 pub const UNFINISHED_BYTES_MAX: usize = 256 << 20;
+/// Bytes that a node with a store may hold back until what was decided before is stored. Over it, its driver
+/// reads no more from its sockets.
+pub const HELD_BYTES_MAX: usize = 64 << 20;
+/// Bytes that a node keeps of what objects hold, of all together, where its operator says nothing else.
+pub const CONTENT_BYTES_MAX: usize = 1 << 30;
+/// A Reporter hears at most this often what of its object survives a power cut of the node.
+pub const STORED_SAID_MS: u64 = 200;
 /// Requests for one object that the node may hold unanswered.
 pub const UNANSWERED_PER_OBJECT_MAX: usize = 1024;
 /// Requests of one session that the node may hold unanswered.

@@ -139,6 +139,11 @@ impl Batch {
         self.writes.push(Write::RemoveRange(table, range));
     }
 
+    /// Goes on with the changes of `other`.
+    pub fn append(&mut self, mut other: Self) {
+        self.writes.append(&mut other.writes);
+    }
+
     /// Removes the rows of what `parts` name, as [`key`] spells them, and all that is below it.
     pub fn remove_under(&mut self, table: Table, parts: &[&[u8]]) {
         let exactly = key(parts);

@@ -85,7 +85,7 @@ fn commits_are_folded_here_too_and_a_batch_brings_only_what_is_new() {
     for n in 1..=2 * FOLD_COMMITS_MAX as u64 {
         world.writes(&reporter, "n", n);
         world.settles();
-        let commits = world.disk(guest).count(Table::Commits);
+        let commits = world.disk_of(guest).count(Table::Commits);
         assert!(commits <= FOLD_COMMITS_MAX, "{commits}");
         assert_ne!((n, commits), (5, 0), "not each is a snapshot");
     }
@@ -99,7 +99,7 @@ fn commits_are_folded_here_too_and_a_batch_brings_only_what_is_new() {
 fn a_power_cut_at_any_batch_leaves_a_copy_that_its_reporter_was() {
     for at in 1..25 {
         let (mut world, _, guest, reporter, observer) = room();
-        world.disk(guest).slow = true;
+        world.disk_of(guest).waits = true;
         let mut stored = world.observer(&observer).position();
         for n in 1..=at {
             world.writes(&reporter, "n", n);
@@ -117,7 +117,7 @@ fn a_power_cut_at_any_batch_leaves_a_copy_that_its_reporter_was() {
             }
         }
         world.power_cut(guest);
-        world.disk(guest).slow = false;
+        world.disk_of(guest).waits = false;
         assert!(world.observer(&observer).position() >= stored);
         world.passes(40_000);
         world.assert_follows(&observer, &reporter);
@@ -144,7 +144,7 @@ fn nothing_rests_of_who_unsubscribed_or_of_what_is_deleted() {
     let (mut world, _, guest, _, observer) = room();
     world.unsubscribes(&observer);
     world.settles();
-    assert_eq!(world.disk(guest).count(Table::Snapshots), 0);
+    assert_eq!(world.disk_of(guest).count(Table::Snapshots), 0);
     assert_eq!(world.power_cut(guest), []);
     let (mut world, owner, guest, reporter, observer) = room();
     let now = world.now;

@@ -61,7 +61,7 @@ fn what_was_written_is_there_again_under_the_same_address_and_is_followed() {
 #[test]
 fn a_commit_is_sent_when_it_is_stored_and_not_before() {
     let (mut world, owner, _, reporter, observer) = room();
-    world.disk(owner).slow = true;
+    world.disk_of(owner).waits = true;
     world.writes(&reporter, "n", 1);
     assert_eq!(world.reporter(&reporter).data()["n"], 1, "shown at once");
     world.collects();
@@ -83,7 +83,7 @@ fn a_commit_is_sent_when_it_is_stored_and_not_before() {
 #[test]
 fn a_reader_is_answered_though_its_reporter_never_stops_writing() {
     let (mut world, owner, _, reporter, _) = room();
-    world.disk(owner).slow = true;
+    world.disk_of(owner).waits = true;
     let late = world.runtime();
     let second = world.subscribes(late, "room");
     for n in 1..=40 {
@@ -114,7 +114,7 @@ fn what_was_written_while_offline_rests_and_is_numbered_in_another_life() {
     world.power_cut(owner);
     assert_eq!(*world.reporter(&reporter).data(), count(4));
     assert_eq!(
-        world.disk(owner).count(Table::Unnumbered),
+        world.disk_of(owner).count(Table::Unnumbered),
         1,
         "of this life"
     );
@@ -123,7 +123,7 @@ fn what_was_written_while_offline_rests_and_is_numbered_in_another_life() {
     world.assert_follows(&observer, &reporter);
     let position = world.reporter(&reporter).position().unwrap();
     assert_eq!(position.version, 4);
-    assert_eq!(world.disk(owner).count(Table::Unnumbered), 0);
+    assert_eq!(world.disk_of(owner).count(Table::Unnumbered), 0);
     assert_eq!(
         world.observer(&observer).counters().snapshots,
         1,
@@ -140,7 +140,7 @@ fn more_than_its_memory_holds_is_written_offline_and_nothing_of_it_is_lost() {
         world.writes(&reporter, "n", n);
         world.collects();
     }
-    let rows = world.disk(owner).rows.len();
+    let rows = world.disk_of(owner).rows.len();
     assert!(
         rows < HISTORY_COMMITS_MAX + FOLD_COMMITS_MAX + 10,
         "{rows} rows"
@@ -165,10 +165,10 @@ fn commits_are_folded_when_they_outgrow_the_whole() {
     for n in 1..=3 * FOLD_COMMITS_MAX as u64 {
         world.writes(&reporter, "n", n);
         world.collects();
-        let commits = world.disk(owner).count(Table::Commits);
+        let commits = world.disk_of(owner).count(Table::Commits);
         assert!(commits <= FOLD_COMMITS_MAX, "{commits}");
     }
-    assert_eq!(world.disk(owner).count(Table::Snapshots), 1);
+    assert_eq!(world.disk_of(owner).count(Table::Snapshots), 1);
     world.power_cut(owner);
     assert_eq!(
         *world.reporter(&reporter).data(),
@@ -183,11 +183,11 @@ fn a_power_cut_at_any_batch_leaves_what_was_stored_and_replaces_nothing_that_was
     for at in 0.. {
         for done in [false, true] {
             let (mut world, owner, _, reporter, observer) = room();
-            world.disk(owner).slow = true;
-            let steps = world.disk(owner).batches + at;
+            world.disk_of(owner).waits = true;
+            let steps = world.disk_of(owner).batches + at;
             let mut written = 0;
             let mut stored = 0;
-            while world.disk(owner).batches < steps && written < 40 {
+            while world.disk_of(owner).batches < steps && written < 40 {
                 written += 1;
                 world.writes(&reporter, "n", written);
                 match written % 7 {
@@ -197,7 +197,7 @@ fn a_power_cut_at_any_batch_leaves_what_was_stored_and_replaces_nothing_that_was
                     _ => world.settles(),
                 }
                 if written % 2 == 0 {
-                    let flush = world.machine(owner).flush(&reporter).unwrap();
+                    let flush = world.flushes(&reporter).unwrap();
                     world.writes_to_disk(owner);
                     world.settles();
                     if world.place(owner).flushed.contains_key(&flush) {
@@ -216,7 +216,7 @@ fn a_power_cut_at_any_batch_leaves_what_was_stored_and_replaces_nothing_that_was
             }
             let seen = world.data(&observer)["n"].as_u64().unwrap();
             world.power_cut(owner);
-            world.disk(owner).slow = false;
+            world.disk_of(owner).waits = false;
             let n = world.reporter(&reporter).data()["n"].as_u64().unwrap();
             assert!(n >= seen, "{n} is there, and {seen} was seen");
             assert!(n >= stored && n <= written, "{stored} ≤ {n} ≤ {written}");
@@ -237,7 +237,7 @@ fn a_power_cut_while_claiming_leaves_an_object_that_is_claimed_then() {
         let (owner, guest) = (world.runtime_with_disk(), world.runtime());
         let observer = world.subscribes(guest, "room");
         world.settles();
-        world.disk(owner).slow = true;
+        world.disk_of(owner).waits = true;
         let reporter = world.creates_as(owner, "room", count(0), storing);
         world.writes(&reporter, "n", 1);
         for _ in 0..batches {
@@ -246,7 +246,7 @@ fn a_power_cut_while_claiming_leaves_an_object_that_is_claimed_then() {
             world.writes_to_disk(owner);
         }
         let resumed = world.power_cut(owner);
-        world.disk(owner).slow = false;
+        world.disk_of(owner).waits = false;
         if batches == 0 {
             assert_eq!(resumed, [], "nothing was stored");
             assert_eq!(
@@ -267,9 +267,9 @@ fn a_power_cut_while_claiming_leaves_an_object_that_is_claimed_then() {
 #[test]
 fn a_full_disk_is_told_to_who_wants_to_know_and_all_goes_on_when_there_is_room() {
     let (mut world, owner, _, reporter, observer) = room();
-    world.disk(owner).slow = true;
+    world.disk_of(owner).waits = true;
     world.writes(&reporter, "n", 1);
-    let first = world.machine(owner).flush(&reporter).unwrap();
+    let first = world.flushes(&reporter).unwrap();
     world.settles();
     assert!(
         !world.place(owner).flushed.contains_key(&first),
@@ -279,10 +279,10 @@ fn a_full_disk_is_told_to_who_wants_to_know_and_all_goes_on_when_there_is_room()
     let full = FlushError::NotStored("the disk is full".into());
     assert_eq!(world.place(owner).flushed[&first], Err(full.clone()));
     world.writes(&reporter, "n", 2);
-    assert_eq!(world.machine(owner).flush(&reporter), Err(full));
+    assert_eq!(world.flushes(&reporter), Err(full));
     assert_eq!(world.data(&observer)["n"], 0);
     world.writes_to_disk(owner);
-    let second = world.machine(owner).flush(&reporter).unwrap();
+    let second = world.flushes(&reporter).unwrap();
     world.writes_to_disk(owner);
     world.settles();
     assert_eq!(world.place(owner).flushed[&second], Ok(()));
@@ -292,7 +292,7 @@ fn a_full_disk_is_told_to_who_wants_to_know_and_all_goes_on_when_there_is_room()
 #[test]
 fn delivered_waits_for_what_is_not_stored() {
     let (mut world, owner, _, reporter, _) = room();
-    world.disk(owner).slow = true;
+    world.disk_of(owner).waits = true;
     world.writes(&reporter, "n", 1);
     let call = world.delivers(owner);
     world.settles();
@@ -311,15 +311,19 @@ fn nothing_rests_of_an_object_without_a_store() {
     world.writes(&reporter, "n", 1);
     world.settles();
     let tables: Vec<_> = world
-        .disk(owner)
+        .disk_of(owner)
         .rows
         .keys()
         .map(|(table, _)| *table)
         .collect();
     assert_eq!(tables, [Table::Keys, Table::Addresses]);
+    let flush = world.flushes(&reporter).unwrap();
+    world.passes(20_000);
+    let not_kept = Err(FlushError::NotKept(reporter.object.clone()));
     assert_eq!(
-        world.machine(owner).flush(&reporter),
-        Err(FlushError::NotKept(reporter.object.clone()))
+        world.place(owner).flushed[&flush],
+        not_kept,
+        "nor does the node store it"
     );
     assert_eq!(world.power_cut(owner), []);
 }
@@ -377,8 +381,8 @@ fn a_deletion_that_was_not_answered_is_said_again_and_then_nothing_rests() {
     world.passes(60_000);
     assert_eq!(world.state(&observer), "closed");
     assert_eq!(world.state(&reporter), "closed");
-    assert_eq!(world.disk(owner).count(Table::Snapshots), 0);
-    assert_eq!(world.disk(owner).count(Table::Claims), 0);
+    assert_eq!(world.disk_of(owner).count(Table::Snapshots), 0);
+    assert_eq!(world.disk_of(owner).count(Table::Claims), 0);
     assert_eq!(world.power_cut(owner), []);
 }
 
@@ -462,4 +466,25 @@ fn an_object_of_this_runtime_alone_rests_too() {
     world.settles();
     world.assert_follows(&observer, &reporter);
     assert_eq!(world.data(&observer)["n"], 2);
+}
+
+#[test]
+fn flushed_waits_for_the_node_too_where_that_stores_the_object() {
+    let mut world = World::with_disk();
+    world.passes(1_000);
+    let owner = world.runtime_with_disk();
+    let reporter = world.creates_as(owner, "room", count(0), storing);
+    world.passes(5_000);
+    world.disk().waits = true;
+    world.writes(&reporter, "n", 1);
+    let call = world.flushes(&reporter).unwrap();
+    world.settles();
+    assert!(
+        !world.place(owner).flushed.contains_key(&call),
+        "it is stored here alone"
+    );
+    world.disk().waits = false;
+    world.stores();
+    world.passes(5_000);
+    assert_eq!(world.place(owner).flushed[&call], Ok(()));
 }

@@ -101,6 +101,7 @@ impl Run {
             hash: Some(Hash::of(&self.reporter.data())),
             children: None,
             missed: false,
+            stored: None,
         }
     }
 

@@ -47,6 +47,7 @@ fn head(epoch: u64, position: Position, hash: Option<Hash>) -> Head {
         hash,
         children: None,
         missed: false,
+        stored: None,
     }
 }
 

@@ -170,7 +170,7 @@ fn turn(
                 hub.lose(id);
                 return Poll::Ready(None);
             }
-        } else if backed_up {
+        } else if backed_up || hub.is_full() {
             return Poll::Pending;
         }
         let mut scratch = hub.scratch.borrow_mut();

@@ -120,6 +120,10 @@ fn answer(
     match (request.method(), request.uri().path()) {
         (_, "/ws") => upgrade(request, hub, seat),
         (&Method::GET, "/healthz") => plain(StatusCode::OK, "ok"),
+        (&Method::GET, "/readyz") => match hub.not_stored() {
+            None => plain(StatusCode::OK, "ready"),
+            Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        },
         (&Method::GET, "/metrics") if !hub.is_operator(request.headers()) => with_header(
             plain(
                 StatusCode::UNAUTHORIZED,
@@ -137,7 +141,7 @@ fn answer(
         },
         _ => plain(
             StatusCode::NOT_FOUND,
-            "there is nothing here: a node has GET /ws, /healthz and /metrics",
+            "there is nothing here: a node has GET /ws, /healthz, /readyz and /metrics",
         ),
     }
 }

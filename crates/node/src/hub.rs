@@ -5,18 +5,20 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use byline_core::node::{ConnectionId, Input, Node};
+use byline_core::node::{ConnectionId, Input, Node, UnreadableRow};
+use byline_core::storage::Row;
 use byline_core::time::Time;
 use hyper::HeaderMap;
 use rustls::ServerConfig;
 use slotmap::SlotMap;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Phase};
 use crate::files::Files;
 use crate::frame;
+use crate::keeping::{Keeping, Outcome};
 use crate::metrics::{Snapshot, Traffic};
 use crate::operator::OperatorToken;
 use crate::reader::{Incoming, Wire};
@@ -67,6 +69,8 @@ impl Hub {
             connections: SlotMap::new(),
             dirty: VecDeque::new(),
             traffic: Traffic::default(),
+            keeping: None,
+            full: false,
             stopping: false,
             written: Time::default(),
             wrote: false,
@@ -94,6 +98,56 @@ impl Hub {
         if let Some(tokens) = files.tokens {
             self.change(|state, _| state.node.ask_for_tokens(Box::new(tokens)));
         }
+    }
+
+    /// The node goes on from `rows`, before anybody connects.
+    pub(crate) fn restore(&self, rows: impl Iterator<Item = Row>) -> Result<(), UnreadableRow> {
+        self.change(|state, now| state.node.restore(rows, now))
+    }
+
+    /// From now on what the node promises is kept there.
+    pub(crate) fn keep(&self, keeping: Keeping) {
+        self.state.borrow_mut().keeping = Some(keeping);
+    }
+
+    /// What became of the batch under way.
+    pub(crate) fn written(&self, outcome: Outcome) {
+        self.change(|state, now| {
+            let Some(keeping) = &mut state.keeping else {
+                return;
+            };
+            let input = match outcome {
+                Ok(()) => {
+                    keeping.written.batches += 1;
+                    if state.node.not_stored().is_some() {
+                        info!("what waited is stored");
+                    }
+                    Input::Stored
+                }
+                Err(error) => {
+                    keeping.written.failures += 1;
+                    warn!(%error, "nothing is answered until this is mended");
+                    Input::NotStored(error.to_string().into())
+                }
+            };
+            state.node.handle(input, now);
+        });
+    }
+
+    /// Waits for the batch under way and closes the store, if there is one.
+    pub(crate) fn close_store(&self) -> Outcome {
+        let keeping = self.state.borrow_mut().keeping.take();
+        keeping.map_or(Ok(()), Keeping::stop)
+    }
+
+    /// Whether nobody is read, as too much waits to be stored.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state.borrow().full
+    }
+
+    /// Why what the node promises cannot be stored, while that is so.
+    pub(crate) fn not_stored(&self) -> Option<Arc<str>> {
+        self.state.borrow().node.not_stored().cloned()
     }
 
     /// A socket has become a WebSocket.
@@ -211,7 +265,8 @@ impl Hub {
                     debug!(connection = id.0, "silent: lost");
                     state.remove(id, now);
                 } else {
-                    connection.silent_pings += 1;
+                    // Of those who are not read, nobody is silent.
+                    connection.silent_pings += u8::from(!state.full);
                     state.push(id, frame::PING, None, now);
                 }
             }
@@ -284,6 +339,11 @@ impl Hub {
             counters: state.node.counters().clone(),
             gauges: state.node.gauges(),
             traffic: state.traffic.clone(),
+            written: state
+                .keeping
+                .as_ref()
+                .map_or_else(Default::default, |keeping| keeping.written),
+            failing: state.node.not_stored().is_some(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `GET /ws` | the WebSocket of `docs/protocol.md` |
 //! | `GET /healthz` | 200 `ok` |
+//! | `GET /readyz` | 200 `ready`, or 503 and why what it promises cannot be stored |
 //! | `GET /metrics` | counters and gauges, in OpenMetrics text; for the operator |
 //!
 //! # Example
@@ -42,6 +43,7 @@ mod files;
 mod frame;
 mod http;
 mod hub;
+mod keeping;
 mod metrics;
 mod operator;
 mod origin;

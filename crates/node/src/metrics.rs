@@ -11,6 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::keeping::Written;
+
 /// What went through the sockets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
@@ -33,6 +35,9 @@ pub(crate) struct Snapshot {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
     pub(crate) traffic: Traffic,
+    pub(crate) written: Written,
+    /// What it promises cannot be stored.
+    pub(crate) failing: bool,
 }
 
 impl Snapshot {
@@ -71,7 +76,7 @@ impl Collector for Snapshot {
 type Row<T> = (&'static str, &'static str, T);
 
 impl Snapshot {
-    const fn gauge_rows(&self) -> [Row<usize>; 8] {
+    const fn gauge_rows(&self) -> [Row<usize>; 10] {
         let held = &self.gauges;
         [
             ("connections", "Connections", held.connections),
@@ -110,11 +115,22 @@ impl Snapshot {
                 "Bytes of messages that have come in part, of all connections together",
                 self.traffic.unfinished,
             ),
+            (
+                "held_bytes",
+                "Bytes that wait to be given out until what was decided before is stored",
+                held.held_bytes,
+            ),
+            (
+                "store_failing",
+                "1 while a batch cannot be stored; GET /readyz says why",
+                self.failing as usize,
+            ),
         ]
     }
 
-    const fn counter_rows(&self) -> [Row<u64>; 12] {
+    const fn counter_rows(&self) -> [Row<u64>; 16] {
         let (core, traffic) = (&self.counters, &self.traffic);
+        let written = &self.written;
         [
             ("messages_received", "Messages received", core.frames),
             ("commits", "Commits forwarded", core.commits),
@@ -155,6 +171,22 @@ impl Snapshot {
                 "upgrades_refused",
                 "Requests to /ws that did not become a WebSocket",
                 traffic.upgrades_refused,
+            ),
+            ("stored_batches", "Batches stored", written.batches),
+            (
+                "stored_rows",
+                "Rows put or removed by batches",
+                written.rows,
+            ),
+            (
+                "stored_bytes",
+                "Bytes of rows that batches put",
+                written.bytes,
+            ),
+            (
+                "store_failures",
+                "Times that a batch could not be stored",
+                written.failures,
             ),
         ]
     }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use byline_core::limits::{CONNECTIONS_MAX, UNFINISHED_BYTES_MAX};
+use byline_store::{Folder, Store, StoreError, Whose};
 use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use crate::accepting::accept;
 use crate::files::{FileError, Files, Reload};
 use crate::hub::Hub;
+use crate::keeping::{Keeping, Outcome};
 use crate::operator::OperatorToken;
 use crate::tls::Certificate;
 use crate::tokens::People;
@@ -34,6 +37,9 @@ const SPARE_SOCKETS: usize = 1_000;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// The folder where what the node promises is kept, made when there is none; without, it is forgotten when
+    /// the node stops.
+    pub data: Option<PathBuf>,
     /// Where to listen; port 0 takes any that is free.
     pub listen: SocketAddr,
     /// The domain whose addresses the node serves.
@@ -60,6 +66,7 @@ impl Config {
     #[must_use]
     pub fn new(listen: SocketAddr, domain: impl Into<String>) -> Self {
         Self {
+            data: None,
             listen,
             domain: domain.into(),
             ping_every: Duration::from_secs(25),
@@ -85,6 +92,9 @@ pub enum BindError {
     /// A file that it needs cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Another program listens there.
     #[error("cannot listen on {0}: another program does; stop it or choose another port")]
     InUse(SocketAddr),
@@ -105,6 +115,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     files: Files,
+    store: Option<Folder>,
     reload: Reload,
     reloads: mpsc::UnboundedReceiver<Files>,
 }
@@ -125,6 +136,11 @@ impl Server {
             }
         }
         let files = Files::load(&config)?;
+        let store = config.data.as_ref().map(|path| {
+            let domain = config.domain.clone();
+            Folder::open(path, Whose::Node { domain }, None)
+        });
+        let store = store.transpose()?;
         let bound = TcpListener::bind(address).and_then(|listener| {
             // The standard library lets 128 wait; more come at once when a node is back.
             SockRef::from(&listener).listen(BACKLOG)?;
@@ -143,6 +159,7 @@ impl Server {
                     listener,
                     address,
                     files,
+                    store,
                     reloads,
                 })
             }
@@ -179,8 +196,9 @@ impl Server {
     /// It makes its own runtime: do not call it from within one; [`Server::spawn`] may be.
     ///
     /// # Errors
-    /// When the operating system gives no event queue or no random bytes, or when a task of the node
-    /// panicked.
+    /// When the operating system gives no event queue, no thread or no random bytes, when its folder holds what
+    /// no node has written, when a task of the node panicked, or when the last of what it promised could not
+    /// be stored.
     pub fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -226,12 +244,16 @@ impl Server {
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let hub = Rc::new(Hub::new(&self.config, seed));
         hub.take_files(self.files);
+        let outcomes = self.store.map(|store| keep(&hub, store)).transpose()?;
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         info!(address = %self.address, domain = %self.config.domain, "listening");
         let mut tasks = JoinSet::new();
         tasks.spawn_local(flush(Rc::clone(&hub)));
         tasks.spawn_local(keep_time(Rc::clone(&hub)));
         tasks.spawn_local(take_files(Rc::clone(&hub), self.reloads));
+        if let Some(outcomes) = outcomes {
+            tasks.spawn_local(take_outcomes(Rc::clone(&hub), outcomes));
+        }
         tasks.spawn_local(ping(Rc::clone(&hub), self.config.ping_every));
         let sockets = self.config.connections_max.saturating_add(SPARE_SOCKETS);
         let sockets = Arc::new(Semaphore::new(sockets.min(Semaphore::MAX_PERMITS)));
@@ -251,7 +273,7 @@ impl Server {
         if emptied.await.is_err() {
             warn!("some connections did not hang up in time");
         }
-        Ok(())
+        hub.close_store().map_err(io::Error::other)
     }
 }
 
@@ -307,6 +329,27 @@ impl Drop for Running {
         if let Err(error) = self.join() {
             warn!(%error, "the node had stopped");
         }
+    }
+}
+
+/// Hands the node what `store` holds, and from now on the store what the node promises.
+fn keep(hub: &Hub, store: impl Store + 'static) -> io::Result<mpsc::UnboundedReceiver<Outcome>> {
+    let mut unread = None;
+    let rows = store.rows().map_err(io::Error::other)?;
+    let rows = rows.map_while(|row| row.map_err(|error| unread = Some(error)).ok());
+    let restored = hub.restore(rows);
+    if let Some(error) = unread {
+        return Err(io::Error::other(error));
+    }
+    restored.map_err(io::Error::other)?;
+    let (keeping, outcomes) = Keeping::start(store)?;
+    hub.keep(keeping);
+    Ok(outcomes)
+}
+
+async fn take_outcomes(hub: Rc<Hub>, mut outcomes: mpsc::UnboundedReceiver<Outcome>) {
+    while let Some(outcome) = outcomes.recv().await {
+        hub.written(outcome);
     }
 }
 

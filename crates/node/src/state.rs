@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use byline_core::limits::QUEUE_BYTES_MAX;
+use byline_core::limits::{HELD_BYTES_MAX, QUEUE_BYTES_MAX};
 use byline_core::node::{ConnectionId, Input, Node, ObjectId, Output};
 use byline_core::time::Time;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tracing::debug;
 
 use crate::connection::{Connection, Phase};
 use crate::frame;
+use crate::keeping::Keeping;
 use crate::metrics::Traffic;
 use crate::reader::Reader;
 
@@ -35,6 +36,10 @@ pub(crate) struct State {
     /// Bytes that messages which have come in part may have together.
     pub(crate) unfinished_max: usize,
     pub(crate) traffic: Traffic,
+    /// Where what it promises is kept, if anywhere.
+    pub(crate) keeping: Option<Keeping>,
+    /// So much waits to be stored that nobody is read.
+    pub(crate) full: bool,
     pub(crate) stopping: bool,
     /// When sockets were last written to; [`State::wrote`] says that it is later by now.
     pub(crate) written: Time,
@@ -64,6 +69,25 @@ impl State {
                 }
                 Output::Withdraw(id, of) => self.withdraw(id, of),
                 Output::Close(id, code, reason) => self.close(id, code, reason, now),
+                Output::Store(batch) => {
+                    if let Some(keeping) = &mut self.keeping {
+                        keeping.write(batch);
+                    }
+                }
+            }
+        }
+        self.weigh();
+    }
+
+    /// Decides whether anybody is read, by what waits to be stored; wide apart, so that it does not flutter.
+    fn weigh(&mut self) {
+        let bytes = self.node.held_bytes();
+        if bytes > HELD_BYTES_MAX {
+            self.full = true;
+        } else if self.full && bytes < HELD_BYTES_MAX / 4 {
+            self.full = false;
+            for connection in self.connections.values_mut() {
+                connection.wake();
             }
         }
     }

@@ -130,6 +130,8 @@ impl Inside {
                 }
                 // What is in a channel is as good as received.
                 Output::Withdraw(..) => {}
+                // It ends with its process, and keeps nothing.
+                Output::Store(_) => {}
                 Output::Close(connection, _, _) => {
                     state.connections.remove(&connection);
                 }

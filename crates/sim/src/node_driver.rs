@@ -55,6 +55,7 @@ impl World {
                 Output::Publish(of, to, frame) => self.node_publishes(of, &to, &frame),
                 Output::Withdraw(from, of) => self.node_withdraws(from, of),
                 Output::Close(connection, code, _) => self.node_closes(connection, code),
+                Output::Store(_) => unreachable!("it has no store"),
             }
         }
     }

@@ -25,6 +25,18 @@ pub(crate) enum Progress {
     Later(Time),
 }
 
+/// What the node keeps of an object's content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// It has not said whether it stores what it keeps, or the claim is not answered.
+    #[default]
+    Unknown,
+    /// It has stored everything up to this version.
+    UpTo(u64),
+}
+
 /// What one claim says, and how far it is.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -37,6 +49,8 @@ pub(crate) struct Claim {
     pub(crate) access: Access,
     /// Who may read, as the node last said, or the claim does.
     pub(crate) on_record: Access,
+    /// Whether the node may keep what the object holds.
+    pub(crate) cache: bool,
     /// Start afresh, whatever the node has on record.
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
@@ -55,6 +69,8 @@ pub(crate) struct Claim {
     pub(crate) backoff: Backoff,
     /// The readers let in, as the node stated their identities: whom a kick by hyperty denies.
     pub(crate) readers: BTreeMap<Address, Reader>,
+    /// What the node keeps, as far as it has said under this claim.
+    pub(crate) kept: Kept,
     /// Those whose approval is another than the store has; `None` while nothing of the claim rests.
     pub(crate) changed: Option<BTreeSet<Address>>,
 }
@@ -161,6 +177,7 @@ impl Claim {
                 reporter: self.reporter.clone(),
                 children: self.children.clone(),
                 access: self.access.clone(),
+                cache: self.cache,
                 base,
                 snapshot: self.snapshot && position.is_some(),
                 take: self.take,
@@ -197,6 +214,11 @@ impl SyncManager {
         }
         claim.remember(hyperty, identity, decided.is_none());
         Ok(Admission::Granted(claim.reporter.clone()))
+    }
+
+    /// Who reports `url`, for its node, which keeps what the object holds.
+    pub(crate) fn kept_by_node(&mut self, url: &str) -> Result<Address, Refusal> {
+        held(&mut self.claims, url).map(|claim| claim.reporter.clone())
     }
 
     /// What is decided by now about a reader of `url`; `None` leaves it open.

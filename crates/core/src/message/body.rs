@@ -124,6 +124,9 @@ pub struct Claim {
     /// Who may read.
     #[serde(default)]
     pub access: Access,
+    /// Whether the node may keep what the object holds (§7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cache: bool,
     /// The position of the claimant's last commit; `Some(None)`, on the wire `null`, starts afresh.
     #[serde(
         default,
@@ -169,7 +172,7 @@ pub struct Claimed {
     pub position: Position,
     /// Who may read, as the node has it on record.
     pub access: Access,
-    /// Whether the node keeps content. It does not yet.
+    /// Whether the node keeps what the object holds (§7).
     pub cache: bool,
 }
 

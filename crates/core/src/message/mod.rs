@@ -4,6 +4,7 @@
 pub mod body;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -95,6 +96,7 @@ pub struct Header<'a> {
     pub to: Cow<'a, str>,
     /// The body as JSON text, `{}` when there is none.
     pub body: &'a str,
+    raw_body: Option<&'a RawValue>,
     /// The whole message.
     pub text: &'a str,
 }
@@ -177,6 +179,7 @@ impl<'a> Header<'a> {
             from,
             to,
             body,
+            raw_body: raw.body,
             text,
         })
     }
@@ -189,6 +192,12 @@ impl<'a> Header<'a> {
             Type::Update => !self.to.ends_with("/changes"),
             _ => true,
         }
+    }
+
+    /// The body, to be kept: as it came, without another look at it.
+    pub(crate) fn raw_body(&self) -> Arc<RawValue> {
+        let body = self.raw_body.unwrap_or(RawValue::NULL);
+        body.to_owned().into()
     }
 
     /// Decodes the body.

@@ -164,7 +164,7 @@ impl Node {
     /// The object at `url`, when there is one; whatever is asked of a deleted one is answered 410.
     pub(super) fn not_deleted(&self, url: &str) -> Result<Option<&Object>, Refusal> {
         let object = self.objects.get(url);
-        match object.filter(|object| object.deleted) {
+        match object.filter(|object| object.deleted.is_some()) {
             Some(object) => Err(deleted(&object.url)),
             None => Ok(object),
         }
@@ -261,11 +261,13 @@ impl Node {
         let granted =
             record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
         let text = stamp_reader(header, identity, granted)?;
+        let have = body.have.and_then(|have| have.data);
         let wanted = match header.kind {
-            Type::Read => Wanted::Content,
+            Type::Read => Wanted::Content(have),
             _ => Wanted::Route {
                 hyperty,
                 hold: body.hold,
+                have,
             },
         };
         let request = Request::new(session, header, Some(url), wanted, text)?;

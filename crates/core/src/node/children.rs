@@ -160,7 +160,7 @@ impl Node {
             // As to a reader: where too much waits, it is dropped.
             let to = Arc::new(vec![connection]);
             self.outbox
-                .push_back(Output::Publish(object.id, to, Arc::clone(text)));
+                .push(Output::Publish(object.id, to, Arc::clone(text)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::commands::denied;
 use super::grants::Grants;
-use super::object::Record;
+use super::object::{Object, Record};
 use super::session::SessionId;
 use super::{Node, Timer};
 use crate::address::Address;
@@ -50,11 +50,16 @@ impl Node {
             && !record.has_commit_of_its_epoch()
             && claim.base == Some(Some(record.position))
         {
-            let claimed = claimed(record);
+            let keeps = self.keeps(claim);
+            let mut claimed = claimed(record);
+            claimed.cache = keeps;
             if let Some(object) = self.objects.get_mut(url)
                 && let Some(record) = &mut object.record
             {
                 record.children.clone_from(&claim.children);
+                record.cache = keeps;
+                self.outbox
+                    .follows(object, |unstored| unstored.claim = true);
             }
             return Ok(claimed);
         }
@@ -67,10 +72,11 @@ impl Node {
                     self.release(session, url, now);
                 }
                 let present = other.and_then(|id| self.sessions.get(&id)?.connection);
-                return Err(if present.is_some() {
+                let kept = self.objects.get(url).is_some_and(Object::is_kept);
+                return Err(if present.is_some() || kept {
                     refusal
                 } else {
-                    // This node keeps no content: without a Reporter there is nobody to learn from.
+                    // Without a Reporter there is nobody to learn from.
                     refusal.because(Reason::Alone)
                 });
             }
@@ -93,6 +99,7 @@ impl Node {
             reporter: claim.reporter.clone(),
             children: claim.children.clone(),
             grants: Grants::default(),
+            cache: self.keeps(claim),
         };
         self.hold(session, url, next, holder, now)
     }
@@ -158,14 +165,22 @@ impl Node {
     ) -> Result<Claimed, Refusal> {
         self.adopt(session, record.reporter.as_str())?;
         let claimed = claimed(&record);
+        if self.object_at(url).is_none() {
+            let desc = "this node keeps no more objects";
+            return Err(Refusal::away(Retry::Seconds(30), desc));
+        }
+        // Whoever hears of it, the loser too, hears of what is on record.
+        if let Some(object) = self.objects.get_mut(url) {
+            self.outbox.follows(object, |unstored| {
+                unstored.claim = true;
+                unstored.position = true;
+            });
+        }
         if let Some(loser) = before.filter(|before| *before != session) {
             self.superseded(loser, url, record.epoch);
         }
-        let Some(object) = self.object_at(url) else {
-            return Err(Refusal::away(
-                Retry::Seconds(30),
-                "this node keeps no more objects",
-            ));
+        let Some(object) = self.objects.get_mut(url) else {
+            return Ok(claimed);
         };
         let mut access_changes = true;
         if let Some(old) = object.record.take() {
@@ -176,6 +191,7 @@ impl Node {
         object.holder = Some(session);
         object.access_by_another = false;
         object.away_since = None;
+        object.expected = false;
         object.last_commit = now;
         let expires = object.expires.take();
         if !std::mem::replace(&mut object.quiet_armed, true) {
@@ -206,6 +222,7 @@ impl Node {
 
     /// What follows the 200: readers hear of it, and who waited is served.
     pub(super) fn after_claim(&mut self, url: &Address, now: Time) {
+        self.begin_content(url, now);
         self.publish_head(url);
         self.tell_presence_anew(url, now);
         self.forward_waiting(url, now);
@@ -266,7 +283,7 @@ fn claimed(record: &Record) -> Claimed {
         epoch: record.epoch,
         position: record.position,
         access: record.access.clone(),
-        cache: false,
+        cache: record.cache,
     }
 }
 

@@ -179,7 +179,12 @@ impl Node {
     }
 
     /// Ends `url` for good: a tombstone stays, so that nobody takes the address for another object.
-    pub(super) fn delete(&mut self, url: &Address) {
+    pub(super) fn delete(&mut self, url: &Address, now: Time) {
+        if let Some(object) = self.objects.get_mut(url) {
+            object.deleted = Some(now);
+            self.outbox
+                .follows(object, |unstored| unstored.claim = true);
+        }
         let gone = deleted(url);
         for ask in self.asked_about(url) {
             if let Some(request) = self.take_request(url, &ask) {
@@ -189,8 +194,8 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
+        self.contents.drops(object);
         object.record = None;
-        object.deleted = true;
         object.away_since = None;
         if let Some(holder) = object
             .holder
@@ -211,8 +216,7 @@ impl Node {
             if reader.observed.remove(url)
                 && let Some(connection) = reader.connection
             {
-                self.outbox
-                    .push_back(Output::Send(connection, last.clone()));
+                self.outbox.push(Output::Send(connection, last.clone()));
             }
         }
     }
@@ -224,6 +228,8 @@ impl Node {
         {
             let at = now.plus_ms(RECORD_MS);
             object.expires = Some(at);
+            self.outbox
+                .follows(object, |unstored| unstored.claim = true);
             self.timers.insert((at, Timer::Expired(url.clone())));
         }
     }
@@ -235,7 +241,7 @@ impl Node {
             .and_then(|object| object.expires)
             .is_some_and(|at| at <= now);
         if due {
-            self.delete(url);
+            self.delete(url, now);
         }
     }
 }

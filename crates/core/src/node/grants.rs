@@ -1,6 +1,8 @@
 //! Who may read an object, and what follows when that changes (protocol.md §5, §6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::object::Record;
 use super::request::Wanted;
@@ -19,26 +21,40 @@ use crate::time::Time;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Grants(BTreeMap<Address, Grant>);
 
-#[derive(Clone, Debug)]
-struct Grant {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Grant {
     identity: Identity,
     /// The Reporter said yes where the record left it open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     approved: bool,
 }
 
 impl Grants {
     /// Remembers that `hyperty` of `identity` reads. Beyond its limit it remembers nobody new: a kick
     /// by address then denies no more than the address, unless its reader is there. Who asks again stays
-    /// approved.
-    fn remember(&mut self, hyperty: Address, identity: Identity, approved: bool) {
+    /// approved. Whether it says something new then.
+    fn remember(&mut self, hyperty: Address, identity: Identity, approved: bool) -> bool {
         let approved = approved || self.approves(hyperty.as_str(), Some(&identity));
-        if self.0.len() < GRANTS_PER_OBJECT_MAX || self.0.contains_key(&hyperty) {
-            self.0.insert(hyperty, Grant { identity, approved });
+        let room = self.0.len() < GRANTS_PER_OBJECT_MAX || self.0.contains_key(&hyperty);
+        let grant = Grant { identity, approved };
+        let news = room && self.0.get(&hyperty) != Some(&grant);
+        if news {
+            self.0.insert(hyperty, grant);
         }
+        news
     }
 
-    pub(super) fn end(&mut self, hyperty: &Address) {
-        self.0.remove(hyperty);
+    /// Whether there was one.
+    pub(super) fn end(&mut self, hyperty: &Address) -> bool {
+        self.0.remove(hyperty).is_some()
+    }
+
+    pub(super) fn of(&self, hyperty: &Address) -> Option<&Grant> {
+        self.0.get(hyperty)
+    }
+
+    pub(super) fn restore(&mut self, hyperty: Address, grant: Grant) {
+        self.0.insert(hyperty, grant);
     }
 
     /// Whether the Reporter has said yes to `hyperty` of `identity`.
@@ -63,20 +79,23 @@ impl Record {
         self.access.decides(hyperty, identity).or_else(yes)
     }
 
-    /// `hyperty` of `identity` reads from now on: the Reporter has answered 200.
-    pub(super) fn grant(&mut self, hyperty: Address, identity: Option<&Identity>) {
+    /// `hyperty` of `identity` reads from now on: the Reporter has answered 200. Whether the record says
+    /// something new then.
+    pub(super) fn grant(&mut self, hyperty: Address, identity: Option<&Identity>) -> bool {
         let open = self.decides(hyperty.as_str(), identity).is_none();
-        if let Some(identity) = identity {
-            self.grants.remember(hyperty, identity.clone(), open);
-        }
+        let identity = identity.cloned();
+        identity.is_some_and(|identity| self.grants.remember(hyperty, identity, open))
     }
 
-    /// Forgets the grants of those who may not read.
-    fn end_denied_grants(&mut self) {
+    /// Forgets the grants of those who may not read, and says whose they were.
+    fn end_denied_grants(&mut self) -> BTreeSet<Address> {
         let Self { access, grants, .. } = self;
+        let mut denied = BTreeSet::new();
         grants.0.retain(|hyperty, grant| {
-            access.decides(hyperty.as_str(), Some(&grant.identity)) != Some(false)
+            let decided = access.decides(hyperty.as_str(), Some(&grant.identity));
+            decided != Some(false) || !denied.insert(hyperty.clone())
         });
+        denied
     }
 }
 
@@ -85,11 +104,17 @@ impl Node {
     /// end and are told, requests under way are answered. `told` is what the denied hear; whom the
     /// record leaves open asks again, and its Reporter decides (§5).
     pub(super) fn enforce(&mut self, url: &Address, told: &Refusal, now: Time) {
-        let object = self.objects.get_mut(url);
-        let Some(record) = object.and_then(|object| object.record.as_mut()) else {
+        let Some(object) = self.objects.get_mut(url) else {
             return;
         };
-        record.end_denied_grants();
+        let Some(record) = &mut object.record else {
+            return;
+        };
+        let mut ended = record.end_denied_grants();
+        self.outbox.follows(object, |unstored| {
+            unstored.claim = true;
+            unstored.grants.append(&mut ended);
+        });
         self.refuse_denied(url, told);
         for (session, hyperty, decided) in self.undecided_routes(url) {
             let refusal = decided.map_or_else(|| ask_again(url), |_| told.clone());
@@ -107,8 +132,7 @@ impl Node {
             && let Some(connection) = reader.connection
             && let Some(object) = self.objects.get(url)
         {
-            self.outbox
-                .push_back(Output::Withdraw(connection, object.id));
+            self.outbox.push(Output::Withdraw(connection, object.id));
         }
     }
 
@@ -145,11 +169,11 @@ impl Node {
                 let identity = asker.and_then(|asker| asker.identity.as_ref());
                 let hyperty = match &request.wanted {
                     Wanted::Route { hyperty, .. } => hyperty.as_str(),
-                    Wanted::Content | Wanted::Chunk(_) | Wanted::Answer => {
+                    Wanted::Content(_) | Wanted::Chunk(_) | Wanted::Answer => {
                         request.ask.from.as_str()
                     }
                     // Its Reporter may have taken it, and says so itself.
-                    Wanted::FanOut(_) => return Some(true),
+                    Wanted::FanOut(_) | Wanted::Keep => return Some(true),
                 };
                 record?.decides(hyperty, identity)
             });
@@ -181,7 +205,7 @@ impl Node {
             let to = session.runtime.resource("sm");
             let from = Address::subscription_manager(&self.domain);
             let text = encode("null", Type::Execute, from.as_str(), &to, command);
-            self.outbox.push_back(Output::Send(connection, text));
+            self.outbox.push(Output::Send(connection, text));
         }
     }
 }

@@ -8,11 +8,14 @@ mod admission;
 mod children;
 mod claim;
 mod commands;
+mod content;
+mod counting;
 mod files;
 mod grants;
 mod leaving;
 mod many;
 mod object;
+mod outbox;
 mod ownership;
 mod parking;
 mod peers;
@@ -20,11 +23,12 @@ mod people;
 mod presence;
 mod publishing;
 mod request;
+mod resting;
 mod session;
 mod stamping;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -34,13 +38,19 @@ use crate::address::Address;
 use crate::entropy::Entropy;
 use crate::error::Refusal;
 use crate::identity::Identity;
+use crate::limits::CONTENT_BYTES_MAX;
 use crate::message::body::ChildCommitted;
 use crate::message::{Header, Type, encode};
+use crate::storage::Batch;
 use crate::time::Time;
 use admission::{Passage, Service};
-use object::{Object, Routes};
+use content::Contents;
+pub use counting::{Counters, Gauges};
+use object::Object;
+use outbox::Outbox;
 pub use people::{Proven, VerifyToken};
 use request::{Ask, Pending};
+pub use resting::UnreadableRow;
 use session::{Connection, Session, SessionId};
 
 /// A connection, as its driver numbers them.
@@ -67,6 +77,11 @@ pub enum Input {
     Drained(ConnectionId),
     /// The time of [`Node::poll_timeout`] has come.
     Timeout,
+    /// The batch under way is stored.
+    Stored,
+    /// The batch under way could not be stored, for this reason. Its driver tries again, until
+    /// [`Input::Stored`].
+    NotStored(Arc<str>),
 }
 
 /// What a driver does for the node, in this order.
@@ -81,45 +96,8 @@ pub enum Output {
     Withdraw(ConnectionId, ObjectId),
     /// Send what waits and close with this code, for this reason.
     Close(ConnectionId, u16, &'static str),
-}
-
-/// What the node has done since it started, for its operator.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// Frames received.
-    pub frames: u64,
-    /// Commits forwarded, those of children too.
-    pub commits: u64,
-    /// Commits and heads sent to a reader: one for each.
-    pub deliveries: u64,
-    /// Sessions opened or continued.
-    pub opened: u64,
-    /// Refusals, by code.
-    pub refused: BTreeMap<u16, u64>,
-    /// Answers that nobody waited for.
-    pub answers_dropped: u64,
-    /// Routes parked.
-    pub parkings: u64,
-    /// Routes woken.
-    pub wakes: u64,
-}
-
-/// What the node holds now, for its operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Connections.
-    pub connections: usize,
-    /// Sessions, those in their grace time included.
-    pub sessions: usize,
-    /// Objects that a session holds, or that are waited for. Records of claims that have ended are
-    /// kept and not counted here.
-    pub objects: usize,
-    /// Routes of readers that are connected, parked ones too.
-    pub routes: usize,
-    /// Routes that are parked.
-    pub parked: usize,
-    /// Requests without a final answer.
-    pub unanswered: usize,
+    /// Store this and say [`Input::Stored`]; no other batch comes before. Only after [`Node::restore`].
+    Store(Batch),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +108,8 @@ enum Timer {
     Unanswered(Ask),
     Expired(Address),
     Presence(Address),
+    Expected,
+    Stored(Address),
 }
 
 /// The state of one Message Node.
@@ -152,7 +132,8 @@ pub struct Node {
     objects_made: u64,
     pending: BTreeMap<Ask, Pending>,
     timers: BTreeSet<(Time, Timer)>,
-    outbox: VecDeque<Output>,
+    contents: Contents,
+    outbox: Outbox,
     counters: Counters,
 }
 
@@ -176,7 +157,8 @@ impl Node {
             objects_made: 0,
             pending: BTreeMap::new(),
             timers: BTreeSet::new(),
-            outbox: VecDeque::new(),
+            contents: Contents::new(CONTENT_BYTES_MAX),
+            outbox: Outbox::default(),
             counters: Counters::default(),
         }
     }
@@ -200,47 +182,24 @@ impl Node {
             Input::Parked(connection, objects) => self.park(connection, &objects),
             Input::Drained(connection) => self.wake(connection),
             Input::Timeout => self.timeout(now),
+            Input::Stored => {
+                let objects = self.outbox.batch_stored();
+                self.content_stored(&objects, now);
+            }
+            Input::NotStored(why) => self.outbox.batch_fails(why),
         }
     }
 
     /// The next thing to do, `None` when there is nothing before the next input.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outbox.pop_front()
+        self.outbox.pop().or_else(|| self.next_batch())
     }
 
     /// When to hand in [`Input::Timeout`]; may change with every input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
-    }
-
-    /// What was done since the start.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// What is held now. Costs a pass over the objects.
-    #[must_use]
-    pub fn gauges(&self) -> Gauges {
-        let routes = || self.objects.values().map(|object| &object.routes);
-        Gauges {
-            connections: self.connections.len(),
-            sessions: self.sessions.len(),
-            objects: self
-                .objects
-                .values()
-                .filter(|object| object.holder.is_some() || !object.waiting.is_empty())
-                .count(),
-            routes: routes().map(Routes::connected).sum(),
-            parked: routes().map(Routes::parked).sum(),
-            unanswered: self
-                .sessions
-                .values()
-                .map(|session| session.asked.len())
-                .sum(),
-        }
     }
 
     fn received(&mut self, connection: ConnectionId, text: &Arc<str>, now: Time) {
@@ -266,7 +225,7 @@ impl Node {
         };
         let done = judged.and_then(|passage| match (passage, session) {
             (Passage::Publish(object, position), _) => {
-                self.publish(object.as_str(), position, text, now);
+                self.publish(object.as_str(), position, &header, text, now);
                 Ok(())
             }
             (Passage::Head(object), _) => {
@@ -352,7 +311,7 @@ impl Node {
             }
             Service::Many => self.subscribe_many(session, connection, header, now),
             Service::Delete(url) => {
-                self.delete(&url);
+                self.delete(&url, now);
                 let ok = crate::message::body::OK;
                 self.send(connection, header.id, &header.to, &header.from, &ok);
                 Ok(())
@@ -378,6 +337,8 @@ impl Node {
                 Some((_, Timer::Unanswered(ask))) => self.unanswered(&ask),
                 Some((_, Timer::Expired(url))) => self.expired(&url, now),
                 Some((_, Timer::Presence(url))) => self.tell_presence(&url),
+                Some((_, Timer::Expected)) => self.no_longer_expected(now),
+                Some((_, Timer::Stored(url))) => self.say_stored(&url, now),
                 None => break,
             }
         }
@@ -386,7 +347,7 @@ impl Node {
     /// Closes `connection`: what still comes from it is dropped (§3).
     fn close(&mut self, connection: ConnectionId, code: u16, why: &'static str) {
         self.connections.remove(&connection);
-        self.outbox.push_back(Output::Close(connection, code, why));
+        self.outbox.push(Output::Close(connection, code, why));
     }
 
     fn count(&mut self, refusal: &Refusal) {
@@ -395,6 +356,6 @@ impl Node {
 
     fn send(&mut self, to: ConnectionId, id: &str, from: &str, asker: &str, body: &impl Serialize) {
         let text = encode(id, Type::Response, from, asker, body);
-        self.outbox.push_back(Output::Send(to, text));
+        self.outbox.push(Output::Send(to, text));
     }
 }

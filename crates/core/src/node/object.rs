@@ -5,9 +5,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commands::denied;
+use super::content::{Content, Stored};
 use super::grants::Grants;
 use super::presence::Untold;
 use super::request::Request;
+use super::resting::{AtRest, Unstored};
 use super::session::SessionId;
 use super::{ConnectionId, Node, ObjectId};
 use crate::address::Address;
@@ -27,8 +29,17 @@ pub(super) struct Object {
     pub(super) record: Option<Record>,
     /// Another owner than its holder said who may read, since it was claimed.
     pub(super) access_by_another: bool,
-    /// It is over, and its address is not used again.
-    pub(super) deleted: bool,
+    /// Since when it is over; its address is not used again.
+    pub(super) deleted: Option<Time>,
+    /// What it holds, where the node keeps that.
+    pub(super) content: Option<Content>,
+    /// What of that its rows say, with the batch under way.
+    pub(super) at_rest: Option<AtRest>,
+    pub(super) stored: Stored,
+    /// What its rows do not say yet.
+    pub(super) unstored: Unstored,
+    /// Its holder of before the node was started may still come back.
+    pub(super) expected: bool,
     /// When the record goes, as nobody holds the object.
     pub(super) expires: Option<Time>,
     /// The session that may write, live or in its grace time.
@@ -66,6 +77,8 @@ pub(super) struct Record {
     /// The names of its collections of children.
     pub(super) children: Vec<String>,
     pub(super) grants: Grants,
+    /// The node keeps what the object holds.
+    pub(super) cache: bool,
 }
 
 impl Record {
@@ -87,7 +100,12 @@ impl Object {
             url,
             record: None,
             access_by_another: false,
-            deleted: false,
+            deleted: None,
+            content: None,
+            at_rest: None,
+            stored: Stored::default(),
+            unstored: Unstored::default(),
+            expected: false,
             expires: None,
             holder: None,
             away_since: None,
@@ -127,6 +145,7 @@ impl Object {
             since: self.away_since.map(Time::rfc3339),
             hash: None,
             missed: false,
+            stored: None,
         })
     }
 
@@ -143,7 +162,7 @@ impl Object {
         Some(self.frame(&Head { missed, ..head }))
     }
 
-    fn frame(&self, head: &Head) -> Arc<str> {
+    pub(super) fn frame(&self, head: &Head) -> Arc<str> {
         let changes = self.url.resource("changes");
         encode("null", Type::Update, self.url.as_str(), &changes, head).into()
     }
@@ -294,7 +313,11 @@ impl Node {
             let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
             return Err(Refusal::too_many(desc));
         }
-        record.grant(hyperty.clone(), identity);
+        let remembered = record.grant(hyperty.clone(), identity);
+        if remembered {
+            self.outbox
+                .follows(object, |unstored| unstored.grant(&hyperty));
+        }
         reader.observed.insert(url.clone());
         let connection = reader.connection;
         if object.routes.start(session, hyperty.clone(), connection) {
@@ -314,8 +337,10 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
-        if let Some(record) = &mut object.record {
-            record.grants.end(hyperty);
+        let record = object.record.as_mut();
+        if record.is_some_and(|record| record.grants.end(hyperty)) {
+            self.outbox
+                .follows(object, |unstored| unstored.grant(hyperty));
         }
         let was_there = object.routes.reads(session, hyperty.as_str());
         if object.routes.end(session, hyperty)
@@ -336,7 +361,7 @@ impl Node {
     pub(super) fn forget_if_empty(&mut self, url: Option<&Address>) {
         let Some(url) = url else { return };
         let empty = self.objects.get(url).is_some_and(|object| {
-            object.record.is_none() && object.waiting.is_empty() && !object.deleted
+            object.record.is_none() && object.waiting.is_empty() && object.deleted.is_none()
         });
         if empty {
             self.objects.remove(url);

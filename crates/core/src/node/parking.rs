@@ -32,7 +32,7 @@ impl Node {
                 self.counters.wakes += 1;
                 self.counters.deliveries += 1;
                 let to = Arc::new(vec![connection]);
-                self.outbox.push_back(Output::Publish(object.id, to, head));
+                self.outbox.push(Output::Publish(object.id, to, head));
             }
         }
     }

@@ -94,8 +94,7 @@ impl Node {
         };
         for url in &session.observed {
             if let Some(object) = self.objects.get(url) {
-                self.outbox
-                    .push_back(Output::Withdraw(connection, object.id));
+                self.outbox.push(Output::Withdraw(connection, object.id));
             }
         }
         self.refuse_asked_by(id);

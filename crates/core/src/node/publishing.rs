@@ -5,16 +5,26 @@ use std::sync::Arc;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::limits::QUIET_UNSAID_MS;
+use crate::message::Header;
 use crate::stream::Position;
 use crate::time::Time;
 
 impl Node {
     /// The way of a commit: everything was checked, the bytes go on as they came.
-    pub(super) fn publish(&mut self, url: &str, position: Position, text: &Arc<str>, now: Time) {
+    pub(super) fn publish(
+        &mut self,
+        url: &str,
+        position: Position,
+        header: &Header<'_>,
+        text: &Arc<str>,
+        now: Time,
+    ) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
         object.moved_to(position, now);
+        self.outbox
+            .follows(object, |unstored| unstored.position = true);
         if !object.quiet_armed {
             object.quiet_armed = true;
             self.timers.insert((
@@ -23,6 +33,7 @@ impl Node {
             ));
         }
         self.counters.commits += 1;
+        self.keep_commit(url, position, header, now);
         self.deliver(url, text);
     }
 
@@ -42,7 +53,7 @@ impl Node {
         self.counters.deliveries += to.len() as u64;
         if !to.is_empty() {
             self.outbox
-                .push_back(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
+                .push(Output::Publish(object.id, Arc::clone(to), Arc::clone(text)));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Refusal, Retry};
 use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
 use crate::message::Header;
 use crate::message::body::Code;
+use crate::stream::Position;
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -23,10 +24,17 @@ pub(super) struct Ask {
 pub(super) enum Wanted {
     /// The answer and nothing else.
     Answer,
-    /// The object's content.
-    Content,
+    /// The object's content; the asker has this position.
+    Content(Option<Position>),
     /// The object's content and from then on its commits.
-    Route { hyperty: Address, hold: bool },
+    Route {
+        hyperty: Address,
+        hold: bool,
+        /// Where the asker stands.
+        have: Option<Position>,
+    },
+    /// The object's content, for the node to keep (§7).
+    Keep,
     /// That every reader gets this: the request is a child commit (§9).
     FanOut(Arc<str>),
     /// A chunk of a file of this author (§9).
@@ -38,9 +46,10 @@ impl Wanted {
     pub(super) const fn waits(&self, in_grace: bool) -> bool {
         match self {
             Self::Route { hold, .. } => *hold || in_grace,
-            Self::Content => in_grace,
+            Self::Content(_) => in_grace,
             // Its author says it again when the Reporter is there.
-            Self::FanOut(_) | Self::Chunk(_) | Self::Answer => false,
+            // The node asks again when it is claimed.
+            Self::FanOut(_) | Self::Chunk(_) | Self::Answer | Self::Keep => false,
         }
     }
 }
@@ -127,6 +136,9 @@ impl Node {
                 "field `id`: a request with it is not answered yet",
             ));
         }
+        if self.answer_from_content(&request, now)? {
+            return Ok(());
+        }
         self.check_kept(&request)?;
         if let Some(asker) = self.sessions.get_mut(&request.asker) {
             asker
@@ -150,7 +162,7 @@ impl Node {
         match (answers, connection) {
             (Some(session), Some(connection)) => {
                 let text = std::mem::take(&mut request.text);
-                self.outbox.push_back(Output::Send(connection, text));
+                self.outbox.push(Output::Send(connection, text));
                 if let Some(object) = request
                     .object
                     .as_ref()
@@ -172,7 +184,12 @@ impl Node {
                 };
                 self.pending.insert(pending.request.ask.clone(), pending);
             }
-            (answers, None) => self.wait(request, answers.is_some()),
+            (answers, None) => {
+                let url = request.object.as_ref();
+                let object = url.and_then(|url| self.objects.get(url));
+                let expected = object.is_some_and(|object| object.expected);
+                self.wait(request, answers.is_some() || expected);
+            }
             (None, Some(_)) => {}
         }
     }
@@ -210,6 +227,7 @@ impl Node {
                     Err(refusal) => self.refuse(request, &refusal),
                 }
             }
+            (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body),
             (Some(url), Wanted::FanOut(commit)) if code == 200 => {
                 self.publish_child(url, commit);
                 self.pass_answer(&request, text);
@@ -236,8 +254,7 @@ impl Node {
 
     pub(super) fn pass(&mut self, asker: SessionId, text: &str) {
         if let Some(connection) = self.sessions.get(&asker).and_then(|asker| asker.connection) {
-            self.outbox
-                .push_back(Output::Send(connection, text.to_owned()));
+            self.outbox.push(Output::Send(connection, text.to_owned()));
         }
     }
 

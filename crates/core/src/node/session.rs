@@ -16,6 +16,11 @@ use crate::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SessionId(u64);
 
+impl SessionId {
+    /// None at all: what the node itself asks has no session to be answered in.
+    pub(super) const NODE: Self = Self(0);
+}
+
 /// A socket, and the session opened on it.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -341,6 +346,7 @@ impl Node {
         self.send(connection, header.id, &header.to, &header.from, &opened);
         for url in &held {
             self.tell_access(url);
+            self.ask_for_content(url, now);
             self.publish_head(url);
             self.tell_presence_anew(url, now);
             self.forward_waiting(url, now);

@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
-use crate::manager::{Claim, Progress};
+use crate::manager::{Claim, Kept, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
 use crate::stream::{ObserverStream, Position, ReporterStream, WriteError};
@@ -31,6 +31,9 @@ pub struct Create {
     pub url: Option<Address>,
     /// Who may read.
     pub access: Access,
+    /// Whether the node may keep what the object holds, and answer readers from there; `None`: when `access` is
+    /// public.
+    pub cache: Option<bool>,
     /// Start afresh at an address of one's own, whatever was there.
     pub discard: bool,
     /// Take the address from another session of the same identity.
@@ -121,6 +124,7 @@ impl Runtime {
             schema: create.schema,
             name: create.name,
             nonce,
+            cache: create.cache.unwrap_or(create.access.public),
             on_record: create.access.clone(),
             access: create.access,
             discard: create.discard,
@@ -134,6 +138,7 @@ impl Runtime {
             backoff: Backoff::default(),
             readers: BTreeMap::new(),
             changed: None,
+            kept: Kept::default(),
         };
         self.manager.claims.insert(url.clone(), claim);
         self.files.keep_all(&url, create.files);

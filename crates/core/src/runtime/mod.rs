@@ -57,6 +57,7 @@ use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
 use files::Files;
+use flushing::Flush;
 pub use flushing::FlushError;
 pub use inviting::Invitation;
 pub use output::{Connection, Input, Output, Seat};
@@ -83,6 +84,7 @@ enum Timer {
     Execute(u64),
     Writing(Seat, String),
     Fetch(u64),
+    Flush(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -107,8 +109,8 @@ pub struct Runtime {
     reads: BTreeMap<u64, (Address, Address, Time)>,
     /// Calls of [`Runtime::deliver`] that are not answered.
     deliveries: BTreeMap<u64, Delivery>,
-    /// Calls of [`Runtime::flush`] that are not answered, and the batch that brings what each is about.
-    flushes: BTreeMap<u64, u64>,
+    /// Calls of [`Runtime::flush`] that are not answered.
+    flushes: BTreeMap<u64, Flush>,
     resting: Resting,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
@@ -324,6 +326,7 @@ impl Runtime {
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
+                Some((_, Timer::Flush(call))) => self.flush_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,

@@ -8,7 +8,7 @@ use crate::children::{ChildrenWanted, Observed};
 use crate::error::{Reason, Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Progress, closed_to_you};
+use crate::manager::{Admission, Kept, Progress, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -137,6 +137,11 @@ impl Runtime {
         };
         claim.progress = Progress::Held;
         claim.take = false;
+        claim.kept = if claimed.cache {
+            Kept::Unknown
+        } else {
+            Kept::Nothing
+        };
         claim.backoff.reset();
         let snapshot = std::mem::take(&mut claim.snapshot);
         self.on_record(url, claimed.access);
@@ -153,6 +158,7 @@ impl Runtime {
         self.send_commands(url, now);
         self.send_children(now);
         self.dirty.insert(url.clone());
+        self.end_flushes();
     }
 
     pub(super) fn claim_refused(&mut self, url: &Address, refusal: Refusal, now: Time) {
@@ -310,12 +316,14 @@ impl Runtime {
         self.forget_questions(self.questions.about(url));
         self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
+        self.parts(url);
         let claim = self.manager.claims.remove(url);
         if let Some(claim) = claim.filter(|_| refusal.code == 410) {
             let (hyperty, object) = (claim.reporter, url.clone());
             self.reporter_forgets(&Seat { hyperty, object });
         }
         self.dirty.remove(url);
+        self.end_flushes();
     }
 
     /// A reader that the node did not refuse asks for content.
@@ -328,9 +336,13 @@ impl Runtime {
         let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
         let identity = self.stated(url, body.identity);
-        let admitted =
+        // Nobody speaks as the node but the node.
+        let admitted = if reader == Address::subscription_manager(&self.domain).as_str() {
+            Admission::Granted(self.manager.kept_by_node(url)?)
+        } else {
             self.manager
-                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?;
+                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?
+        };
         self.claim_changes(&address(url)?);
         let due = Due {
             asker: header.from.to_string(),

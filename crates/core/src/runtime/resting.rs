@@ -48,6 +48,8 @@ pub(super) struct Resting {
     streams: BTreeSet<(Seat, Role)>,
     /// These rest no longer.
     gone: BTreeSet<(Seat, Role)>,
+    /// What the next batch begins with: the claims of objects that were lost before they were stored.
+    parting: Batch,
     /// The streams that the batch under way stores.
     under_way: BTreeSet<(Seat, Role)>,
     /// How many batches were put out, and how many of them are stored.
@@ -85,6 +87,8 @@ pub(super) struct ClaimRow {
     pub(super) approve: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) local: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cache: bool,
     /// How many children are kept of each name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) children: BTreeMap<String, usize>,
@@ -137,7 +141,12 @@ fn json(row: &impl Serialize) -> Vec<u8> {
 impl Resting {
     /// The batch that brings what has changed up to now.
     pub(super) fn next(&self) -> u64 {
-        let changed = !self.claims.is_empty() || !self.streams.is_empty() || !self.gone.is_empty();
+        let sets = [
+            self.claims.is_empty(),
+            self.streams.is_empty(),
+            self.gone.is_empty(),
+        ];
+        let changed = sets.contains(&false) || !self.parting.is_empty();
         self.made + u64::from(changed)
     }
 
@@ -152,22 +161,9 @@ impl Resting {
         }
         self.gone.insert(one);
     }
-}
 
-impl Runtime {
-    /// What is to be stored next, while nothing is being stored: [`Output::Store`](super::Output::Store) by itself, for a driver
-    /// that takes nothing else at the moment. It is answered by [`Input::Stored`](super::Input::Stored). Costs nothing without a store, or
-    /// while a batch is under way; else about as much as the changes since the last one.
-    pub fn poll_batch(&mut self, now: Time) -> Option<Batch> {
-        let resting = &mut self.resting;
-        if !resting.on || resting.made > resting.stored {
-            return None;
-        }
-        let mut batch = Batch::default();
-        if !std::mem::replace(&mut resting.named, true) {
-            self.store_names(&mut batch);
-        }
-        for (seat, role) in std::mem::take(&mut self.resting.gone) {
+    fn remove_gone(&mut self, batch: &mut Batch) {
+        for (seat, role) in std::mem::take(&mut self.gone) {
             let place = place(&seat, role);
             for table in [
                 Table::Claims,
@@ -179,6 +175,23 @@ impl Runtime {
                 batch.remove_under(table, &[&place]);
             }
         }
+    }
+}
+
+impl Runtime {
+    /// What is to be stored next, while nothing is being stored: [`Output::Store`](super::Output::Store) by itself, for a driver
+    /// that takes nothing else at the moment. It is answered by [`Input::Stored`](super::Input::Stored). Costs nothing without a store, or
+    /// while a batch is under way; else about as much as the changes since the last one.
+    pub fn poll_batch(&mut self, now: Time) -> Option<Batch> {
+        let resting = &mut self.resting;
+        if !resting.on || resting.made > resting.stored {
+            return None;
+        }
+        let mut batch = std::mem::take(&mut resting.parting);
+        if !std::mem::replace(&mut resting.named, true) {
+            self.store_names(&mut batch);
+        }
+        self.resting.remove_gone(&mut batch);
         for url in std::mem::take(&mut self.resting.claims) {
             self.store_claim(&url, &mut batch);
         }
@@ -192,6 +205,28 @@ impl Runtime {
         self.resting.under_way = streams;
         self.resting.made += u64::from(!batch.is_empty());
         (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Whether a batch is under way.
+    #[must_use]
+    pub const fn is_storing(&self) -> bool {
+        self.resting.made > self.resting.stored
+    }
+
+    /// Why the batch under way was not stored, when it was tried and is tried again.
+    #[must_use]
+    pub fn not_stored(&self) -> Option<&str> {
+        self.resting.why.as_deref()
+    }
+
+    /// The claim of `url` ends here, and may not be stored yet: what it says is kept for the next batch.
+    pub(super) fn parts(&mut self, url: &Address) {
+        if self.resting.claims.remove(url) {
+            let mut parting = std::mem::take(&mut self.resting.parting);
+            self.resting.remove_gone(&mut parting);
+            self.store_claim(url, &mut parting);
+            self.resting.parting = parting;
+        }
     }
 
     fn store_names(&self, batch: &mut Batch) {
@@ -230,6 +265,7 @@ impl Runtime {
             discard: claim.discard,
             approve: claim.approve,
             local: claim.local,
+            cache: claim.cache,
             children: reporter.map(Reporter::kept_children).unwrap_or_default(),
             files: self.files.kept_names(url),
             deleting: reporter.is_some_and(|reporter| reporter.deleting),

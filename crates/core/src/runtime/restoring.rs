@@ -12,7 +12,7 @@ use super::{Backoff, Runtime, Seat};
 use crate::address::Address;
 use crate::identity::{Key, decode_bytes};
 use crate::limits::CHILDREN_NAMES_MAX;
-use crate::manager::{Claim, Progress};
+use crate::manager::{Claim, Kept, Progress};
 use crate::storage::{Row, Table};
 use crate::stream::{ObserverStream, ReporterStream, Rows};
 use crate::syncher::{Observer, Reporter};
@@ -139,6 +139,7 @@ impl Runtime {
             take: false,
             approve: row.approve,
             local: row.local,
+            cache: row.cache,
             children: row.children.into_keys().collect(),
             progress: Progress::Due,
             snapshot: false,
@@ -146,6 +147,7 @@ impl Runtime {
             backoff: Backoff::default(),
             readers: BTreeMap::new(),
             changed: None,
+            kept: Kept::default(),
         };
         claim.approved_before(grants);
         self.files.keep_all(&seat.object, row.files);

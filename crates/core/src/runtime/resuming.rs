@@ -161,6 +161,15 @@ impl Runtime {
         Ok(())
     }
 
+    /// The application has no use for an Observer now. Says whether it goes on by itself, because its copy rests.
+    pub fn release(&mut self, seat: &Seat) -> bool {
+        let rests = self.observer(seat).is_some_and(|stream| stream.rests());
+        if rests {
+            self.resting.resumed.insert((seat.clone(), Role::Observer));
+        }
+        rests
+    }
+
     pub(super) fn check_store(&self) -> Result<(), CallError> {
         if self.resting.on {
             Ok(())

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::lineage::{forget_oldest, kept};
 use super::{Answer, Commit, Head, History, Position, ReporterStream, Written, answer};
 use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
-use crate::limits::LINEAGE_MAX;
 use crate::message::{body::Content, decode};
 use crate::object::{DataObject, Hash, Metadata, encoded_len};
 
@@ -39,7 +39,7 @@ impl ReporterStream {
         children: Option<&ChildrenAnswer>,
     ) -> String {
         let mut body = ContentBody {
-            kept: have.and_then(|have| self.kept(have)),
+            kept: have.and_then(|have| kept(&self.lineage, self.shown().0, have)),
             lineage: if whole { self.lineage.clone() } else { vec![] },
             ..self.place(children)
         };
@@ -72,26 +72,10 @@ impl ReporterStream {
     fn place<'a>(&self, children: Option<&'a ChildrenAnswer>) -> ContentBody<'a> {
         let position = self.shown().0;
         ContentBody {
-            code: 200,
             epoch: self.epoch.unwrap_or(position.epoch),
-            position,
-            value: None,
-            commits: None,
-            hash: None,
-            kept: None,
-            lineage: vec![],
             children,
+            ..ContentBody::at(position)
         }
-    }
-
-    /// The last position that a reader at `have` shares with this stream, when its own is none of it:
-    /// it has seen commits that are gone. `None`, too, of what is older than all that is known here.
-    fn kept(&self, have: Position) -> Option<Position> {
-        let last = self.shown().0;
-        let ends = self.lineage.iter().rev().copied();
-        let mut ends = std::iter::once(last).chain(ends);
-        let older = ends.find(|end| end.epoch <= have.epoch)?;
-        (older < have).then_some(older)
     }
 
     /// Where the object stands for readers, and what it is there.
@@ -148,8 +132,7 @@ impl ReporterStream {
         self.measured = false;
         self.epoch = None;
         self.lineage = content.lineage;
-        let over = self.lineage.len().saturating_sub(LINEAGE_MAX);
-        self.lineage.drain(..over);
+        forget_oldest(&mut self.lineage);
         self.history = History::new(content.position);
         self.sent = content.position;
         self.snapshot = None;
@@ -172,28 +155,47 @@ impl ReporterStream {
             since: None,
             hash: Some(Hash::of(&self.data)),
             children: None,
+            stored: None,
             missed: false,
         })
     }
 }
 
-#[derive(Serialize)]
-struct ContentBody<'a> {
+/// The body of the 200 to a `subscribe` or `read`, as it is written.
+#[derive(Debug, Serialize)]
+pub(crate) struct ContentBody<'a> {
     code: u16,
-    epoch: u64,
+    pub(super) epoch: u64,
     position: Position,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a RawValue>,
+    pub(super) value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    commits: Option<Vec<Arc<RawValue>>>,
+    pub(super) commits: Option<Vec<Arc<RawValue>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<Hash>,
+    pub(super) hash: Option<Hash>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kept: Option<Position>,
+    pub(super) kept: Option<Position>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    lineage: Vec<Position>,
+    pub(super) lineage: Vec<Position>,
     #[serde(flatten)]
     children: Option<&'a ChildrenAnswer>,
+}
+
+impl ContentBody<'_> {
+    /// Of a stream that stands at `position`: nothing more yet.
+    pub(super) const fn at(position: Position) -> Self {
+        Self {
+            code: 200,
+            epoch: position.epoch,
+            position,
+            value: None,
+            commits: None,
+            hash: None,
+            kept: None,
+            lineage: vec![],
+            children: None,
+        }
+    }
 }
 
 /// The wire form of a [`DataObject`](crate::object::DataObject), without owning its parts.

@@ -37,6 +37,11 @@ impl History {
             .map_or(self.start, |(position, _)| *position)
     }
 
+    /// Bytes of the commits that it keeps.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Remembers the commit at `position`, which must follow [`History::position`].
     pub fn push(&mut self, position: Position, body: Arc<RawValue>) {
         debug_assert!(
@@ -60,6 +65,15 @@ impl History {
     pub fn after(&self, have: Position) -> Option<impl ExactSizeIterator<Item = &Arc<RawValue>>> {
         self.index_after(have)
             .map(|index| self.commits.range(index..).map(|(_, body)| body))
+    }
+
+    /// The same, each with its position.
+    pub(crate) fn entries_after(
+        &self,
+        have: Position,
+    ) -> Option<impl ExactSizeIterator<Item = (Position, &Arc<RawValue>)>> {
+        let entries = self.commits.range(self.index_after(have)?..);
+        Some(entries.map(|(position, body)| (*position, body)))
     }
 
     /// The commit after `have` and its position, under the condition of [`History::after`].

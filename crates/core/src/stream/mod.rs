@@ -8,6 +8,8 @@ mod changed;
 mod commit;
 mod gap;
 mod history;
+mod kept;
+mod lineage;
 mod observer;
 mod observer_rest;
 mod reporter;
@@ -28,6 +30,7 @@ pub(crate) use changed::{edits, edits_between};
 pub(crate) use commit::check_changes;
 pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
+pub(crate) use kept::{KeptSnapshot, KeptStream, Outgrown};
 pub use observer::ObserverStream;
 pub(crate) use observer_rest::Heard;
 pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
@@ -54,10 +57,10 @@ impl Position {
         Self { epoch, version }
     }
 
-    /// As a row's key has it: in the order of positions.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 16] {
-        (u128::from(self.epoch) << 64 | u128::from(self.version)).to_be_bytes()
+    /// As the bytes that it rests as: in the order of positions.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let [epoch, version] = [self.epoch, self.version].map(u128::from);
+        (epoch << 64 | version).to_be_bytes()
     }
 }
 
@@ -141,6 +144,9 @@ pub struct Head {
     /// The hash of where the children's streams stand, when there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<Hash>,
+    /// To its Reporter alone: up to which version the node will have it after a power cut, too (§7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u64>,
     /// The reader may have missed something that `position` does not tell (§7).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missed: bool,

@@ -61,6 +61,21 @@ impl ObserverStream {
         Self::default()
     }
 
+    /// A stream whose copy is `object` at `position`, which has `bytes` as JSON.
+    pub(crate) fn standing(position: Position, object: DataObject, bytes: usize) -> Self {
+        let DataObject { metadata, data } = object;
+        let copy = Copy {
+            metadata,
+            data: Arc::new(data),
+            data_bytes: bytes,
+            position,
+        };
+        Self {
+            copy: Some(copy),
+            ..Self::default()
+        }
+    }
+
     /// The copy. Cheap; holding it costs one copy of the data at the next change.
     #[must_use]
     pub fn data(&self) -> Option<Arc<Value>> {

@@ -8,12 +8,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::answering::Snapshot;
+use super::lineage::note_end;
 use super::reporter_rest::Stored;
 use super::{Commit, History, Position};
 use crate::address::Address;
 use crate::limits::{
     COMMIT_BYTES_MAX, DATA_BYTES_MAX, HASH_BYTES_MAX, HASH_EVERY_MS, HISTORY_BYTES_MAX,
-    HISTORY_COMMITS_MAX, LINEAGE_MAX, METADATA_BYTES_MAX,
+    HISTORY_COMMITS_MAX, METADATA_BYTES_MAX,
 };
 use crate::object::{
     ApplyError, Change, Hash, JsonError, Metadata, MetadataError, Misfit, apply, diff, encoded_len,
@@ -340,11 +341,7 @@ impl ReporterStream {
     /// A commit of `epoch` comes: another epoch may end with it.
     pub(super) fn begins(&mut self, epoch: u64) {
         let last = self.history.position();
-        if last.epoch != epoch && self.lineage.last() != Some(&last) {
-            self.lineage.push(last);
-            let over = self.lineage.len().saturating_sub(LINEAGE_MAX);
-            self.lineage.drain(..over);
-        }
+        note_end(&mut self.lineage, last, epoch);
     }
 
     fn hash_if_due(&mut self, now: Time) -> Option<Hash> {

@@ -48,11 +48,15 @@ impl World {
         link.down.clear();
     }
 
-    /// The node starts anew and has forgotten everything.
+    /// The node starts anew: without a disk it has forgotten everything.
     pub fn node_restarts(&mut self) {
         self.collect();
         self.nodes += 1;
         self.node = Node::new(DOMAIN, [201 + self.nodes; 32], self.now);
+        if let Some(disk) = &mut self.disk {
+            let rows = disk.after_a_power_cut();
+            self.node.restore(rows, self.now).unwrap();
+        }
         self.behind.clear();
         self.answers = Answers::default();
         for who in 0..self.places.len() {

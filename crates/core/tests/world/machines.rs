@@ -70,6 +70,7 @@ impl World {
                     self.sends(*connection, &frame);
                 }
             }
+            node::Output::Store(batch) => self.disk_takes(batch),
             node::Output::Withdraw(connection, object) => self.withdraws(connection, object),
             node::Output::Close(connection, code, _) => {
                 self.closed.insert(connection, code);
@@ -136,7 +137,7 @@ impl World {
                     link.up.push_back(frame);
                 }
             }
-            runtime::Output::Store(batch) => self.stores(who, batch),
+            runtime::Output::Store(batch) => self.disk_of_runtime_takes(who, batch),
             other => self.places[who].notes(other, &self.past),
         }
     }

@@ -24,6 +24,7 @@ mod place;
 mod raw;
 pub mod room;
 mod slow;
+mod stores;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -59,6 +60,8 @@ pub struct World {
     pub now: Time,
     pub node: Node,
     nodes: u8,
+    /// Where the node keeps what it promises, if anywhere.
+    pub disk: Option<disk::Disk>,
     places: Vec<Place>,
     connections: u64,
     /// The runtime behind a connection; other connections are raw clients'.
@@ -95,6 +98,7 @@ impl World {
             now,
             node: Node::new(DOMAIN, [200; 32], now),
             nodes: 0,
+            disk: None,
             places: vec![],
             connections: 0,
             behind: BTreeMap::new(),
@@ -248,6 +252,9 @@ impl World {
     pub fn settles(&mut self) {
         for _ in 0..1_000_000 {
             self.collect();
+            if self.disk.as_ref().is_some_and(disk::Disk::is_cut) {
+                self.node_restarts();
+            }
             if !self.moves_one_frame() {
                 return self.checks();
             }

@@ -1,0 +1,373 @@
+//! What rests of a node between two lives (docs/decisions/0010-one-batch-at-a-time.md): its claim records,
+//! where each object stands, who was let in, and what is deleted. Here the rows are written and read.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | claims | the object | a [`ClaimRow`] as JSON |
+//! | positions | the object | epoch and version, big endian |
+//! | grants | the object, the hyperty | a [`Grant`] as JSON |
+//! | snapshots | the object | a [`KeptSnapshot`] as JSON |
+//! | commits | the object, epoch and version, big endian | the commit's body as it came |
+//! | tombstones | the object | when it was deleted, in Unix milliseconds, big endian |
+
+use std::collections::BTreeSet;
+use std::mem::take;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::grants::{Grant, Grants};
+use super::object::{Object, Record};
+use super::{Node, Output, Timer};
+use crate::address::Address;
+use crate::identity::Identity;
+use crate::limits::GRACE_MS;
+use crate::message::body::Access;
+use crate::storage::{Batch, Row, Table, key};
+use crate::stream::{KeptSnapshot, Outgrown, Position};
+use crate::time::Time;
+
+/// What of an object its rows do not say yet.
+#[derive(Debug, Default)]
+pub(super) struct Unstored {
+    listed: bool,
+    pub(super) claim: bool,
+    pub(super) position: bool,
+    pub(super) grants: BTreeSet<Address>,
+}
+
+impl Unstored {
+    /// Whether the object is among those of the next batch.
+    pub(super) const fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    pub(super) const fn list(&mut self) {
+        self.listed = true;
+    }
+
+    /// The grant of `hyperty` began, changed or ended.
+    pub(super) fn grant(&mut self, hyperty: &Address) {
+        self.grants.insert(hyperty.clone());
+    }
+}
+
+/// What rests of what an object holds: a snapshot and the commits after it.
+#[derive(Debug)]
+pub(super) struct AtRest {
+    /// That of the newest commit.
+    pub(super) position: Position,
+    after: Outgrown,
+}
+
+/// A claim record as it rests, but for its position and its grants.
+#[derive(Debug, Serialize, Deserialize)]
+struct ClaimRow {
+    owners: BTreeSet<Identity>,
+    epoch: u64,
+    base: Position,
+    access: Access,
+    reporter: Address,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    children: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cache: bool,
+    /// When it goes, in Unix milliseconds, as nobody holds the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+}
+
+/// Why a node cannot go on from what its store holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the row `{key}` of table `{table}` cannot be read: {why}; restore the folder from a backup, or begin with an empty one"
+)]
+pub struct UnreadableRow {
+    /// Its table.
+    pub table: &'static str,
+    /// Its key, as far as that is text.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Node {
+    /// Goes on from `rows`, which a store holds, and from now on keeps there what it promises: it puts out
+    /// [`Output::Store`], and nothing that was decided after a change before that is stored. Call it before
+    /// the first input, with no rows where the store is new. Rows of tables that no node writes are passed over.
+    ///
+    /// # Errors
+    /// [`UnreadableRow`]. The node is of no use then.
+    pub fn restore(
+        &mut self,
+        rows: impl IntoIterator<Item = Row>,
+        now: Time,
+    ) -> Result<(), UnreadableRow> {
+        for row in rows {
+            self.restore_row(&row).map_err(|why| UnreadableRow {
+                table: row.table.name(),
+                key: String::from_utf8_lossy(&row.key).into_owned(),
+                why,
+            })?;
+        }
+        let at = now.plus_ms(GRACE_MS);
+        for object in self.objects.values_mut() {
+            if object.record.is_none() {
+                continue;
+            }
+            object.away_since = Some(now);
+            object.last_commit = now;
+            match object.expires {
+                Some(at) => drop(self.timers.insert((at, Timer::Expired(object.url.clone())))),
+                None => object.expected = true,
+            }
+        }
+        self.timers.insert((at, Timer::Expected));
+        self.outbox.keeps();
+        Ok(())
+    }
+
+    /// Rows come in the order of their tables: a claim before what else is known of its object.
+    fn restore_row(&mut self, row: &Row) -> Result<(), String> {
+        match row.table {
+            Table::Claims => {
+                let claim: ClaimRow = read(&row.value)?;
+                let object = self.restored(&row.key)?;
+                object.expires = claim.expires.map(Time::from_unix_ms);
+                object.record = Some(Record {
+                    owners: claim.owners,
+                    epoch: claim.epoch,
+                    position: Position::default(),
+                    base: claim.base,
+                    access: claim.access,
+                    reporter: claim.reporter,
+                    children: claim.children,
+                    grants: Grants::default(),
+                    cache: claim.cache,
+                });
+            }
+            Table::Positions => self.claimed(&row.key)?.position = position(&row.value)?,
+            Table::Grants => {
+                let mut parts = row.key.splitn(2, |byte| *byte == 0);
+                let (url, hyperty) = (parts.next(), parts.next());
+                let hyperty = address(hyperty.unwrap_or_default())?;
+                let grant: Grant = read(&row.value)?;
+                let record = self.claimed(url.unwrap_or_default())?;
+                record.grants.restore(hyperty, grant);
+            }
+            Table::Snapshots => {
+                let snapshot: KeptSnapshot = read(&row.value)?;
+                self.claimed(&row.key)?;
+                let url = address(&row.key)?;
+                let object = self.objects.get_mut(&url).ok_or_else(no_claim)?;
+                object.at_rest = Some(AtRest {
+                    position: snapshot.position,
+                    after: Outgrown::default(),
+                });
+                self.contents.keeps(object, snapshot.into());
+            }
+            Table::Commits => {
+                let mut parts = row.key.splitn(2, |byte| *byte == 0);
+                let url = address(parts.next().unwrap_or_default())?;
+                let position = position(parts.next().unwrap_or_default())?;
+                let body: Arc<RawValue> = read(&row.value)?;
+                let object = self.objects.get_mut(&url).ok_or_else(no_claim)?;
+                let kept = object.content.as_mut().zip(object.at_rest.as_mut());
+                let (content, at_rest) = kept.ok_or_else(no_claim)?;
+                at_rest.position = position;
+                at_rest.after.count(body.get().len());
+                if !content.stream.commit(position, body) {
+                    return Err("it does not follow the one before".to_owned());
+                }
+                self.contents.uses(object);
+            }
+            Table::Tombstones => {
+                self.restored(&row.key)?.deleted = Some(time(&row.value)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, url: &[u8]) -> Result<&mut Object, String> {
+        let url = address(url)?;
+        self.object_at(&url)
+            .ok_or_else(|| "there are more objects than a node keeps".to_owned())
+    }
+
+    fn claimed(&mut self, url: &[u8]) -> Result<&mut Record, String> {
+        let record = self.restored(url)?.record.as_mut();
+        record.ok_or_else(no_claim)
+    }
+
+    /// Everything that changed since the last batch, when there is anything and no batch is under way.
+    pub(super) fn next_batch(&mut self) -> Option<Output> {
+        let changed = self.outbox.take_changed();
+        if changed.is_empty() {
+            return None;
+        }
+        let mut batch = Batch::default();
+        for url in &changed {
+            let Some(object) = self.objects.get_mut(url) else {
+                continue;
+            };
+            if !object.write_content(&mut batch) {
+                // What its Reporter wrote cannot be applied: nothing is kept of it, then.
+                self.contents.drops(object);
+                object.write_content(&mut batch);
+            }
+            object.write_rows(&mut batch);
+        }
+        self.outbox.batch_begins(changed);
+        Some(Output::Store(batch))
+    }
+
+    /// Bytes of what waits to be given out until a change before it is stored. A driver that reads no more
+    /// from its sockets while they are above [`crate::limits::HELD_BYTES_MAX`] keeps them bounded.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.outbox.held_bytes()
+    }
+
+    /// Why what has changed cannot be stored, in the words of [`super::Input::NotStored`], while that is so.
+    #[must_use]
+    pub const fn not_stored(&self) -> Option<&Arc<str>> {
+        self.outbox.not_stored()
+    }
+
+    /// Those who wrote before the node was started had their grace time. Who has not come back is gone.
+    pub(super) fn no_longer_expected(&mut self, now: Time) {
+        let expected = |object: &mut Object| take(&mut object.expected).then(|| object.url.clone());
+        let gone: Vec<_> = self.objects.values_mut().filter_map(expected).collect();
+        for url in gone {
+            self.expires_later(&url, now);
+            self.refuse_waiting(&url);
+        }
+    }
+}
+
+impl Object {
+    /// Writes what has changed of it into `batch`.
+    fn write_rows(&mut self, batch: &mut Batch) {
+        let unstored = take(&mut self.unstored);
+        let url = self.url.as_str();
+        if let Some(deleted) = self.deleted {
+            batch.put(Table::Tombstones, url, deleted.unix_ms().to_be_bytes());
+            batch.remove(Table::Claims, url);
+            batch.remove(Table::Positions, url);
+            batch.remove_under(Table::Grants, &[url.as_bytes()]);
+            return;
+        }
+        let Some(record) = &self.record else { return };
+        if unstored.claim {
+            batch.put(Table::Claims, url, write(&record.row(self.expires)));
+        }
+        if unstored.position {
+            batch.put(Table::Positions, url, record.position.to_bytes());
+        }
+        for hyperty in unstored.grants {
+            let key = key(&[url.as_bytes(), hyperty.as_str().as_bytes()]);
+            match record.grants.of(&hyperty) {
+                Some(grant) => batch.put(Table::Grants, key, write(grant)),
+                None => batch.remove(Table::Grants, key),
+            }
+        }
+    }
+}
+
+impl Object {
+    /// Writes what is new of what it holds: the commits, or the whole when they have outgrown it. Whether it
+    /// could.
+    fn write_content(&mut self, batch: &mut Batch) -> bool {
+        let url = self.url.as_str();
+        let Some(content) = &mut self.content else {
+            if self.at_rest.take().is_some() {
+                batch.remove(Table::Snapshots, url);
+                batch.remove_under(Table::Commits, &[url.as_bytes()]);
+            }
+            return true;
+        };
+        let stream = &mut content.stream;
+        if let Some(at_rest) = &mut self.at_rest
+            && let Some(news) = stream.after(at_rest.position)
+        {
+            let mut after = at_rest.after;
+            let mut rows = Batch::default();
+            for (position, body) in news {
+                after.count(body.get().len());
+                let key = key(&[url.as_bytes(), &position.to_bytes()]);
+                rows.put(Table::Commits, key, body.get());
+            }
+            if !after.is_more_than(stream.snapshot()) {
+                *at_rest = AtRest {
+                    position: stream.position(),
+                    after,
+                };
+                batch.append(rows);
+                return true;
+            }
+        }
+        let whole = stream.fold();
+        if whole {
+            batch.put(Table::Snapshots, url, write(stream.snapshot()));
+            batch.remove_under(Table::Commits, &[url.as_bytes()]);
+            let (position, after) = (stream.position(), Outgrown::default());
+            self.at_rest = Some(AtRest { position, after });
+        }
+        whole
+    }
+}
+
+impl Record {
+    fn row(&self, expires: Option<Time>) -> ClaimRow {
+        ClaimRow {
+            owners: self.owners.clone(),
+            epoch: self.epoch,
+            base: self.base,
+            access: self.access.clone(),
+            reporter: self.reporter.clone(),
+            children: self.children.clone(),
+            cache: self.cache,
+            expires: expires.map(Time::unix_ms),
+        }
+    }
+}
+
+fn write(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(|error| error.to_string())
+}
+
+fn address(bytes: &[u8]) -> Result<Address, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    Address::parse(text).map_err(|error| error.to_string())
+}
+
+fn position(bytes: &[u8]) -> Result<Position, String> {
+    let (epoch, version) = bytes.split_at_checked(8).ok_or_else(too_short)?;
+    Ok(Position::new(number(epoch)?, number(version)?))
+}
+
+fn time(bytes: &[u8]) -> Result<Time, String> {
+    number(bytes).map(Time::from_unix_ms)
+}
+
+fn number(bytes: &[u8]) -> Result<u64, String> {
+    bytes
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| too_short())
+}
+
+fn no_claim() -> String {
+    "there is no claim of its object".to_owned()
+}
+
+fn too_short() -> String {
+    "a number has 8 bytes".to_owned()
+}

@@ -1,0 +1,197 @@
+//! A stream as it is kept by somebody who neither writes nor reads it: a node (protocol.md §7). Commits
+//! are kept as they came; nothing is parsed but to fold them into a new snapshot.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::answering::{ContentBody, Whole};
+use super::lineage::{forget_oldest, kept, note_end};
+use super::{Answer, History, ObserverStream, Position, answer};
+use crate::error::Refusal;
+use crate::limits::{HISTORY_BYTES_MAX, HISTORY_COMMITS_MAX};
+use crate::message::{body::Content, decode};
+use crate::object::{DataObject, Hash};
+
+/// A snapshot that is smaller is not folded anew for fewer commits than have so many bytes.
+const FOLD_BYTES_MIN: usize = 64 << 10;
+
+/// A snapshot, and every commit after it.
+#[derive(Debug)]
+pub(crate) struct KeptStream {
+    snapshot: KeptSnapshot,
+    /// Reaches back to the snapshot, or further.
+    history: History,
+    /// The commits after the snapshot, and their bytes.
+    after: Outgrown,
+}
+
+/// The whole object at a position.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeptSnapshot {
+    pub(crate) position: Position,
+    /// Where earlier epochs ended, up to the newest commit that is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lineage: Vec<Position>,
+    /// Of `data`, when its Reporter said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<Hash>,
+    /// Metadata and data, as JSON.
+    value: Arc<RawValue>,
+}
+
+/// Commits after a snapshot: whether they have outgrown it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outgrown {
+    commits: usize,
+    bytes: usize,
+}
+
+impl Outgrown {
+    /// Counts one more commit.
+    pub(crate) const fn count(&mut self, bytes: usize) {
+        self.commits += 1;
+        self.bytes += bytes;
+    }
+
+    /// Whether what was counted is more than `snapshot`, or more than a history keeps.
+    pub(crate) fn is_more_than(self, snapshot: &KeptSnapshot) -> bool {
+        let bytes = snapshot.bytes().clamp(FOLD_BYTES_MIN, HISTORY_BYTES_MAX);
+        self.commits > HISTORY_COMMITS_MAX || self.bytes > bytes
+    }
+}
+
+impl KeptSnapshot {
+    pub(crate) fn bytes(&self) -> usize {
+        self.value.get().len()
+    }
+}
+
+impl KeptStream {
+    /// What the 200 to a `read` holds, whose body this is.
+    ///
+    /// # Errors
+    /// It holds no object.
+    pub(crate) fn of(body: &str) -> Result<Self, Refusal> {
+        let content: Content<'_> = decode(body)?;
+        let missing = || Refusal::malformed("the answer to `read` holds no object");
+        let mut lineage = content.lineage;
+        forget_oldest(&mut lineage);
+        Ok(Self::from(KeptSnapshot {
+            position: content.position,
+            lineage,
+            hash: content.hash,
+            value: content.value.ok_or_else(missing)?.to_owned().into(),
+        }))
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.history.position()
+    }
+
+    pub(crate) const fn snapshot(&self) -> &KeptSnapshot {
+        &self.snapshot
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.snapshot.bytes() + self.history.bytes()
+    }
+
+    /// The commits after `position`, each with its own; `None` when it is none that the history reaches back to.
+    pub(crate) fn after(
+        &self,
+        position: Position,
+    ) -> Option<impl Iterator<Item = (Position, &Arc<RawValue>)>> {
+        self.history.entries_after(position)
+    }
+
+    /// Keeps the commit at `position`, which follows what is here. Costs a pass over the object when the
+    /// commits have outgrown the snapshot. Whether it could: else what is here is of no use any more.
+    #[must_use]
+    pub(crate) fn commit(&mut self, position: Position, body: Arc<RawValue>) -> bool {
+        let mut after = self.after;
+        after.count(body.get().len());
+        // Before the history forgets what the snapshot lacks.
+        let folded = !after.is_more_than(&self.snapshot) || self.fold();
+        let last = self.position();
+        note_end(&mut self.snapshot.lineage, last, position.epoch);
+        self.after.count(body.get().len());
+        self.history.push(position, body);
+        folded && self.after(self.snapshot.position).is_some()
+    }
+
+    /// The body of the 200 for a reader that stands at `have`, under the claim of `epoch`; `whole` as for a
+    /// `read`. `None` when what is here does not fit together.
+    pub(crate) fn content(
+        &mut self,
+        epoch: u64,
+        have: Option<Position>,
+        whole: bool,
+    ) -> Option<ContentBody<'_>> {
+        let reader = have.filter(|_| !whole);
+        let answer = answer(reader, &self.history, self.snapshot.bytes());
+        if matches!(answer, Answer::Snapshot) && !self.fold() {
+            return None;
+        }
+        let position = self.position();
+        let lineage = &self.snapshot.lineage;
+        let mut body = ContentBody::at(position);
+        body.epoch = epoch;
+        body.kept = have.and_then(|have| kept(lineage, position, have));
+        if whole {
+            body.lineage.clone_from(lineage);
+        }
+        match answer {
+            Answer::Commits(commits) => body.commits = Some(commits),
+            Answer::Snapshot => {
+                body.value = Some(&self.snapshot.value);
+                body.hash = self.snapshot.hash;
+            }
+        }
+        Some(body)
+    }
+
+    /// Makes the snapshot one of where the stream stands. Whether it could.
+    #[must_use]
+    pub(crate) fn fold(&mut self) -> bool {
+        let position = self.position();
+        if self.snapshot.position == position {
+            return true;
+        }
+        let Some(value) = self.folded() else {
+            return false;
+        };
+        self.snapshot.position = position;
+        self.snapshot.hash = None;
+        self.snapshot.value = value;
+        self.after = Outgrown::default();
+        true
+    }
+
+    fn folded(&self) -> Option<Arc<RawValue>> {
+        let value = self.snapshot.value.get();
+        let object = DataObject::parse(value).ok()?;
+        let mut stream = ObserverStream::standing(self.snapshot.position, object, value.len());
+        for body in self.history.after(self.snapshot.position)? {
+            stream.commit(body.get());
+        }
+        let (metadata, data) = (stream.metadata()?, stream.data()?);
+        if stream.have() != Some(self.position()) {
+            return None;
+        }
+        let data = &data;
+        to_raw_value(&Whole { metadata, data }).ok().map(Arc::from)
+    }
+}
+
+impl From<KeptSnapshot> for KeptStream {
+    fn from(snapshot: KeptSnapshot) -> Self {
+        Self {
+            history: History::new(snapshot.position),
+            snapshot,
+            after: Outgrown::default(),
+        }
+    }
+}

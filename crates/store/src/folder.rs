@@ -1,0 +1,200 @@
+//! A store in one folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::iter;
+use std::path::{Path, PathBuf};
+
+use byline_core::storage::Batch;
+use redb::StorageBackend as _;
+
+use crate::database::{Check, Database};
+use crate::disk::Disk;
+use crate::lock::Lock;
+use crate::place::Place;
+use crate::{Rows, Store, StoreError, Whose};
+
+/// The file with the rows.
+const FILE: &str = "store.redb";
+/// It, while it is made: it gets its name when it is whole.
+const NEW_FILE: &str = "store.redb.new";
+
+/// A store in one folder of a disk, which one process has at a time.
+///
+/// In the folder are `store.redb`, the rows, and `lock`, with the id of the process that has it. After a commit that
+/// failed the file is opened anew, so that the next one may succeed.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    quota: Option<u64>,
+    /// The reason, while it cannot be opened.
+    database: Result<Database, StoreError>,
+    /// Let go of after the database is closed.
+    _lock: Lock,
+}
+
+impl Folder {
+    /// Opens the store in the folder at `path`, made for its owner's eyes only when there is none, and reads all of it
+    /// once: what the disk has lost or altered is told now. With a `quota`, the file takes no more bytes than that.
+    ///
+    /// # Errors
+    /// When another process has it, it is damaged, of a newer format, or not `whose`; or when the folder cannot be made
+    /// or written.
+    pub fn open(path: &Path, whose: &Whose, quota: Option<u64>) -> Result<Self, StoreError> {
+        make_folder(path).map_err(|error| StoreError::from_io(path, error))?;
+        let lock = Lock::take(path)?;
+        if !has_file(path)? {
+            make_file(path, whose.clone(), Box::new(iter::empty()))?;
+        }
+        let database = open_file(path, quota, Check::Everything)?;
+        if database.whose() != whose {
+            return Err(StoreError::Whose {
+                path: path.to_owned(),
+                whose: database.whose().to_string(),
+                wanted: whose.to_string(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            quota,
+            database: Ok(database),
+            _lock: lock,
+        })
+    }
+
+    fn reopen(&mut self) {
+        self.database = open_file(&self.path, self.quota, Check::Nothing);
+    }
+}
+
+impl Store for Folder {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if self.database.is_err() {
+            self.reopen();
+        }
+        let database = self.database.as_ref().map_err(Clone::clone)?;
+        database.commit(batch).inspect_err(|error| {
+            // Closed first: its file is locked.
+            self.database = Err(error.clone());
+            self.reopen();
+        })
+    }
+
+    fn rows(&self) -> Result<Rows<'_>, StoreError> {
+        self.database.as_ref().map_err(Clone::clone)?.rows()
+    }
+
+    fn bytes(&self) -> Result<u64, StoreError> {
+        let metadata = fs::metadata(self.path.join(FILE));
+        let metadata = metadata.map_err(|error| StoreError::from_io(&self.path, error))?;
+        // The file has holes where nothing was written yet.
+        #[cfg(unix)]
+        let bytes = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+        #[cfg(not(unix))]
+        let bytes = metadata.len();
+        Ok(bytes)
+    }
+}
+
+/// Copies the store in the folder at `from` to a new folder at `to`, as it is now, whether another process has it or
+/// not; who writes it goes on meanwhile. The copy is a store like any other, and as small as it can be: to restore it,
+/// put it where the first one was.
+///
+/// # Errors
+/// When there is something at `to`, when the copy cannot be written there, or when the store cannot be read.
+pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+    if to.symlink_metadata().is_ok() {
+        return Err(StoreError::Exists(to.to_owned()));
+    }
+    if !has_file(from)? {
+        let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no {FILE}"));
+        return Err(StoreError::from_io(from, source));
+    }
+    let copy = |whose: &Whose, rows| {
+        // A folder gets its name when what is in it is whole.
+        let mut part = to.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let failed = |error| StoreError::from_io(to, error);
+        make_folder(&part).map_err(failed)?;
+        make_file(&part, whose.clone(), rows)?;
+        fs::rename(&part, to).map_err(failed)?;
+        sync_parent(to).map_err(failed)
+    };
+    match Lock::take(from) {
+        Ok(_lock) => {
+            let database = open_file(from, None, Check::Everything)?;
+            copy(database.whose(), database.rows()?)
+        }
+        Err(StoreError::Locked { .. }) => {
+            let place = Place::new(from.to_owned(), None);
+            let file = disk(&place, FILE, OpenOptions::new().read(true))?;
+            let database = Database::open_beside(file, place)?;
+            copy(database.whose(), database.rows()?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn has_file(folder: &Path) -> Result<bool, StoreError> {
+    let there = folder.join(FILE).try_exists();
+    there.map_err(|error| StoreError::from_io(folder, error))
+}
+
+fn open_file(folder: &Path, quota: Option<u64>, check: Check) -> Result<Database, StoreError> {
+    let place = Place::new(folder.to_owned(), quota);
+    let file = disk(&place, FILE, OpenOptions::new().read(true).write(true))?;
+    // The database would begin anew in it.
+    if place.guard(|| Ok(file.len()?))? == 0 {
+        return Err(place.damaged("the file is empty"));
+    }
+    Database::open(file, place, check)
+}
+
+/// Makes the file beside its place and renames it: nobody ever finds half of it.
+fn make_file(folder: &Path, whose: Whose, rows: Rows<'_>) -> Result<(), StoreError> {
+    let place = Place::new(folder.to_owned(), None);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = disk(&place, NEW_FILE, &options)?;
+    drop(Database::make(file, place, whose, rows)?);
+    fs::rename(folder.join(NEW_FILE), folder.join(FILE))
+        .and_then(|()| sync_folder(folder))
+        .map_err(|error| StoreError::from_io(folder, error))
+}
+
+fn disk(place: &Place, name: &str, options: &OpenOptions) -> Result<Disk, StoreError> {
+    let file = options.open(place.path.join(name));
+    let file = file.map_err(|error| StoreError::from_io(&place.path, error))?;
+    place.guard(|| Ok(Disk::new(file, place.quota, place.trouble.clone())?))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    sync_parent(path)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// A name is on the disk when its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened, and names are the system's business.
+    if cfg!(unix) {
+        File::open(path)?.sync_all()?;
+    }
+    Ok(())
+}
