@@ -208,6 +208,8 @@ impl Run {
                 | Output::Gone(..)
                 | Output::Observer(..)
                 | Output::Delivered(_)
+                | Output::Store(_)
+                | Output::Flushed(..)
                 | Output::Connection(_)
                 | Output::NeedsToken
                 | Output::Refused(_) => {}

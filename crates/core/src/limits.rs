@@ -24,6 +24,10 @@ pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 pub const HISTORY_COMMITS_MAX: usize = 1024;
 /// Most bytes of encoded commits a history keeps.
 pub const HISTORY_BYTES_MAX: usize = 1 << 20;
+/// Most commits that rest behind a snapshot before they are folded into another.
+pub const FOLD_COMMITS_MAX: usize = 1024;
+/// Bytes of commits that rest behind a snapshot, however small that is, before they are folded.
+pub const FOLD_BYTES_MIN: usize = 64 << 10;
 /// Most commits an Observer keeps while one before them is missing.
 pub const GAP_COMMITS_MAX: usize = 64;
 /// Most bytes of encoded commits an Observer keeps while one before them is missing.

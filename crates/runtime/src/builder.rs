@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use byline_core::address::Address;
 use byline_core::identity::{Identity, Key, Token};
-use byline_core::runtime;
+use byline_core::runtime::{self, RestoreError};
+use byline_store::StoreError;
 use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::uri::Authority;
 
+use crate::clock::Clock;
 use crate::driver;
 use crate::key::{self, KeyFileError};
 use crate::link::Link;
 use crate::memory::MemoryNode;
 use crate::shared::{Alive, Shared};
+use crate::storing;
 use crate::syncher::Syncher;
 use crate::tls::{self, CaFileError};
 use crate::token::Source;
@@ -39,6 +42,25 @@ pub enum StartError {
     /// There is no key.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What rests in the store is none of this runtime's.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The store has another key than the key file.
+    #[error(
+        "the key in {key_file} is not the one that rests in {store}: start with one of them alone"
+    )]
+    OtherKey {
+        /// Where the one is.
+        key_file: PathBuf,
+        /// Where the other rests.
+        store: PathBuf,
+    },
+    /// The operating system gives no thread.
+    #[error("the operating system gives no thread to store with: {0}")]
+    Thread(#[source] std::io::Error),
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -59,6 +81,7 @@ pub struct Builder {
     source: Option<Source>,
     domain: String,
     key_file: Option<PathBuf>,
+    store: Option<PathBuf>,
 }
 
 impl Builder {
@@ -114,6 +137,15 @@ impl Builder {
         self
     }
 
+    /// Stores in this folder, made when there is none, what is created and subscribed to with
+    /// [`Create::store`](crate::Create::store) and [`Subscribe::store`](crate::Subscribe::store), and the runtime's key and address: it is the
+    /// same runtime when it starts again, and what rests goes on when its Syncher starts ([`Runtime::syncher`]). One
+    /// process at a time has it. With a key file too, that file's key is stored the first time, and must be it later.
+    pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
+        self.store = Some(path.into());
+        self
+    }
+
     /// Starts the runtime. It connects in the background, and again after every cut, for as long as
     /// there is a handle of it.
     ///
@@ -132,13 +164,29 @@ impl Builder {
             Some(path) => key::load_or_make(path)?,
             None => Key::from_bytes(&key::random()?),
         };
-        let machine = runtime::Runtime::new(self.domain, key, key::random()?);
-        let shared = Arc::new(Shared::new(machine));
+        let clock = Clock::start();
+        let (identity, seed) = (key.public().identity(), key::random()?);
+        let (machine, folder) = match &self.store {
+            None => (runtime::Runtime::new(self.domain, key, seed), None),
+            Some(path) => {
+                let opened = storing::open(path, self.domain, key, seed, clock.now())?;
+                (opened.0, Some(opened.1))
+            }
+        };
+        if let (Some(key_file), Some(store)) = (self.key_file, self.store)
+            && *machine.identity() != identity
+        {
+            return Err(StartError::OtherKey { key_file, store });
+        }
+        let shared = Arc::new(Shared::new(machine, clock));
+        let writer = folder.map(|folder| storing::start(folder, &shared));
+        let writer = writer.transpose().map_err(StartError::Thread)?;
         if let Some(token) = self.token {
             let now = shared.clock.now();
             shared.lock().machine.authenticate(token, now);
         }
-        tokio.spawn(driver::drive(Arc::clone(&shared), self.link, self.source));
+        let driver = driver::drive(Arc::clone(&shared), self.link, self.source, writer);
+        tokio.spawn(driver);
         Ok(Runtime {
             alive: Arc::new(Alive(shared)),
         })
@@ -162,16 +210,23 @@ impl Runtime {
             source: None,
             domain: "localhost".to_owned(),
             key_file: None,
+            store: None,
         }
     }
 
     /// The handle on data objects of the hyperty `name`: one or more address segments, which tell
-    /// this runtime's hyperties apart.
+    /// this runtime's hyperties apart. With a store, what this hyperty created and subscribed to with one goes on
+    /// from here: see [`Syncher::resume`].
     ///
     /// # Errors
     /// [`CallError::Address`] when `name` cannot stand in an address.
     pub fn syncher(&self, name: &str) -> Result<Syncher, CallError> {
-        let hyperty = self.alive.0.lock().machine.hyperty(name)?;
+        let shared = &self.alive.0;
+        let mut inner = shared.lock();
+        let hyperty = inner.machine.hyperty(name)?;
+        inner.wake(&hyperty, shared.clock.now());
+        drop(inner);
+        shared.wake.notify_one();
         Ok(Syncher::new(Arc::clone(&self.alive), hyperty))
     }
 
@@ -200,7 +255,7 @@ impl Runtime {
         self.alive.0.lock().machine.identity().clone()
     }
 
-    /// The runtime's own address, another in each process.
+    /// The runtime's own address, another in each process unless it has a store.
     #[must_use]
     pub fn url(&self) -> Address {
         self.alive.0.lock().machine.url().clone()

@@ -8,6 +8,8 @@ use std::time::Duration;
 use byline_core::error::Refusal;
 use byline_core::identity::Token;
 use byline_core::runtime::Input;
+use byline_core::storage::Batch;
+use byline_store::Writer;
 
 use crate::link::{Incoming, Link, Receiver, Sender};
 use crate::shared::{Shared, ToLink};
@@ -45,6 +47,7 @@ struct Driver {
     /// The frame that waits for the socket. No more are taken from the machine meanwhile.
     frame: Option<String>,
     unflushed: bool,
+    writer: Option<Writer>,
 }
 
 /// Drives the machine until nobody holds a handle of it. The driver is there before the future is
@@ -53,6 +56,7 @@ pub(crate) fn drive(
     shared: Arc<Shared>,
     link: Link,
     source: Option<Source>,
+    writer: Option<Writer>,
 ) -> impl Future<Output = ()> {
     let mut driver = Driver {
         shared: Arc::clone(&shared),
@@ -64,12 +68,14 @@ pub(crate) fn drive(
         receiver: None,
         frame: None,
         unflushed: false,
+        writer,
     };
     async move {
         loop {
             driver.take_outputs();
             if shared.lock().closing {
                 let _ = tokio::time::timeout(CLOSE_WAIT, driver.finish()).await;
+                driver.finish_storing().await;
                 break;
             }
             let event = driver.next_event().await;
@@ -94,6 +100,10 @@ impl Driver {
     fn take_outputs(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.lock();
+        // A socket that takes nothing does not keep anything from being stored.
+        if let Some(batch) = inner.machine.poll_batch(shared.clock.now()) {
+            self.store(batch);
+        }
         while self.frame.is_none() {
             let now = shared.clock.now();
             let Some(output) = inner.machine.poll_output(now) else {
@@ -109,12 +119,39 @@ impl Driver {
                         .handle(Input::Disconnected(None), shared.clock.now());
                 }
                 Some(ToLink::Send(frame)) if self.sender.is_some() => self.frame = Some(frame),
+                Some(ToLink::Store(batch)) => self.store(batch),
                 Some(ToLink::NeedsToken) if self.asked.is_some() => {}
                 Some(ToLink::NeedsToken) => self.asked = self.source.as_ref().map(Source::ask),
                 // Said to a connection that is gone: recovery says it again where it matters.
                 Some(ToLink::Send(_)) => {}
             }
         }
+    }
+
+    fn store(&self, batch: Batch) {
+        if let Some(writer) = &self.writer {
+            writer.write(batch);
+        }
+    }
+
+    /// Stores what is left to be stored, unless the store takes nothing.
+    async fn finish_storing(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            {
+                let mut inner = shared.lock();
+                if let Some(batch) = inner.machine.poll_batch(shared.clock.now()) {
+                    self.store(batch);
+                }
+                if !inner.machine.is_storing() || inner.machine.not_stored().is_some() {
+                    break;
+                }
+            }
+            shared.wake.notified().await;
+        }
+        let writer = self.writer.take();
+        // A last try that fails has been told by then.
+        let _ = tokio::task::spawn_blocking(move || writer.map(Writer::stop)).await;
     }
 
     fn connect(&mut self) {

@@ -82,7 +82,9 @@ mod queue;
 mod reported;
 mod reporter;
 mod requests;
+mod resuming;
 mod shared;
+mod storing;
 mod syncher;
 mod tls;
 mod token;
@@ -101,12 +103,15 @@ pub use byline_core::object::{
     ApplyError, Change, Hash, JsonError, JsonRule, Metadata, MetadataError, Misfit, Path,
     PathError, parse,
 };
-pub use byline_core::runtime::{CallError, ChildError, Connection, Event, Snapshot};
+pub use byline_core::runtime::{
+    CallError, ChildError, Connection, Criteria, Event, FlushError, RestoreError, Snapshot,
+};
 pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };
 pub use byline_core::time::Time;
 pub use byline_core::{Audience, State};
+pub use byline_store::StoreError;
 pub use child_reporter::ChildReporter;
 pub use children::{Children, ChildrenChanges, ChildrenStep, Events};
 pub use commands::CommandError;
@@ -120,6 +125,7 @@ pub use owner::Owner;
 pub use presence::{Presence, PresenceChange};
 pub use reporter::Reporter;
 pub use requests::{Request, Requests};
+pub use resuming::{Resumed, Subscribe};
 pub use syncher::{Create, ReadError, Syncher};
 pub use tls::CaFileError;
 pub use typed::Data;

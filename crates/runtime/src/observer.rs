@@ -97,7 +97,11 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.end();
+        let over = self.over.load(Ordering::Relaxed);
+        // A copy that rests goes on without a handle.
+        if over || !self.alive.0.lock().machine.release(&self.seat) {
+            self.end();
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use byline_core::State;
 use byline_core::address::Address;
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::object::{Change, Hash, Metadata, Misfit, Path};
-use byline_core::runtime::Seat;
+use byline_core::runtime::{FlushError, Seat};
 use byline_core::stream::{Position, WriteError};
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::Refusal;
 use crate::shared::Alive;
@@ -218,6 +218,26 @@ impl<T> Reporter<T> {
             Ok(_) => Ok(()),
             Err(_) => Err(Refusal::conflict("the runtime has ended")),
         }
+    }
+
+    /// Waits until everything written so far is stored: here, where it was created with [`Create::store`](crate::Create::store), and at
+    /// a node that says that it stores what the object holds. Works again when the store does.
+    ///
+    /// # Errors
+    /// [`FlushError`]: what the store says (the disk is full), or that nothing is stored anywhere.
+    pub async fn flushed(&self) -> Result<(), FlushError> {
+        let shared = &self.alive.0;
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut inner = shared.lock();
+            if let Some(over) = &inner.over {
+                return Err(over.clone().into());
+            }
+            let call = inner.machine.flush(&self.seat, shared.clock.now())?;
+            inner.flushes.insert(call, answer);
+        }
+        shared.wake.notify_one();
+        answered.await.map_err(|_| crate::shared::ended())?
     }
 
     /// Waits until few commits wait to be sent. Who writes faster than the network reads, and wants

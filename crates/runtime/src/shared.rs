@@ -8,7 +8,8 @@ use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::message::body::Observers;
-use byline_core::runtime::{self, Connection, Executing, Output, Seat, Snapshot};
+use byline_core::runtime::{self, Connection, Executing, FlushError, Output, Seat, Snapshot};
+use byline_core::storage::Batch;
 use byline_core::stream::Changed;
 use byline_core::time::Time;
 use serde_json::Value;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) notices: BTreeMap<Address, Inbox<Notice>>,
     pub(crate) reads: BTreeMap<u64, oneshot::Sender<Result<Snapshot, Refusal>>>,
     pub(crate) deliveries: BTreeMap<u64, oneshot::Sender<()>>,
+    pub(crate) flushes: BTreeMap<u64, oneshot::Sender<Result<(), FlushError>>>,
     pub(crate) commands: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) fetches: BTreeMap<u64, Waiting>,
     pub(crate) answers: BTreeMap<u64, oneshot::Sender<Result<Value, Refusal>>>,
@@ -68,10 +70,19 @@ pub(crate) struct Watched {
     pub(crate) queues: Vec<Weak<Queue<Changed>>>,
 }
 
-impl Shared {
-    pub(crate) fn new(machine: runtime::Runtime) -> Self {
+impl Watched {
+    pub(crate) const fn new(state: watch::Sender<State>) -> Self {
         Self {
-            clock: Clock::start(),
+            state,
+            queues: Vec::new(),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(machine: runtime::Runtime, clock: Clock) -> Self {
+        Self {
+            clock,
             inner: Mutex::new(Inner {
                 machine,
                 reporters: BTreeMap::new(),
@@ -80,6 +91,7 @@ impl Shared {
                 notices: BTreeMap::new(),
                 reads: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
+                flushes: BTreeMap::new(),
                 commands: BTreeMap::new(),
                 fetches: BTreeMap::new(),
                 answers: BTreeMap::new(),
@@ -128,6 +140,7 @@ impl Inner {
             Output::Connect => return Some(ToLink::Connect),
             Output::Disconnect => return Some(ToLink::Disconnect),
             Output::Send(frame) => return Some(ToLink::Send(frame)),
+            Output::Store(batch) => return Some(ToLink::Store(batch)),
             Output::Reporter(seat, state) => self.reporter_becomes(&seat, state),
             Output::Observer(seat, state) => self.observer_becomes(&seat, state),
             Output::Changed(seat, changed) => {
@@ -161,6 +174,7 @@ impl Inner {
             Output::Gone(seat, number) => self.gone(&seat, number),
             Output::Done(call, result) => answer(&mut self.commands, call, result),
             Output::Delivered(call) => answer(&mut self.deliveries, call, ()),
+            Output::Flushed(call, result) => answer(&mut self.flushes, call, result),
             Output::Connection(connection) => {
                 self.connection.send_replace(connection);
             }
@@ -267,6 +281,7 @@ impl Inner {
         self.followers.clear();
         self.notices.values_mut().for_each(Inbox::wake);
         self.deliveries.clear();
+        self.flushes.clear();
         self.commands.clear();
         self.fetches.clear();
         self.answers.clear();
@@ -292,12 +307,13 @@ pub(crate) fn closed_here() -> Refusal {
     Refusal::conflict("closed by this application")
 }
 
-/// What only the connection can do.
+/// What only the connection, or the store, can do.
 #[derive(Debug)]
 pub(crate) enum ToLink {
     Connect,
     Disconnect,
     Send(String),
+    Store(Batch),
     NeedsToken,
 }
 

@@ -15,6 +15,7 @@ use crate::Refusal;
 use crate::observer::Observer;
 use crate::reported::Reported;
 use crate::reporter::Reporter;
+use crate::resuming::Subscribe;
 use crate::shared::{Alive, Watched};
 use crate::typed::{self, Data};
 
@@ -93,6 +94,14 @@ impl<T> Create<T> {
         self
     }
 
+    /// Stores the object: it is what it was when the runtime starts again, and goes on when its Syncher does. What is
+    /// written is sent when it is stored; [`Reporter::flushed`] waits for that. Creating it again at the same address gives the
+    /// object as it rests.
+    pub const fn store(mut self) -> Self {
+        self.create.store = true;
+        self
+    }
+
     /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
     /// they are refused.
     pub const fn approve(mut self) -> Self {
@@ -163,11 +172,16 @@ impl Syncher {
             let seat = inner
                 .machine
                 .create(&self.hyperty, create, shared.clock.now())?;
-            let state = inner.over.clone().map_or(State::Claiming, State::Closed);
-            let reported = Reported::new(state);
-            let receiver = reported.state.subscribe();
-            inner.reporters.insert(seat.clone(), reported);
-            (seat, receiver)
+            let resumed = inner.reporters.get(&seat).filter(|one| !one.is_over());
+            let resumed = resumed.map(|one| one.state.subscribe());
+            let state = resumed.unwrap_or_else(|| {
+                let state = inner.over.clone().map_or(State::Claiming, State::Closed);
+                let reported = Reported::new(state);
+                let receiver = reported.state.subscribe();
+                inner.reporters.insert(seat.clone(), reported);
+                receiver
+            });
+            (seat, state)
         };
         shared.wake.notify_one();
         Ok(Reporter::new(Arc::clone(&self.alive), seat, state))
@@ -175,29 +189,32 @@ impl Syncher {
 
     /// Observes the object at `url`: a snapshot comes, then every commit, for as long as there is a
     /// clone of the Observer. An object that nobody reports yet is waited for. To read it as a type
-    /// of the application, see [`Observer::typed`].
+    /// of the application, see [`Observer::typed`]; to store the copy, [`Subscribe::store`].
     ///
     /// # Errors
-    /// [`CallError`] when the address cannot be; nothing was asked then.
-    pub fn subscribe(&self, url: &str) -> Result<Observer, CallError> {
-        let url = Address::object(url)?;
+    /// [`CallError`] when the address cannot be, or there is no store for it; nothing was asked then.
+    pub fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Observer, CallError> {
+        let Subscribe { url, store } = subscribe.into();
+        let url = Address::object(&url)?;
         let shared = &self.alive.0;
         let (seat, state) = {
             let mut inner = shared.lock();
             let seat = inner
                 .machine
                 .subscribe(&self.hyperty, url, shared.clock.now())?;
-            let state = inner.over.clone().map_or(State::CatchingUp, State::Closed);
-            let state = watch::Sender::new(state);
-            let receiver = state.subscribe();
-            inner.observers.insert(
-                seat.clone(),
-                Watched {
-                    state,
-                    queues: vec![],
-                },
-            );
-            (seat, receiver)
+            if store && let Err(error) = inner.machine.keep(&seat) {
+                inner.machine.unsubscribe(&seat, shared.clock.now());
+                return Err(error);
+            }
+            let resumed = inner.observers.get(&seat).map(|one| one.state.subscribe());
+            let state = resumed.unwrap_or_else(|| {
+                let state = inner.over.clone().map_or(State::CatchingUp, State::Closed);
+                let state = watch::Sender::new(state);
+                let receiver = state.subscribe();
+                inner.observers.insert(seat.clone(), Watched::new(state));
+                receiver
+            });
+            (seat, state)
         };
         shared.wake.notify_one();
         Ok(Observer::new(Arc::clone(&self.alive), seat, state))

@@ -297,6 +297,8 @@ impl World {
             Output::Connect
             | Output::Disconnect
             | Output::Send(_)
+            | Output::Store(_)
+            | Output::Flushed(..)
             | Output::Connection(_)
             | Output::NeedsToken => {}
         }

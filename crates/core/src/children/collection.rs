@@ -169,7 +169,7 @@ impl Collection {
         by_count.max(by_bytes.count())
     }
 
-    pub(super) const fn keep(&self) -> usize {
+    pub(crate) const fn keep(&self) -> usize {
         self.keep
     }
 

@@ -1,7 +1,7 @@
 //! The Sync Manager (protocol.md §5, §6, §8): the runtime's authority on which objects its hyperties
 //! may write, and on who may read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
@@ -23,6 +23,18 @@ pub(crate) enum Progress {
     Held,
     /// To be tried again then.
     Later(Time),
+}
+
+/// What the node keeps of an object's content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// It has not said whether it stores what it keeps, or the claim is not answered.
+    #[default]
+    Unknown,
+    /// It has stored everything up to this version.
+    UpTo(u64),
 }
 
 /// What one claim says, and how far it is.
@@ -57,6 +69,10 @@ pub(crate) struct Claim {
     pub(crate) backoff: Backoff,
     /// The readers let in, as the node stated their identities: whom a kick by hyperty denies.
     pub(crate) readers: BTreeMap<Address, Reader>,
+    /// What the node keeps, as far as it has said under this claim.
+    pub(crate) kept: Kept,
+    /// Those whose approval is another than the store has; `None` while nothing of the claim rests.
+    pub(crate) changed: Option<BTreeSet<Address>>,
 }
 
 /// A reader that was let in.
@@ -98,6 +114,10 @@ impl Claim {
                 identity: identity.clone(),
                 approved: approved || same,
             };
+            let was = known.is_some_and(|reader| reader.approved);
+            if let Some(changed) = self.changed.as_mut().filter(|_| !same && (approved || was)) {
+                changed.insert(hyperty.clone());
+            }
             self.readers.insert(hyperty, reader);
         }
     }
@@ -108,8 +128,35 @@ impl Claim {
             let decided = self
                 .access
                 .decides(hyperty.as_str(), Some(&reader.identity));
-            reader.approved &= decided != Some(false);
+            let ends = reader.approved && decided == Some(false);
+            reader.approved &= !ends;
+            if let Some(changed) = self.changed.as_mut().filter(|_| ends) {
+                changed.insert(hyperty.clone());
+            }
         }
+    }
+
+    /// Those whom the application has let in, or no longer, since this was asked last.
+    pub(crate) fn take_changed_approvals(&mut self) -> Vec<(Address, Option<Identity>)> {
+        let changed = self.changed.replace(BTreeSet::new()).unwrap_or_default();
+        let approved = |hyperty: &Address| {
+            let reader = self.readers.get(hyperty).filter(|reader| reader.approved)?;
+            Some(reader.identity.clone())
+        };
+        let changed = changed.into_iter();
+        changed
+            .map(|hyperty| (hyperty.clone(), approved(&hyperty)))
+            .collect()
+    }
+
+    /// Whom the application had let in when the claim was stored.
+    pub(crate) fn approved_before(&mut self, readers: Vec<(Address, Identity)>) {
+        let approved = true;
+        let readers = readers.into_iter();
+        self.readers = readers
+            .map(|(hyperty, identity)| (hyperty, Reader { identity, approved }))
+            .collect();
+        self.changed = Some(BTreeSet::new());
     }
 
     /// The body of the claim, for a copy that stands at `position`.

@@ -79,6 +79,8 @@ impl Runtime {
             let (hyperty, identity) = (&question.hyperty, question.identity.as_ref());
             let url = &question.seat.object;
             self.manager.approve(url, hyperty, identity);
+            let url = url.clone();
+            self.claim_changes(&url);
         }
         self.judged(question, answer);
         true

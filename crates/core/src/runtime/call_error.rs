@@ -34,6 +34,9 @@ pub enum CallError {
     /// The object is this runtime's alone.
     #[error("`{0}` is local: its readers are this runtime's own")]
     Local(Address),
+    /// There is nowhere to store it.
+    #[error("this runtime has no store: start it with one, or leave `store` out")]
+    NoStore,
     /// More commands than may wait.
     #[error(
         "{} commands are not answered: wait for one",

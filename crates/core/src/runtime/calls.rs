@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, CallError, Output, Runtime, Seat, Timer};
+use super::{Backoff, CallError, Output, Role, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
-use crate::manager::{Claim, Progress};
+use crate::manager::{Claim, Kept, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
 use crate::stream::{ObserverStream, Position, ReporterStream, WriteError};
@@ -45,8 +45,20 @@ pub struct Create {
     pub local: bool,
     /// The names of its collections of children, and how many of each are kept.
     pub children: BTreeMap<String, usize>,
+    /// It rests, and goes on when the runtime starts again: [`Runtime::wake`]. What is written is sent when it is
+    /// stored.
+    pub store: bool,
     /// Those of them whose files this runtime keeps, for when their authors are gone.
     pub files: BTreeSet<String>,
+}
+
+/// A call of [`Runtime::deliver`].
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// The node was asked.
+    pub(super) asked: bool,
+    /// The objects with commits that were not sent because they were not stored, and up to which version.
+    lacking: BTreeMap<Address, u64>,
 }
 
 /// An object as it was at one moment.
@@ -83,35 +95,30 @@ impl Runtime {
         create: Create,
         now: Time,
     ) -> Result<Seat, CallError> {
-        let (url, nonce) = match create.url {
-            Some(url) => (self.of_domain(url)?, None),
-            None => {
-                let nonce = self.entropy.nonce();
-                let id = self.key.public().mint(&nonce);
-                let scheme = scheme_of(&create.schema);
-                (
-                    Address::join(scheme, &self.domain, &id),
-                    Some(encode_bytes(&nonce)),
-                )
-            }
+        let (url, nonce) = self.place_for(&create)?;
+        if create.store {
+            self.check_store()?;
+        }
+        self.wake(hyperty, now);
+        let seat = Seat {
+            hyperty: hyperty.clone(),
+            object: url.clone(),
         };
+        if self.goes_on_already(&seat, &create) {
+            return Ok(seat);
+        }
         if self.manager.claims.contains_key(&url) {
             return Err(CallError::Reported(url));
         }
-        let metadata = Metadata {
-            url: url.as_str().to_owned(),
-            schema: Some(create.schema.clone()),
-            name: create.name.clone(),
-            reporter: Some(hyperty.as_str().to_owned()),
-            runtime: Some(self.url().as_str().to_owned()),
-            created: Some(now.rfc3339()),
-            last_modified: Some(now.rfc3339()),
-            status: Some("live".to_owned()),
-            ..Metadata::default()
-        };
-        let stream = ReporterStream::new(metadata, hyperty.clone(), create.data)?;
+        let metadata = self.metadata_of(&seat, &create, now);
+        let stream = ReporterStream::new(metadata, hyperty.clone(), create.data.clone())?;
         let mut reporter = Reporter::new(&url, stream);
         reporter.begin_children(hyperty, &create.children, now)?;
+        if let Some(lost) = self.take_up(&seat, &create) {
+            reporter = lost;
+        } else if create.store {
+            reporter.stream.rest();
+        }
         let claim = Claim {
             reporter: hyperty.clone(),
             schema: create.schema,
@@ -130,13 +137,11 @@ impl Runtime {
             behind: false,
             backoff: Backoff::default(),
             readers: BTreeMap::new(),
+            changed: None,
+            kept: Kept::default(),
         };
         self.manager.claims.insert(url.clone(), claim);
         self.files.keep_all(&url, create.files);
-        let seat = Seat {
-            hyperty: hyperty.clone(),
-            object: url.clone(),
-        };
         // What an earlier Reporter of this seat was told is no business of this one.
         self.outbox.retain(|output| {
             !matches!(output, Output::Reporter(of, _) | Output::Rejected(of, _)
@@ -144,11 +149,38 @@ impl Runtime {
         });
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         syncher.reporters.insert(url.clone(), reporter);
+        self.claim_changes(&url);
+        self.reporter_changes(&url);
         if create.local {
             self.begin_local(&url, now);
         }
         self.begin(now);
         Ok(seat)
+    }
+
+    /// The address of what is to be created, and what its id was minted with.
+    fn place_for(&mut self, create: &Create) -> Result<(Address, Option<String>), CallError> {
+        if let Some(url) = &create.url {
+            return Ok((self.of_domain(url.clone())?, None));
+        }
+        let nonce = self.entropy.nonce();
+        let id = self.key.public().mint(&nonce);
+        let url = Address::join(scheme_of(&create.schema), &self.domain, &id);
+        Ok((url, Some(encode_bytes(&nonce))))
+    }
+
+    fn metadata_of(&self, seat: &Seat, create: &Create, now: Time) -> Metadata {
+        Metadata {
+            url: seat.object.as_str().to_owned(),
+            schema: Some(create.schema.clone()),
+            name: create.name.clone(),
+            reporter: Some(seat.hyperty.as_str().to_owned()),
+            runtime: Some(self.url().as_str().to_owned()),
+            created: Some(now.rfc3339()),
+            last_modified: Some(now.rfc3339()),
+            status: Some("live".to_owned()),
+            ..Metadata::default()
+        }
     }
 
     /// Writes on an object as [`ReporterStream::write`] does.
@@ -186,6 +218,7 @@ impl Runtime {
         let name = self.reporter(seat).map(|one| one.metadata().name.clone());
         if let (Some(name), Some(claim)) = (name, self.manager.claims.get_mut(&seat.object)) {
             claim.name = name;
+            self.claim_changes(&seat.object);
         }
         Ok(changed)
     }
@@ -211,6 +244,7 @@ impl Runtime {
         let live = reporter.state == State::Live;
         if changed {
             self.written(&seat.object, now);
+            self.reporter_changes(&seat.object);
             if live {
                 self.dirty.insert(seat.object.clone());
             }
@@ -266,22 +300,27 @@ impl Runtime {
         now: Time,
     ) -> Result<Seat, CallError> {
         let url = self.of_domain(url)?;
+        self.wake(hyperty, now);
+        let seat = Seat {
+            hyperty: hyperty.clone(),
+            object: url.clone(),
+        };
+        if self.resting.resumed.remove(&(seat.clone(), Role::Observer)) {
+            return Ok(seat);
+        }
         let syncher = self.synchers.entry(hyperty.clone()).or_default();
         if syncher.observers.contains_key(&url) {
             return Err(CallError::Observed(url));
         }
-        syncher.observers.insert(url.clone(), Observer::new());
-        let seat = Seat {
-            hyperty: hyperty.clone(),
-            object: url,
-        };
+        syncher.observers.insert(url, Observer::new());
         self.let_go.remove(&seat);
         self.begin(now);
         Ok(seat)
     }
 
-    /// Ends an Observer: its copy stays where it is.
+    /// Ends an Observer: its copy stays where it is, and rests no longer.
     pub fn unsubscribe(&mut self, seat: &Seat, now: Time) {
+        self.observer_forgets(seat);
         let syncher = self.synchers.get_mut(&seat.hyperty);
         let mut removed = syncher.and_then(|syncher| syncher.observers.remove(&seat.object));
         // Nor are its last steps the next Observer's, when there is one before they are told.
@@ -318,7 +357,21 @@ impl Runtime {
     /// far has reached the node.
     pub fn deliver(&mut self, now: Time) -> u64 {
         self.calls += 1;
-        self.deliveries.insert(self.calls, false);
+        let claims = self.manager.claims.iter();
+        let lacking = claims.filter_map(|(url, claim)| {
+            let stream = &self
+                .synchers
+                .get(&claim.reporter)?
+                .reporters
+                .get(url)?
+                .stream;
+            (stream.rests() && stream.unsent() > 0).then(|| (url.clone(), stream.written()))
+        });
+        let delivery = Delivery {
+            asked: false,
+            lacking: lacking.collect(),
+        };
+        self.deliveries.insert(self.calls, delivery);
         self.deliver_if_all_sent(now);
         self.calls
     }
@@ -326,8 +379,10 @@ impl Runtime {
     /// Pings for each delivery asked for, once nothing is left to send: the node handles the frames
     /// of a connection in order, so its answer says that it has them all. Says whether it asked.
     pub(super) fn deliver_if_all_sent(&mut self, now: Time) -> bool {
+        self.sends_what_was_lacking();
+        let waits = |one: &Delivery| !one.asked && one.lacking.is_empty();
         let all_sent = self.session.is_live()
-            && self.deliveries.values().any(|asked| !asked)
+            && self.deliveries.values().any(waits)
             && self.dirty.is_empty()
             && self
                 .manager
@@ -335,10 +390,10 @@ impl Runtime {
                 .values()
                 .all(|claim| claim.progress == Progress::Held);
         if all_sent {
-            let waiting = self.deliveries.iter_mut().filter(|(_, asked)| !**asked);
+            let waiting = self.deliveries.iter_mut().filter(|(_, one)| waits(one));
             let calls: Vec<u64> = waiting
-                .map(|(call, asked)| {
-                    *asked = true;
+                .map(|(call, one)| {
+                    one.asked = true;
                     *call
                 })
                 .collect();
@@ -347,6 +402,20 @@ impl Runtime {
             }
         }
         all_sent
+    }
+
+    /// What a delivery waits for may have been stored and sent, or be none of the object any more.
+    fn sends_what_was_lacking(&mut self) {
+        for delivery in self.deliveries.values_mut() {
+            let (claims, synchers) = (&self.manager.claims, &self.synchers);
+            delivery.lacking.retain(|url, version| {
+                let syncher = claims
+                    .get(url)
+                    .and_then(|claim| synchers.get(&claim.reporter));
+                let reporter = syncher.and_then(|syncher| syncher.reporters.get(url));
+                reporter.is_some_and(|one| !one.stream.has_sent(*version))
+            });
+        }
     }
 
     pub(super) fn of_domain(&self, url: Address) -> Result<Address, CallError> {

@@ -90,6 +90,12 @@ impl Runtime {
         Ok(call)
     }
 
+    /// What was to be deleted before the runtime started again still is.
+    pub(super) fn delete_again(&mut self, seat: &Seat, now: Time) {
+        // That there are too many commands is told to whoever deletes it then.
+        _ = self.delete(seat, now);
+    }
+
     pub(super) fn command_invitation(
         &mut self,
         seat: &Seat,
@@ -139,6 +145,7 @@ impl Runtime {
             asked: false,
         };
         self.commands.insert(self.calls, commanding);
+        self.claim_changes(&seat.object);
         self.send_commands(&seat.object, now);
         Ok(self.calls)
     }
@@ -267,6 +274,7 @@ impl Runtime {
         };
         claim.on_record = access.clone();
         self.manager.set_access(url, access);
+        self.claim_changes(url);
         let about = self.commands.values().filter(|one| one.url == *url);
         for one in about {
             match &one.what {

@@ -93,6 +93,13 @@ impl Files {
         self.keeps.extend(of);
     }
 
+    /// The collections of an object whose files are kept.
+    pub(super) fn kept_names(&self, object: &Address) -> BTreeSet<String> {
+        let from = (object.clone(), String::new());
+        let of = self.keeps.range(from..).take_while(|(of, _)| of == object);
+        of.map(|(_, name)| name.clone()).collect()
+    }
+
     /// Keeps a content that was fetched; the oldest leave.
     pub(super) fn keep(&mut self, file: FileKey, content: Content) {
         self.kept.put(file, content);

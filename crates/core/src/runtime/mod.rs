@@ -13,6 +13,7 @@ mod commands;
 mod executing;
 mod fetching;
 mod files;
+mod flushing;
 mod inviting;
 mod local;
 mod objects;
@@ -25,6 +26,9 @@ mod questions;
 mod reading;
 mod reporting;
 mod requests;
+mod resting;
+mod restoring;
+mod resuming;
 mod session;
 mod writing;
 
@@ -46,16 +50,23 @@ pub use approving::Asking;
 pub(crate) use backoff::Backoff;
 
 pub use call_error::CallError;
+use calls::Delivery;
 pub use calls::{Create, Snapshot};
 pub use children::Event;
 use commands::Commanding;
 pub use executing::Executing;
 use executing::Wanted;
 use files::Files;
+use flushing::Flush;
+pub use flushing::FlushError;
 pub use inviting::Invitation;
 pub use output::{Connection, Input, Output, Seat};
 use questions::Questions;
 use requests::Requests;
+use resting::Resting;
+pub use resting::Role;
+pub use restoring::RestoreError;
+pub use resuming::{Criteria, Resumed};
 use session::Session;
 pub use writing::ChildError;
 
@@ -73,6 +84,7 @@ enum Timer {
     Execute(u64),
     Writing(Seat, String),
     Fetch(u64),
+    Flush(u64),
 }
 
 /// The state of one Hyperty Runtime.
@@ -95,8 +107,11 @@ pub struct Runtime {
     served: Option<Address>,
     /// Reads that are to be sent, or sent again, with the deadline of each.
     reads: BTreeMap<u64, (Address, Address, Time)>,
-    /// Calls of [`Runtime::deliver`] that are not answered, and whether the node was asked.
-    deliveries: BTreeMap<u64, bool>,
+    /// Calls of [`Runtime::deliver`] that are not answered.
+    deliveries: BTreeMap<u64, Delivery>,
+    /// Calls of [`Runtime::flush`] that are not answered.
+    flushes: BTreeMap<u64, Flush>,
+    resting: Resting,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
     /// What is commanded about objects of others' sessions, by its calls.
@@ -130,7 +145,7 @@ impl Runtime {
     pub fn new(domain: impl Into<String>, key: Key, seed: [u8; 32]) -> Self {
         let domain = domain.into();
         let mut entropy = Entropy::new(seed);
-        let session = Session::new(&domain, &key, &mut entropy);
+        let session = Session::new(&domain, &key, &entropy.nonce());
         Self {
             identity: key.public().identity(),
             domain,
@@ -146,6 +161,8 @@ impl Runtime {
             served: None,
             reads: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            flushes: BTreeMap::new(),
+            resting: Resting::default(),
             commands: BTreeMap::new(),
             owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -169,7 +186,7 @@ impl Runtime {
         &self.identity
     }
 
-    /// The runtime's own address. It is another in each process: its id is minted anew.
+    /// The runtime's own address. Without a store it is another in each process: its id is minted anew.
     #[must_use]
     pub fn url(&self) -> &Address {
         self.session.runtime()
@@ -188,6 +205,8 @@ impl Runtime {
             Input::Disconnected(code) => self.disconnected(code, now),
             Input::Received(text) => self.received(text, now),
             Input::Timeout => self.timeout(now),
+            Input::Stored => self.batch_stored(now),
+            Input::NotStored(why) => self.batch_not_stored(why),
         }
     }
 
@@ -195,6 +214,9 @@ impl Runtime {
     /// waits for its socket before it asks again holds nothing back in a queue of its own.
     #[must_use]
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
+        if let Some(batch) = self.poll_batch(now) {
+            return Some(Output::Store(batch));
+        }
         loop {
             if let Some(output) = self.outbox.pop_front() {
                 return Some(output);
@@ -304,6 +326,7 @@ impl Runtime {
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
+                Some((_, Timer::Flush(call))) => self.flush_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,

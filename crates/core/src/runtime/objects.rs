@@ -115,8 +115,8 @@ impl Runtime {
         self.cut_wanted();
         self.files.cut();
         self.forget_questions(self.questions_beyond());
-        for asked in self.deliveries.values_mut() {
-            *asked = false;
+        for delivery in self.deliveries.values_mut() {
+            delivery.asked = false;
         }
         for url in self.claimed_urls() {
             if let Some(claim) = self.manager.claims.get_mut(&url)

@@ -9,7 +9,7 @@ use crate::limits::{HELD_MS, UNDER_WAY_MAX};
 use crate::message::body::Subscribe;
 use crate::message::{Header, Type, decode};
 use crate::stream::{Changed, Head};
-use crate::syncher::{Next, Observer, Recovery};
+use crate::syncher::{Next, Observer, Recovery, State};
 use crate::time::Time;
 
 impl Runtime {
@@ -82,6 +82,10 @@ impl Runtime {
     pub(super) fn update(&mut self, url: &str, body: &str, now: Time) {
         let Ok(url) = Address::parse(url) else { return };
         let head = is_head(body).then(|| decode::<Head>(body).ok()).flatten();
+        if let Some(stored) = head.as_ref().and_then(|head| head.stored) {
+            // Said to its Reporter alone.
+            return self.node_has_stored(&url, stored);
+        }
         for seat in self.seats_of(&url) {
             self.observe(&seat, now, |observer| match &head {
                 Some(head) => {
@@ -181,6 +185,7 @@ impl Runtime {
         let (changed, next) = take(observer);
         let children = std::mem::take(&mut observer.told);
         let after = observer.state.clone();
+        let deleted = matches!(&after, State::Closed(refusal) if refusal.code == 410);
         let mut backoff = observer.backoff;
         if let Next::Retry(retry) = next {
             let at = now.plus_ms(backoff.next_ms(retry, &mut self.entropy));
@@ -195,6 +200,10 @@ impl Runtime {
             .map(|changed| Output::Changed(seat.clone(), changed));
         self.outbox.extend(steps);
         self.children_changed(seat, children);
+        if deleted {
+            self.observer_forgets(seat);
+        }
+        self.observer_changes(seat);
         self.tell(seat, false, &before, after);
         self.recover_if_due(seat, now);
         self.read_on_and_write(seat, now);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Asking, Event, Executing, Invitation, Snapshot};
+use super::{Asking, Event, Executing, FlushError, Invitation, Snapshot};
 use crate::address::Address;
 use crate::children::ChildrenChanged;
 use crate::error::Refusal;
 use crate::message::body::Observers;
+use crate::storage::Batch;
 use crate::stream::{Changed, Written};
 use crate::syncher::State;
 
@@ -23,6 +24,10 @@ pub enum Input<'a> {
     Received(&'a str),
     /// The time of [`Runtime::poll_timeout`](super::Runtime::poll_timeout) has come.
     Timeout,
+    /// What [`Output::Store`] brought is stored: it survives the end of the process.
+    Stored,
+    /// It is not, for this reason. The driver tries the same batch again, until [`Input::Stored`].
+    NotStored(&'a str),
 }
 
 /// One hyperty and one object: what a driver's handle is about.
@@ -56,6 +61,8 @@ pub enum Output {
     Disconnect,
     /// Send a frame.
     Send(String),
+    /// Store this, whole or not at all. There is no other before this is answered by [`Input::Stored`].
+    Store(Batch),
     /// A Reporter's state is another.
     Reporter(Seat, State),
     /// An Observer's state is another.
@@ -94,6 +101,8 @@ pub enum Output {
     Fetched(u64, Result<Arc<[u8]>, Refusal>),
     /// Everything written before that call has reached the node.
     Delivered(u64),
+    /// Everything written before that call of [`Runtime::flush`](super::Runtime::flush) is stored, or is not.
+    Flushed(u64, Result<(), FlushError>),
     /// The session cannot be had, and trying again would not help.
     Refused(Refusal),
     /// The connection is doing otherwise than before. That it has ended says [`Output::Refused`].

@@ -8,7 +8,7 @@ use crate::children::{ChildrenWanted, Observed};
 use crate::error::{Reason, Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Progress, closed_to_you};
+use crate::manager::{Admission, Kept, Progress, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -27,6 +27,10 @@ impl Runtime {
         let (body, from) = (claim.body(url, position), claim.reporter.clone());
         if let Some(reporter) = self.reporter_mut(url) {
             reporter.stream.claiming();
+            if !reporter.stream.is_stored() {
+                // The claim says where the object stands: that is to be stored first.
+                return;
+            }
         }
         let to = Address::subscription_manager(&self.domain);
         let purpose = Purpose::Claim(url.clone());
@@ -40,6 +44,15 @@ impl Runtime {
         );
         if let Some(claim) = self.manager.claims.get_mut(url) {
             claim.progress = Progress::Asked(id);
+        }
+    }
+
+    /// Sends the claim of `url`, if it waits for nothing but to be stored.
+    pub(super) fn send_claim_if_due(&mut self, url: &Address, now: Time) {
+        let claim = self.manager.claims.get(url);
+        let due = claim.is_some_and(|claim| claim.progress == Progress::Due);
+        if due && self.session.is_live() {
+            self.send_claim(url, now);
         }
     }
 
@@ -63,7 +76,10 @@ impl Runtime {
             }
         };
         if outgoing.is_empty() {
-            return self.send_head_if_due(url) || self.send_delete(url, now);
+            let waits = self
+                .reporter_mut(url)
+                .is_some_and(|one| !one.stream.is_stored());
+            return !waits && (self.send_head_if_due(url) || self.send_delete(url, now));
         }
         let changes = url.resource("changes");
         for one in outgoing {
@@ -121,6 +137,11 @@ impl Runtime {
         };
         claim.progress = Progress::Held;
         claim.take = false;
+        claim.kept = if claimed.cache {
+            Kept::Unknown
+        } else {
+            Kept::Nothing
+        };
         claim.backoff.reset();
         let snapshot = std::mem::take(&mut claim.snapshot);
         self.on_record(url, claimed.access);
@@ -132,10 +153,12 @@ impl Runtime {
             _ => claimed.position,
         };
         reporter.stream.claimed(claimed.epoch, node);
+        self.reporter_changes(url);
         self.reporter_state(url, State::Live);
         self.send_commands(url, now);
         self.send_children(now);
         self.dirty.insert(url.clone());
+        self.end_flushes();
     }
 
     pub(super) fn claim_refused(&mut self, url: &Address, refusal: Refusal, now: Time) {
@@ -198,6 +221,7 @@ impl Runtime {
             },
         };
         let next = reporter.adopting.as_ref().and_then(Observed::next_page);
+        self.reporter_changes(url);
         if !rejected.is_empty() {
             let seat = Seat {
                 hyperty: hyperty.clone(),
@@ -292,8 +316,14 @@ impl Runtime {
         self.forget_questions(self.questions.about(url));
         self.reporters_writes_end(url, &refusal);
         self.fail_commands(url, &refusal);
-        self.manager.claims.remove(url);
+        self.parts(url);
+        let claim = self.manager.claims.remove(url);
+        if let Some(claim) = claim.filter(|_| refusal.code == 410) {
+            let (hyperty, object) = (claim.reporter, url.clone());
+            self.reporter_forgets(&Seat { hyperty, object });
+        }
         self.dirty.remove(url);
+        self.end_flushes();
     }
 
     /// A reader that the node did not refuse asks for content.
@@ -313,6 +343,7 @@ impl Runtime {
             self.manager
                 .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?
         };
+        self.claim_changes(&address(url)?);
         let due = Due {
             asker: header.from.to_string(),
             id: header.id.to_owned(),

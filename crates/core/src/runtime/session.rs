@@ -5,7 +5,6 @@ use super::people::Credential;
 use super::requests::Purpose;
 use super::{Backoff, Connection, Output, Runtime, Timer};
 use crate::address::{Address, SESSION};
-use crate::entropy::Entropy;
 use crate::error::{Reason, Refusal, Retry};
 use crate::identity::{Key, encode_bytes};
 use crate::limits::SILENCE_MS;
@@ -48,12 +47,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(domain: &str, key: &Key, entropy: &mut Entropy) -> Self {
-        let nonce = entropy.nonce();
+    /// The session of the runtime whose id is minted with `nonce`.
+    pub(super) fn new(domain: &str, key: &Key, nonce: &[u8; 16]) -> Self {
         Self {
-            runtime: Address::join("hyperty-runtime", domain, &key.public().mint(&nonce)),
+            runtime: Address::join("hyperty-runtime", domain, &key.public().mint(nonce)),
             public_key: key.public().to_string(),
-            nonce: encode_bytes(&nonce),
+            nonce: encode_bytes(nonce),
             token: None,
             stage: Stage::Offline,
             heard_at: Time::default(),
@@ -65,6 +64,11 @@ impl Session {
 
     pub(super) const fn runtime(&self) -> &Address {
         &self.runtime
+    }
+
+    /// What the runtime's id was minted with.
+    pub(super) fn nonce(&self) -> &str {
+        &self.nonce
     }
 
     pub(super) const fn heard(&mut self, now: Time) {

@@ -39,7 +39,7 @@ impl ReporterStream {
         children: Option<&ChildrenAnswer>,
     ) -> String {
         let mut body = ContentBody {
-            kept: have.and_then(|have| kept(&self.lineage, self.history.position(), have)),
+            kept: have.and_then(|have| kept(&self.lineage, self.shown().0, have)),
             lineage: if whole { self.lineage.clone() } else { vec![] },
             ..self.place(children)
         };
@@ -49,9 +49,13 @@ impl ReporterStream {
             self.measured = true;
         }
         let reader = have.filter(|_| !whole);
+        let unsaid = self.history.after(body.position).map(|after| after.len());
         match answer(reader, &self.history, self.data_bytes) {
-            Answer::Commits(commits) => body.commits = Some(commits),
-            Answer::Snapshot => {
+            Answer::Commits(mut commits) if unsaid.is_some() => {
+                commits.truncate(commits.len() - unsaid.unwrap_or_default().min(commits.len()));
+                body.commits = Some(commits);
+            }
+            _ => {
                 let snapshot = self.snapshot();
                 body.value = Some(&snapshot.value);
                 body.hash = Some(snapshot.hash);
@@ -66,7 +70,7 @@ impl ReporterStream {
     }
 
     fn place<'a>(&self, children: Option<&'a ChildrenAnswer>) -> ContentBody<'a> {
-        let position = self.history.position();
+        let position = self.shown().0;
         ContentBody {
             epoch: self.epoch.unwrap_or(position.epoch),
             children,
@@ -74,20 +78,23 @@ impl ReporterStream {
         }
     }
 
+    /// Where the object stands for readers, and what it is there.
+    fn shown(&self) -> (Position, Whole<'_>) {
+        let (position, metadata, data) = match self.view() {
+            Some(view) => (view.position, &view.metadata, &view.data),
+            None => (self.history.position(), &self.metadata, &self.data),
+        };
+        (position, Whole { metadata, data })
+    }
+
     fn snapshot(&mut self) -> &Snapshot {
-        let position = self.history.position();
         let kept = self.snapshot.take();
+        let (position, whole) = self.shown();
         let kept = kept.filter(|kept| kept.position == position);
-        let snapshot = kept.unwrap_or_else(|| {
-            let whole = Whole {
-                metadata: &self.metadata,
-                data: &self.data,
-            };
-            Snapshot {
-                position,
-                value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-                hash: Hash::of(&self.data),
-            }
+        let snapshot = kept.unwrap_or_else(|| Snapshot {
+            position,
+            value: to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+            hash: Hash::of(whole.data),
         });
         self.snapshot.insert(snapshot)
     }
@@ -129,6 +136,9 @@ impl ReporterStream {
         self.history = History::new(content.position);
         self.sent = content.position;
         self.snapshot = None;
+        if let Some(stored) = &mut self.stored {
+            stored.begin_anew();
+        }
         Ok(rejected)
     }
 

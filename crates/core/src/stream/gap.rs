@@ -10,10 +10,14 @@ use crate::limits::{GAP_BYTES_MAX, GAP_COMMITS_MAX};
 pub(super) struct Claim {
     pub(super) epoch: u64,
     /// The last position heard of in it: commits up to here belong to its history.
-    position: Position,
+    pub(super) position: Position,
 }
 
 impl Claim {
+    pub(super) const fn of(epoch: u64, position: Position) -> Self {
+        Self { epoch, position }
+    }
+
     pub(super) fn heard(&mut self, epoch: u64, position: Position) {
         if epoch >= self.epoch {
             *self = Self { epoch, position };

@@ -11,7 +11,10 @@ mod history;
 mod kept;
 mod lineage;
 mod observer;
+mod observer_rest;
 mod reporter;
+mod reporter_rest;
+mod rest;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +32,9 @@ pub use commit::{Commit, CommitHeader};
 pub use history::{Answer, History, answer};
 pub(crate) use kept::{KeptSnapshot, KeptStream, Outgrown};
 pub use observer::ObserverStream;
+pub(crate) use observer_rest::Heard;
 pub use reporter::{Forgotten, ReporterStream, WriteError, Written};
+pub(crate) use rest::Rows;
 
 /// Largest epoch and version: what a double holds exactly (RFC 7493).
 pub(crate) const COUNT_MAX: u64 = (1 << 53) - 1;

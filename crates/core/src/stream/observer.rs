@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::changed::{edits, edits_between};
 use super::gap::{Claim, Gap};
+use super::rest::Rest;
 use super::{Changed, Commit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::{Reason, Refusal};
 use crate::limits::{DATA_BYTES_MAX, METADATA_BYTES_MAX};
@@ -16,24 +17,26 @@ use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, en
 /// An object's own data as one Observer has it (protocol.md §4, apply rule).
 #[derive(Debug, Default)]
 pub struct ObserverStream {
-    copy: Option<Copy>,
-    claim: Claim,
+    pub(super) copy: Option<Copy>,
+    pub(super) claim: Claim,
     gap: Gap,
     /// The copy is known to be wrong: only a snapshot mends it.
-    diverged: bool,
+    pub(super) diverged: bool,
     /// Where the copy was last mended so. Wrong there again, it cannot be mended.
     mended: Option<Position>,
     counters: ObserverCounters,
     steps: u64,
+    /// What is to be stored, where it rests.
+    pub(super) rest: Option<Rest>,
 }
 
 #[derive(Debug)]
-struct Copy {
-    metadata: Metadata,
-    data: Arc<Value>,
+pub(super) struct Copy {
+    pub(super) metadata: Metadata,
+    pub(super) data: Arc<Value>,
     /// Never below the length of `data` as JSON.
-    data_bytes: usize,
-    position: Position,
+    pub(super) data_bytes: usize,
+    pub(super) position: Position,
 }
 
 /// Where a copy stood, and what it held.
@@ -150,6 +153,9 @@ impl ObserverStream {
             }
             Place::Next => {
                 let mut reaction = self.apply(commit, Origin::Live);
+                if let Some(changed) = reaction.changed.first() {
+                    self.keep(changed.position, body);
+                }
                 self.close_gap(&mut reaction);
                 reaction
             }
@@ -255,6 +261,7 @@ impl ObserverStream {
             data_bytes,
             position,
         });
+        self.keep_whole();
         Ok(Some(origin))
     }
 
@@ -376,6 +383,7 @@ impl ObserverStream {
                 Place::Next => {
                     let Some(commit) = self.gap.pop() else { break };
                     let next = self.apply(commit, Origin::Live);
+                    self.keep_whole();
                     reaction.changed.extend(next.changed);
                     reaction.recover |= next.recover;
                     reaction.closed = reaction.closed.take().or(next.closed);

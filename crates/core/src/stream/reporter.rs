@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::answering::Snapshot;
 use super::lineage::note_end;
+use super::reporter_rest::Stored;
 use super::{Commit, History, Position};
 use crate::address::Address;
 use crate::limits::{
@@ -62,6 +63,22 @@ pub struct Written {
     pub metadata: Map<String, Value>,
 }
 
+impl Written {
+    /// As it rests while it has no position.
+    pub(super) fn encode(&self, source: &Address, metadata: &Metadata) -> Arc<RawValue> {
+        let commit = Commit {
+            position: Position::default(),
+            base: None,
+            changes: self.changes.clone(),
+            metadata: self.metadata.clone(),
+            hash: None,
+            bytes: 0,
+        };
+        let modified = metadata.last_modified.as_deref().unwrap_or_default();
+        commit.encode(source, modified)
+    }
+}
+
 /// The history no longer holds what the node lacks: readers must take a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forgotten;
@@ -87,6 +104,8 @@ pub struct ReporterStream {
     /// When a commit last carried a hash.
     hashed: Time,
     pub(super) snapshot: Option<Snapshot>,
+    /// How far it is stored, where it rests.
+    pub(super) stored: Option<Stored>,
 }
 
 /// Commits written while claiming: they get their positions with the claim's epoch. Bounded like a
@@ -120,6 +139,7 @@ impl ReporterStream {
             unnumbered: Unnumbered::default(),
             hashed: Time::default(),
             snapshot: None,
+            stored: None,
         })
     }
 
@@ -210,7 +230,12 @@ impl ReporterStream {
         let hash = self.hash_if_due(now);
         match self.epoch {
             Some(epoch) => self.number(epoch, written, hash),
-            None => self.unnumbered.push(written, bytes),
+            None => {
+                self.unnumbered.push(written, bytes);
+                if let Some(stored) = &mut self.stored {
+                    stored.rest.count(bytes);
+                }
+            }
         }
     }
 
@@ -231,12 +256,19 @@ impl ReporterStream {
     /// The claim was answered: `epoch` is its epoch, `node` the position that the node has. What was
     /// written meanwhile gets its positions.
     pub fn claimed(&mut self, epoch: u64, node: Position) {
-        if self.position().is_none() {
+        let first = self.position().is_none();
+        if first {
             self.history = History::new(Position::new(epoch, 0));
         }
         self.epoch = Some(epoch);
         self.sent = node;
         let unnumbered = std::mem::take(&mut self.unnumbered);
+        if let Some(stored) = &mut self.stored {
+            stored.number();
+            if first || unnumbered.forgotten > 0 {
+                stored.rest.renew();
+            }
+        }
         if unnumbered.forgotten > 0 {
             self.begins(epoch);
             let version = self.history.position().version + unnumbered.forgotten;
@@ -263,6 +295,9 @@ impl ReporterStream {
         let Some((position, body)) = self.history.next_after(self.sent).ok_or(Forgotten)? else {
             return Ok(None);
         };
+        if !self.may_say(position) {
+            return Ok(None);
+        }
         let body = Arc::clone(body);
         self.sent = position;
         Ok(Some(body))
@@ -279,8 +314,7 @@ impl ReporterStream {
     pub fn unsent(&self) -> usize {
         let last = self.history.position().version;
         let numbered = last.saturating_sub(self.sent.version);
-        let forgotten = self.unnumbered.forgotten;
-        usize::try_from(numbered + forgotten).unwrap_or(usize::MAX) + self.unnumbered.commits.len()
+        usize::try_from(numbered + self.unnumbered.len()).unwrap_or(usize::MAX)
     }
 
     fn number(&mut self, epoch: u64, written: Written, hash: Option<Hash>) {
@@ -297,12 +331,15 @@ impl ReporterStream {
             bytes: 0,
         };
         let modified = self.metadata.last_modified.as_deref().unwrap_or_default();
-        self.history
-            .push(position, commit.encode(&self.source, modified));
+        let body = commit.encode(&self.source, modified);
+        if let Some(stored) = &mut self.stored {
+            stored.rest.push(position, &body);
+        }
+        self.history.push(position, body);
     }
 
     /// A commit of `epoch` comes: another epoch may end with it.
-    fn begins(&mut self, epoch: u64) {
+    pub(super) fn begins(&mut self, epoch: u64) {
         let last = self.history.position();
         note_end(&mut self.lineage, last, epoch);
     }
@@ -321,7 +358,20 @@ impl ReporterStream {
 }
 
 impl Unnumbered {
-    fn push(&mut self, written: Written, bytes: usize) {
+    /// None, after so many that nothing but their number is known of.
+    pub(super) fn after(forgotten: u64) -> Self {
+        Self {
+            forgotten,
+            ..Self::default()
+        }
+    }
+
+    /// How many there are, those included.
+    pub(super) fn len(&self) -> u64 {
+        self.forgotten + self.commits.len() as u64
+    }
+
+    pub(super) fn push(&mut self, written: Written, bytes: usize) {
         self.bytes += bytes;
         self.commits.push_back((written, bytes));
         while self.commits.len() > HISTORY_COMMITS_MAX || self.bytes > HISTORY_BYTES_MAX {

@@ -62,6 +62,19 @@ impl Observer {
         }
     }
 
+    /// A copy that rested, and followed until `since`.
+    pub(crate) fn restored(stream: ObserverStream, since: Time) -> Self {
+        let state = match stream.position() {
+            Some(_) => State::Stale(since),
+            None => State::CatchingUp,
+        };
+        Self {
+            stream,
+            state,
+            ..Self::new()
+        }
+    }
+
     /// What to say in `have` when recovering: nothing when only a snapshot helps.
     pub(crate) fn have(&self) -> Option<Digest> {
         let data = self.stream.have()?;

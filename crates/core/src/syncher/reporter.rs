@@ -99,6 +99,19 @@ impl Reporter {
         Ok(())
     }
 
+    /// Whether anybody waits for an answer.
+    pub(crate) fn readers_wait(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// How many children are kept of each name.
+    pub(crate) fn kept_children(&self) -> BTreeMap<String, usize> {
+        let children = self.children.iter();
+        children
+            .map(|(name, reported)| (name.clone(), reported.collection.keep()))
+            .collect()
+    }
+
     /// The session is gone, and with it whoever waited.
     pub(crate) fn forget_due(&mut self) {
         self.due.clear();
@@ -117,6 +130,9 @@ impl Reporter {
             if self.due.is_empty() {
                 return Ok(outgoing);
             }
+        }
+        if !self.stream.may_answer() {
+            return Ok(outgoing);
         }
         for due in std::mem::take(&mut self.due) {
             let body = self.content(&due);

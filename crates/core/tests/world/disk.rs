@@ -16,10 +16,10 @@ pub enum Cut {
     After(usize),
 }
 
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Disk {
-    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    under_way: Option<Batch>,
+    pub rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    pub(super) under_way: Option<Batch>,
     /// Batches that were begun.
     pub batches: usize,
     /// Batches are stored when the test says so.
@@ -46,7 +46,12 @@ impl Disk {
             .is_some_and(|(Cut::Before(at) | Cut::After(at))| self.batches >= at)
     }
 
-    fn write(&mut self, batch: &Batch) {
+    /// How many rows there are of a table.
+    pub fn count(&self, table: Table) -> usize {
+        self.rows.keys().filter(|(of, _)| *of == table).count()
+    }
+
+    pub(super) fn write(&mut self, batch: &Batch) {
         for write in batch.writes() {
             match write.clone() {
                 Write::Put(Row { table, key, value }) => {

@@ -137,6 +137,7 @@ impl World {
                     link.up.push_back(frame);
                 }
             }
+            runtime::Output::Store(batch) => self.disk_of_runtime_takes(who, batch),
             other => self.places[who].notes(other, &self.past),
         }
     }

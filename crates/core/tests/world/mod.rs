@@ -24,6 +24,7 @@ mod place;
 mod raw;
 pub mod room;
 mod slow;
+mod stores;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -233,6 +234,18 @@ impl World {
             past.states.push(Value::clone(&data));
         }
         result
+    }
+
+    /// Changes a field of the metadata, and waits for nothing.
+    pub fn describes(&mut self, seat: &Seat, field: &str, value: Value) {
+        let (who, now) = (self.who(seat), self.now);
+        let patch = serde_json::Map::from_iter([(field.to_owned(), value)]);
+        self.places[who].runtime.describe(seat, patch, now).unwrap();
+    }
+
+    /// Performs what the machines put out; no frame moves.
+    pub fn collects(&mut self) {
+        self.collect();
     }
 
     // Time.

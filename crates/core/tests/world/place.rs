@@ -11,12 +11,13 @@ use byline_core::message::{Header, Type};
 use byline_core::node::ConnectionId;
 use byline_core::object::{Change, apply};
 use byline_core::runtime::{
-    Asking, Connection, Event, Executing, Invitation, Output, Runtime, Seat, Snapshot,
+    Asking, Connection, Event, Executing, FlushError, Invitation, Output, Runtime, Seat, Snapshot,
 };
 use byline_core::stream::{Changed, Origin, Position, Written};
 use serde_json::{Value, json};
 
 use super::children::ChildrenMirror;
+use super::disk::Disk;
 use super::{Frames, Past};
 
 pub struct Place {
@@ -28,6 +29,9 @@ pub struct Place {
     pub mirrors: BTreeMap<Seat, Mirror>,
     pub reads: BTreeMap<u64, Vec<Result<Snapshot, Refusal>>>,
     pub delivered: Vec<u64>,
+    pub flushed: BTreeMap<u64, Result<(), FlushError>>,
+    /// What the runtime has a store in, and what becomes of a batch.
+    pub disk: Option<Disk>,
     pub done: BTreeMap<u64, Result<(), Refusal>>,
     pub rejected: Vec<(Seat, Vec<Written>)>,
     pub asked: Vec<(Seat, Asking)>,
@@ -100,6 +104,8 @@ impl Place {
             mirrors: BTreeMap::new(),
             reads: BTreeMap::new(),
             delivered: vec![],
+            flushed: BTreeMap::new(),
+            disk: None,
             done: BTreeMap::new(),
             children: BTreeMap::new(),
             events: vec![],
@@ -183,6 +189,9 @@ impl Place {
             }
             Output::Event(seat, name, event) => self.events.push((seat, name, event)),
             Output::Delivered(call) => self.delivered.push(call),
+            Output::Flushed(call, result) => {
+                assert!(self.flushed.insert(call, result).is_none(), "answered once");
+            }
             Output::Refused(refusal) => self.refused.push(refusal),
             Output::Connection(connection) => {
                 let before = self.connection.last();
@@ -190,7 +199,9 @@ impl Place {
                 self.connection.push(connection);
             }
             Output::NeedsToken => self.tokens_asked += 1,
-            Output::Connect | Output::Disconnect | Output::Send(_) => unreachable!("performed"),
+            Output::Connect | Output::Disconnect | Output::Send(_) | Output::Store(_) => {
+                unreachable!("performed")
+            }
         }
     }
 
@@ -216,6 +227,16 @@ impl Place {
 }
 
 impl Mirror {
+    /// Of a copy that is there before its first event.
+    pub fn of(data: Value, position: Position) -> Self {
+        Self {
+            data,
+            position,
+            origins: vec![Origin::Snapshot],
+            ..Self::new()
+        }
+    }
+
     fn new() -> Self {
         Self {
             data: json!({}),

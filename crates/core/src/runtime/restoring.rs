@@ -1,0 +1,264 @@
+//! A runtime as its store has it: the rows that `resting.rs` wrote.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::resting::{ClaimRow, CopyRow, GrantRow, Role, RuntimeRow};
+use super::resuming::Asleep;
+use super::session::Session;
+use super::{Backoff, Runtime, Seat};
+use crate::address::Address;
+use crate::identity::{Key, decode_bytes};
+use crate::limits::CHILDREN_NAMES_MAX;
+use crate::manager::{Claim, Kept, Progress};
+use crate::storage::{Row, Table};
+use crate::stream::{ObserverStream, ReporterStream, Rows};
+use crate::syncher::{Observer, Reporter};
+use crate::time::Time;
+
+/// Why a runtime cannot go on from its store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// A row says what cannot be.
+    #[error(
+        "the store is damaged: `{key}` of its table `{table}` cannot be ({why}); bring back a backup, or start with another store"
+    )]
+    Row {
+        /// Its table.
+        table: &'static str,
+        /// What of its key can be printed.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store is a runtime's of another domain.
+    #[error("the store is of `{url}`, and not of the domain {domain}: start with another store")]
+    OtherDomain {
+        /// That runtime.
+        url: Address,
+        /// This one's domain.
+        domain: String,
+    },
+}
+
+/// The rows of one place.
+#[derive(Default)]
+struct Found {
+    claim: Vec<u8>,
+    snapshot: Option<Vec<u8>>,
+    commits: Vec<Vec<u8>>,
+    unnumbered: Vec<(u64, Vec<u8>)>,
+    grants: Vec<(String, Vec<u8>)>,
+}
+
+/// All rows of a store, before anything is made of them.
+#[derive(Default)]
+struct Store {
+    key: Option<Key>,
+    runtime: Option<RuntimeRow>,
+    places: BTreeMap<(Seat, Role), Found>,
+}
+
+impl Runtime {
+    /// A runtime as its store has it: with the same address, and with what rests, which goes on when
+    /// [`Runtime::wake`] says so. `rows` are all rows of the store, those of each table in the order of their keys. `key` is
+    /// for a store that has none yet: see [`Runtime::identity`].
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    pub fn restored(
+        domain: impl Into<String>,
+        key: Key,
+        seed: [u8; 32],
+        rows: impl IntoIterator<Item = Row>,
+    ) -> Result<Self, RestoreError> {
+        let mut store = Store::default();
+        for row in rows {
+            let told = (row.table, row.key.clone());
+            store
+                .take(row)
+                .map_err(|why| damaged(&told.0, &told.1, why))?;
+        }
+        let key = store.key.unwrap_or(key);
+        let mut runtime = Self::new(domain, key, seed);
+        runtime.resting.on = true;
+        if let Some(RuntimeRow { url, nonce }) = store.runtime {
+            runtime.goes_by(url, &nonce)?;
+            runtime.resting.named = true;
+        }
+        for ((seat, role), found) in store.places {
+            let asleep = match role {
+                Role::Reporter => runtime.reporter_of(&seat, found),
+                Role::Observer => observer_of(found),
+            };
+            let asleep = asleep
+                .map_err(|why| damaged(&Table::Snapshots, seat.object.as_str().as_bytes(), why))?;
+            runtime.resting.asleep.insert((seat, role), asleep);
+        }
+        Ok(runtime)
+    }
+
+    fn goes_by(&mut self, url: Address, nonce: &str) -> Result<(), RestoreError> {
+        let unreadable = || damaged(&Table::Addresses, b"runtime", "no nonce".to_owned());
+        let nonce = decode_bytes(nonce).ok_or_else(unreadable)?;
+        self.session = Session::new(&self.domain, &self.key, &nonce);
+        if *self.url() != url {
+            let domain = self.domain.clone();
+            return Err(RestoreError::OtherDomain { url, domain });
+        }
+        Ok(())
+    }
+
+    fn reporter_of(&mut self, seat: &Seat, found: Found) -> Result<Asleep, String> {
+        let row: ClaimRow = read(&found.claim)?;
+        let grants = found.grants.iter().map(|(hyperty, row)| {
+            let hyperty = Address::parse(hyperty).map_err(|error| error.to_string())?;
+            Ok((hyperty, read::<GrantRow>(row)?.identity))
+        });
+        let grants = grants.collect::<Result<Vec<_>, String>>()?;
+        let rows = found.rows()?.ok_or("there is no snapshot")?;
+        let stream = ReporterStream::restored(seat.hyperty.clone(), &rows)?;
+        let mut reporter = Reporter::new(&seat.object, stream);
+        if row.children.len() > CHILDREN_NAMES_MAX {
+            return Err("too many names of children".to_owned());
+        }
+        let begun = reporter.begin_children(&seat.hyperty, &row.children, Time::default());
+        begun.map_err(|error| error.to_string())?;
+        reporter.deleting = row.deleting;
+        let mut claim = Claim {
+            reporter: seat.hyperty.clone(),
+            schema: row.schema,
+            name: row.name,
+            nonce: row.nonce,
+            access: row.access,
+            on_record: row.on_record,
+            discard: row.discard,
+            take: false,
+            approve: row.approve,
+            local: row.local,
+            cache: row.cache,
+            children: row.children.into_keys().collect(),
+            progress: Progress::Due,
+            snapshot: false,
+            behind: false,
+            backoff: Backoff::default(),
+            readers: BTreeMap::new(),
+            changed: None,
+            kept: Kept::default(),
+        };
+        claim.approved_before(grants);
+        self.files.keep_all(&seat.object, row.files);
+        Ok(Asleep::Reporter(Box::new((claim, reporter))))
+    }
+}
+
+fn observer_of(found: Found) -> Result<Asleep, String> {
+    let CopyRow { since, heard } = read(&found.claim)?;
+    let since = Time::parse_rfc3339(&since).ok_or("no time")?;
+    let stream = ObserverStream::restored(heard, found.rows()?.as_ref())?;
+    let observer = Observer::restored(stream, since);
+    Ok(Asleep::Observer(Box::new(observer)))
+}
+
+impl Store {
+    fn take(&mut self, row: Row) -> Result<(), String> {
+        match row.table {
+            Table::Keys => {
+                let secret = <[u8; 32]>::try_from(row.value).map_err(|_| "no key of 32 bytes")?;
+                self.key = Some(Key::from_bytes(&secret));
+            }
+            Table::Addresses => self.runtime = Some(read(&row.value)?),
+            Table::Claims => {
+                let (place, _) = place_of(&row.key)?;
+                self.places.entry(place).or_default().claim = row.value;
+            }
+            Table::Grants | Table::Snapshots | Table::Commits | Table::Unnumbered => {
+                let (place, rest) = place_of(&row.key)?;
+                let found = self.places.entry(place).or_default();
+                found.take(row.table, rest, row.value)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn take(&mut self, table: Table, rest: &[u8], value: Vec<u8>) -> Result<(), String> {
+        match table {
+            Table::Grants => {
+                let hyperty = String::from_utf8_lossy(rest).into_owned();
+                self.grants.push((hyperty, value));
+            }
+            Table::Snapshots => self.snapshot = Some(value),
+            Table::Unnumbered => {
+                let version = rest.try_into().map_err(|_| "no version")?;
+                self.unnumbered.push((u64::from_be_bytes(version), value));
+            }
+            _ => self.commits.push(value),
+        }
+        Ok(())
+    }
+
+    /// Those of its stream, if there is one.
+    fn rows(self) -> Result<Option<Rows>, String> {
+        let Some(snapshot) = self.snapshot else {
+            return Ok(None);
+        };
+        let unnumbered_from = self.unnumbered.first().map_or(0, |(version, _)| *version);
+        let unnumbered = self.unnumbered.into_iter().map(|(_, value)| raw(value));
+        Ok(Some(Rows {
+            snapshot: raw(snapshot)?,
+            commits: self
+                .commits
+                .into_iter()
+                .map(raw)
+                .collect::<Result<_, _>>()?,
+            unnumbered: unnumbered.collect::<Result<_, _>>()?,
+            unnumbered_from,
+        }))
+    }
+}
+
+/// Whose row it is, and what of its key is left.
+fn place_of(key: &[u8]) -> Result<((Seat, Role), &[u8]), String> {
+    let mut parts = key.splitn(4, |byte| *byte == 0);
+    let mut address = || {
+        let part = std::str::from_utf8(parts.next().unwrap_or_default());
+        Address::parse(part.unwrap_or_default()).map_err(|error| error.to_string())
+    };
+    let (object, hyperty) = (address()?, address()?);
+    let name = parts.next().unwrap_or_default();
+    let role = [Role::Reporter, Role::Observer]
+        .into_iter()
+        .find(|role| role.name().as_bytes() == name)
+        .ok_or("neither a Reporter's nor an Observer's")?;
+    Ok((
+        (Seat { hyperty, object }, role),
+        parts.next().unwrap_or_default(),
+    ))
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(|error| error.to_string())
+}
+
+fn raw(value: Vec<u8>) -> Result<Box<RawValue>, String> {
+    let text = String::from_utf8(value).map_err(|error| error.to_string())?;
+    RawValue::from_string(text).map_err(|error| error.to_string())
+}
+
+fn damaged(table: &Table, key: &[u8], why: String) -> RestoreError {
+    RestoreError::Row {
+        table: table.name(),
+        key: String::from_utf8_lossy(key)
+            .replace('\0', " ")
+            .chars()
+            .take(200)
+            .collect(),
+        why,
+    }
+}

@@ -1,0 +1,206 @@
+//! What rested goes on: by itself when its hyperty is there again, and asked for by what it is
+//! (protocol.md §8).
+
+use super::resting::Role;
+use super::{CallError, Create, Runtime, Seat};
+use crate::address::Address;
+use crate::manager::Claim;
+use crate::object::Metadata;
+use crate::syncher::{Observer, Reporter, State};
+use crate::time::Time;
+
+/// What rested when the runtime started.
+#[derive(Debug)]
+pub(super) enum Asleep {
+    Reporter(Box<(Claim, Reporter)>),
+    Observer(Box<Observer>),
+}
+
+/// One that went on by itself, and how it is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Whose it is.
+    pub seat: Seat,
+    /// What the hyperty is to the object.
+    pub role: Role,
+    /// How it is doing.
+    pub state: State,
+}
+
+/// What is looked for among what rests: all that is said must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Criteria {
+    /// The hyperty that reports or observes it.
+    pub hyperty: Option<Address>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// The schema that its data follows.
+    pub schema: Option<String>,
+    /// The hyperty that writes it.
+    pub reporter: Option<Address>,
+    /// The object itself.
+    pub url: Option<Address>,
+}
+
+impl Criteria {
+    fn holds(&self, seat: &Seat, metadata: Option<&Metadata>) -> bool {
+        let is = |wanted: Option<&str>, field: fn(&Metadata) -> &Option<String>| {
+            wanted.is_none_or(|wanted| {
+                metadata.is_some_and(|said| field(said).as_deref() == Some(wanted))
+            })
+        };
+        let named =
+            |wanted: &Option<Address>, is: &Address| wanted.as_ref().is_none_or(|one| one == is);
+        named(&self.hyperty, &seat.hyperty)
+            && named(&self.url, &seat.object)
+            && is(self.name.as_deref(), |said| &said.name)
+            && is(self.schema.as_deref(), |said| &said.schema)
+            && is(self.reporter.as_ref().map(Address::as_str), |said| {
+                &said.reporter
+            })
+    }
+}
+
+impl Runtime {
+    /// `hyperty` is there again: what it created and subscribed to with a store goes on, and is what it was when the
+    /// runtime ended. To be called when its Syncher starts; says what there is, the first time.
+    pub fn wake(&mut self, hyperty: &Address, now: Time) -> Vec<Resumed> {
+        let claims = &self.manager.claims;
+        // What another hyperty reports by now is not reported twice.
+        let reported = |(seat, role): &(Seat, Role)| {
+            *role == Role::Reporter && claims.contains_key(&seat.object)
+        };
+        let asleep = self.resting.asleep.keys();
+        let its = asleep.filter(|one| one.0.hyperty == *hyperty && !reported(one));
+        let mut resumed = Vec::new();
+        for (seat, role) in its.cloned().collect::<Vec<_>>() {
+            let Some(asleep) = self.resting.asleep.remove(&(seat.clone(), role)) else {
+                continue;
+            };
+            self.resting.resumed.insert((seat.clone(), role));
+            let state = match asleep {
+                Asleep::Reporter(one) => self.reports_again(&seat, *one, now),
+                Asleep::Observer(observer) => {
+                    let state = observer.state.clone();
+                    let syncher = self.synchers.entry(seat.hyperty.clone()).or_default();
+                    syncher.observers.insert(seat.object.clone(), *observer);
+                    state
+                }
+            };
+            resumed.push(Resumed { seat, role, state });
+        }
+        if !resumed.is_empty() {
+            self.begin(now);
+        }
+        resumed
+    }
+
+    fn reports_again(
+        &mut self,
+        seat: &Seat,
+        (claim, reporter): (Claim, Reporter),
+        now: Time,
+    ) -> State {
+        let (local, deleting) = (claim.local, reporter.deleting);
+        self.manager.claims.insert(seat.object.clone(), claim);
+        let syncher = self.synchers.entry(seat.hyperty.clone()).or_default();
+        syncher.reporters.insert(seat.object.clone(), reporter);
+        if local {
+            self.begin_local(&seat.object, now);
+        }
+        if deleting {
+            self.delete_again(seat, now);
+        }
+        self.written(&seat.object, now);
+        State::Claiming
+    }
+
+    /// What of this runtime's rests and is as `criteria` say, among the hyperties that are there.
+    #[must_use]
+    pub fn resting(&self, criteria: &Criteria) -> Vec<Resumed> {
+        let mut found = Vec::new();
+        for (hyperty, syncher) in &self.synchers {
+            let seat = |object: &Address| Seat {
+                hyperty: hyperty.clone(),
+                object: object.clone(),
+            };
+            for (url, one) in syncher
+                .reporters
+                .iter()
+                .filter(|(_, one)| one.stream.rests())
+            {
+                let (seat, role, state) = (seat(url), Role::Reporter, one.state.clone());
+                if criteria.holds(&seat, Some(one.stream.metadata())) {
+                    found.push(Resumed { seat, role, state });
+                }
+            }
+            for (url, one) in syncher
+                .observers
+                .iter()
+                .filter(|(_, one)| one.stream.rests())
+            {
+                let (seat, role, state) = (seat(url), Role::Observer, one.state.clone());
+                if criteria.holds(&seat, one.stream.metadata()) {
+                    found.push(Resumed { seat, role, state });
+                }
+            }
+        }
+        found
+    }
+
+    /// Has an Observer's copy rest from now on: it is there when the runtime starts again, and goes on from where it was.
+    ///
+    /// # Errors
+    /// [`CallError::NoStore`], and [`CallError::NotObserved`].
+    pub fn keep(&mut self, seat: &Seat) -> Result<(), CallError> {
+        self.check_store()?;
+        let not_observed = || CallError::NotObserved(seat.object.clone());
+        let observer = self.observer_mut(seat).ok_or_else(not_observed)?;
+        observer.stream.rest();
+        self.observer_rests(seat.clone());
+        Ok(())
+    }
+
+    /// The application has no use for an Observer now. Says whether it goes on by itself, because its copy rests.
+    pub fn release(&mut self, seat: &Seat) -> bool {
+        let rests = self.observer(seat).is_some_and(|stream| stream.rests());
+        if rests {
+            self.resting.resumed.insert((seat.clone(), Role::Observer));
+        }
+        rests
+    }
+
+    pub(super) fn check_store(&self) -> Result<(), CallError> {
+        if self.resting.on {
+            Ok(())
+        } else {
+            Err(CallError::NoStore)
+        }
+    }
+
+    /// Whether what is to be created went on by itself, and so is there.
+    pub(super) fn goes_on_already(&mut self, seat: &Seat, create: &Create) -> bool {
+        let wanted = create.store && !create.discard;
+        let one = (seat.clone(), Role::Reporter);
+        let claim = self.manager.claims.get_mut(&seat.object);
+        if let Some(claim) = claim.filter(|_| wanted && self.resting.resumed.contains(&one)) {
+            claim.take |= create.take;
+            return self.resting.resumed.remove(&one);
+        }
+        false
+    }
+
+    /// The Reporter that this seat had, of an object that it lost, when it is to be claimed again as it rests: what it
+    /// wrote beside the object is then told as rejected. Nothing else of the seat's rests.
+    pub(super) fn take_up(&mut self, seat: &Seat, create: &Create) -> Option<Reporter> {
+        let syncher = self.synchers.get_mut(&seat.hyperty)?;
+        let lost = syncher.reporters.get(&seat.object)?;
+        if create.store && !create.discard && lost.stream.rests() && !lost.deleting {
+            let mut reporter = syncher.reporters.remove(&seat.object)?;
+            reporter.state = State::Claiming;
+            return Some(reporter);
+        }
+        self.reporter_forgets(seat);
+        None
+    }
+}

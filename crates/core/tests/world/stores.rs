@@ -1,0 +1,98 @@
+//! Runtimes of a world that have a store: slow or full, and cut off from power.
+
+use byline_core::identity::Key;
+use byline_core::runtime::{FlushError, Input, Resumed, Role, Runtime, Seat};
+use byline_core::storage::Batch;
+use serde_json::Value;
+
+use super::disk::Disk;
+use super::place::{Mirror, Place};
+use super::{DOMAIN, Who, World};
+
+impl World {
+    /// One more runtime, with a store.
+    pub fn runtime_with_disk(&mut self) -> Who {
+        let number = u8::try_from(self.places.len()).unwrap() + 1;
+        let runtime = machine(number, &mut Disk::default());
+        self.places.push(Place::new(runtime));
+        self.places[usize::from(number) - 1].disk = Some(Disk::default());
+        usize::from(number) - 1
+    }
+
+    /// A runtime's disk.
+    pub fn disk_of(&mut self, who: Who) -> &mut Disk {
+        self.places[who].disk.as_mut().expect("it has a disk")
+    }
+
+    pub(super) fn disk_of_runtime_takes(&mut self, who: Who, batch: Batch) {
+        let disk = self.disk_of(who);
+        assert_eq!(disk.under_way, None, "one batch at a time");
+        disk.batches += 1;
+        if disk.waits {
+            disk.under_way = Some(batch);
+        } else {
+            disk.write(&batch);
+            let now = self.now;
+            self.machine(who).handle(Input::Stored, now);
+        }
+    }
+
+    /// The disk has done what it was asked for; says whether there was anything.
+    pub fn writes_to_disk(&mut self, who: Who) -> bool {
+        let Some(batch) = self.disk_of(who).under_way.take() else {
+            return false;
+        };
+        self.disk_of(who).write(&batch);
+        self.tell(who, Input::Stored);
+        true
+    }
+
+    /// Asks when everything written is stored.
+    pub fn flushes(&mut self, seat: &Seat) -> Result<u64, FlushError> {
+        let (who, now) = (self.who(seat), self.now);
+        self.machine(who).flush(seat, now)
+    }
+
+    /// The disk says no.
+    pub fn fails_to_write(&mut self, who: Who, why: &str) {
+        self.tell(who, Input::NotStored(why));
+    }
+
+    /// The power of a runtime is cut: what it had not stored is gone, and it starts again with what it had. Its
+    /// hyperties are there at once; says what went on by itself.
+    pub fn power_cut(&mut self, who: Who) -> Vec<Resumed> {
+        let mut disk = self.disk_of(who).clone();
+        let runtime = machine(u8::try_from(who).unwrap() + 1, &mut disk);
+        if let Some(link) = self.places[who].link.take() {
+            self.lost(link.connection);
+        }
+        let before = std::mem::replace(&mut self.places[who], Place::new(runtime));
+        self.places[who].network = before.network;
+        self.places[who].hyperties = before.hyperties;
+        self.places[who].disk = Some(disk);
+        let mut resumed = Vec::new();
+        for hyperty in self.places[who].hyperties.clone() {
+            let now = self.now;
+            resumed.extend(self.machine(who).wake(&hyperty, now));
+        }
+        for one in &resumed {
+            let states = vec![one.state.clone()];
+            self.places[who].states.insert(one.seat.clone(), states);
+            let copy = self.places[who].runtime.observer(&one.seat);
+            let parts = copy.and_then(|copy| Some((copy.data()?, copy.position()?)));
+            if let (Role::Observer, Some((data, position))) = (one.role, parts) {
+                let mirror = Mirror::of(Value::clone(&data), position);
+                self.places[who].mirrors.insert(one.seat.clone(), mirror);
+            }
+        }
+        self.collect();
+        resumed
+    }
+}
+
+fn machine(number: u8, disk: &mut Disk) -> Runtime {
+    let key = Key::from_bytes(&[number; 32]);
+    let seed = 100 + number + u8::try_from(disk.batches % 100).unwrap();
+    let rows = disk.after_a_power_cut();
+    Runtime::restored(DOMAIN, key, [seed; 32], rows).unwrap()
+}
