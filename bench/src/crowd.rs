@@ -212,8 +212,13 @@ impl Crowd {
                 self.read_observer(number, &mut each)
                     .with_context(|| format!("observer {number}"))?;
             } else {
-                let refused = |text: &[u8]| bail!("{}", String::from_utf8_lossy(text));
-                let read = self.feed.line.read(&mut self.buffer, refused);
+                // It is told who reads; anything else is a refusal.
+                let told = |text: &[u8]| {
+                    let presence = memmem::find(text, b"\"method\":\"presence\"").is_some();
+                    ensure!(presence, "{}", String::from_utf8_lossy(text));
+                    Ok(())
+                };
+                let read = self.feed.line.read(&mut self.buffer, told);
                 read.context("the sender of the changes")?;
             }
         }

@@ -17,10 +17,13 @@ mod reporter;
 mod room;
 mod round;
 mod stats;
+mod store;
 mod storm;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -54,9 +57,21 @@ struct Args {
     json: bool,
 }
 
-/// What this program is when it starts itself.
+/// What else this program does, and what it is when it starts itself.
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// What storing costs, beside a file that is appended to and synced
+    Store {
+        /// Where to write: the disk that counts
+        #[arg(default_value = ".")]
+        place: PathBuf,
+        /// Seconds of each case
+        #[arg(long, default_value_t = 2)]
+        seconds: u64,
+        /// Rounds of all cases
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Writes the frames, and nothing else
     #[command(hide = true)]
     Floor { floor: Floor, observers: usize },
@@ -73,6 +88,11 @@ enum Role {
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.role {
+        Some(Role::Store {
+            place,
+            seconds,
+            rounds,
+        }) => measure_store(&place, rounds, seconds),
         Some(Role::Floor { floor, observers }) => floor::run(observers, floor),
         Some(Role::Pinned {
             core,
@@ -88,6 +108,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what this program is for")]
+fn measure_store(place: &Path, rounds: usize, seconds: u64) -> Result<()> {
+    print!(
+        "{}",
+        store::measure(place, rounds, Duration::from_secs(seconds))?
+    );
+    Ok(())
 }
 
 #[allow(clippy::print_stdout, reason = "the table is what this program is for")]

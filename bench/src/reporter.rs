@@ -1,7 +1,7 @@
 //! The Reporter: the runtime of `byline-core` on a blocking socket. It claims the object, answers
 //! who subscribes, and writes the changes, whose frames are kept for the measured phases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,6 +49,19 @@ impl Reporter {
     /// Opens a session, proves its key, and claims the object of `fields` fields, which everybody
     /// may read.
     pub(crate) fn claim(node: SocketAddr, fields: usize) -> Result<Self> {
+        Self::claim_with(node, fields, BTreeMap::new())
+    }
+
+    /// The same of an object in which everybody may say something.
+    pub(crate) fn claim_room(node: SocketAddr) -> Result<Self> {
+        Self::claim_with(node, 1, [(CHILDREN.to_owned(), KEEP_DEFAULT)].into())
+    }
+
+    fn claim_with(
+        node: SocketAddr,
+        fields: usize,
+        children: BTreeMap<String, usize>,
+    ) -> Result<Self> {
         let (mut secret, mut seed) = ([0; 32], [0; 32]);
         getrandom::fill(&mut secret)?;
         getrandom::fill(&mut seed)?;
@@ -65,7 +78,7 @@ impl Reporter {
                 anonymous: true,
                 ..Access::default()
             },
-            children: [(CHILDREN.to_owned(), KEEP_DEFAULT)].into(),
+            children,
             ..Create::default()
         };
         let seat = runtime.create(&hyperty, create, now())?;

@@ -89,7 +89,7 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, seconds: usize) -> Result<Room> 
 }
 
 fn join_late(process: &Process) -> Result<Join> {
-    let mut reporter = Reporter::claim(process.address, 1)?;
+    let mut reporter = Reporter::claim_room(process.address)?;
     reporter.say(SAID, TEXT)?;
     sleep(SETTLE);
     let (cpu, start) = (process.cpu()?, Instant::now());
@@ -123,7 +123,7 @@ struct Talk {
 
 impl Talk {
     fn begin(process: &Process) -> Result<Self> {
-        let mut reporter = Reporter::claim(process.address, 1)?;
+        let mut reporter = Reporter::claim_room(process.address)?;
         let joined = join(process.address, &mut reporter, AUTHORS)?;
         let lines: Vec<Line> = joined.into_iter().map(|one| one.line).collect();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;

@@ -79,6 +79,13 @@ struct NodeArgs {
 struct ServeArgs {
     #[command(flatten)]
     node: NodeArgs,
+    /// Keep in this folder what the node promises, made when there is none: claims, who may read, and what
+    /// objects hold. Without it, a node that starts again has forgotten everything
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keep at most so many MiB of what objects hold, of all together; with 0, Reporters answer all readers
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    content_max: usize,
     /// Ask everybody for a token (JWT) that one of the keys in this file has signed: public keys in PEM, or
     /// a JSON Web Key Set. Needed to listen where others reach the node
     #[arg(long, value_name = "FILE")]

@@ -35,6 +35,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 /// What is served to whom, and the operator's token when it has to be told.
 fn served(args: &ServeArgs) -> anyhow::Result<(Config, Option<OperatorToken>)> {
     let mut config = config(&args.node);
+    config.data.clone_from(&args.data);
+    config.content_bytes_max = args.content_max.saturating_mul(1 << 20);
     config.people = args.jwt_keys.as_ref().map(|keys| {
         let mut people = People::new(keys);
         people.issuer.clone_from(&args.jwt_issuer);

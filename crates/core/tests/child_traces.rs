@@ -100,3 +100,31 @@ fn trace_13_what_its_reporter_has_lost_is_nobodys() {
     world.assert_same_children(&reporter, &observers);
     world.assert_all_answered();
 }
+
+/// A child is with a reader, its author was never told that it is safe, and its Reporter loses all it has: what
+/// the author says again, later and so dated anew, is not taken for what the reader has.
+#[test]
+fn what_is_said_again_to_a_reporter_that_lost_it_is_told_apart() {
+    let (mut world, _, observers) = World::with_room(2);
+    world.stalls(1);
+    world.writes_child(&observers[0], text("said"));
+    world.settles();
+    assert_eq!(world.texts(&observers[1]), ["said"]);
+    for one in [0, 1, 2] {
+        world.cut(one, InFlight::Lost);
+    }
+    let device = world.runtime_of(1);
+    let reporter = world.creates_as(device, "room", world::count(1), |create| {
+        create.children = [("chat".to_owned(), 100)].into();
+        create.discard = true;
+        create.take = true;
+    });
+    world.passes(10_000);
+    world.heals(1);
+    world.passes(20_000);
+    assert_eq!(world.texts(&reporter), ["said"]);
+    world.heals(2);
+    world.passes(60_000);
+    world.assert_same_children(&reporter, &observers);
+    world.assert_all_answered();
+}

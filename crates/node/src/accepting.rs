@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
@@ -15,6 +14,7 @@ use tracing::{debug, warn};
 use crate::connection;
 use crate::http::{self, Upgraded};
 use crate::hub::Hub;
+use crate::socket::{Receiving, Sending, halves};
 use crate::tls::{self, Greeting};
 
 /// When there are no more file descriptors, the next try is after this long.
@@ -55,20 +55,17 @@ pub(crate) async fn accept(hub: Rc<Hub>, listener: TcpListener, sockets: Arc<Sem
 }
 
 /// Serves HTTP on `stream`, in TLS where that is spoken, until it has become a WebSocket.
-async fn begin(
-    stream: TcpStream,
-    hub: &Hub,
-) -> Option<Upgraded<(TcpStream, Option<ServerConnection>)>> {
+async fn begin(stream: TcpStream, hub: &Hub) -> Option<Upgraded<(Sending, Receiving)>> {
     let Some(config) = hub.tls() else {
         let upgraded = http::serve(stream, hub).await?;
-        return Some(upgraded.map(|stream| (stream, None)));
+        return Some(upgraded.map(|stream| halves(stream, None)));
     };
     match timeout(http::HEAD, tls::greet(stream, config)).await {
         Ok(Ok(Greeting::Tls(stream))) => {
             let upgraded = http::serve(stream, hub).await?;
             Some(upgraded.map(|stream| {
                 let (stream, tls) = stream.into_inner();
-                (stream, Some(tls))
+                halves(stream, Some(tls))
             }))
         }
         Ok(Ok(Greeting::Plain(stream))) => {

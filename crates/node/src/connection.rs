@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use byline_core::node::ConnectionId;
 use byline_core::time::Time;
-use rustls::ServerConnection;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
@@ -18,7 +16,7 @@ use crate::http::Upgraded;
 use crate::hub::Hub;
 use crate::outgoing::Outgoing;
 use crate::reader::Reader;
-use crate::socket::{Receiving, Sending, halves};
+use crate::socket::{Receiving, Sending};
 
 /// A connection that closes has this long to take what waits for it and to hang up.
 pub(crate) const CLOSING: Duration = Duration::from_secs(5);
@@ -104,13 +102,12 @@ impl Connection {
 }
 
 /// Runs a connection from the end of its handshake to its own.
-pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded<(TcpStream, Option<ServerConnection>)>) {
+pub(crate) async fn run(hub: Rc<Hub>, upgraded: Upgraded<(Sending, Receiving)>) {
     let Upgraded {
-        stream: (stream, tls),
+        stream: (sending, mut socket),
         early,
         seat: _seat,
     } = upgraded;
-    let (sending, mut socket) = halves(stream, tls);
     let id = hub.connect(sending);
     if !early.is_empty() {
         hub.receive(id, &early);

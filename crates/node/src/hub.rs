@@ -63,8 +63,10 @@ impl Hub {
         let clock = Clock::start();
         let domain = &config.domain;
         let seats = config.connections_max.min(Semaphore::MAX_PERMITS);
+        let mut node = Node::new(domain, seed, clock.now());
+        node.keep_content(config.content_bytes_max);
         let state = State {
-            node: Node::new(domain, seed, clock.now()),
+            node,
             unfinished_max: config.unfinished_bytes_max,
             connections: SlotMap::new(),
             dirty: VecDeque::new(),

@@ -76,7 +76,7 @@ impl Collector for Snapshot {
 type Row<T> = (&'static str, &'static str, T);
 
 impl Snapshot {
-    const fn gauge_rows(&self) -> [Row<usize>; 10] {
+    const fn gauge_rows(&self) -> [Row<usize>; 12] {
         let held = &self.gauges;
         [
             ("connections", "Connections", held.connections),
@@ -121,6 +121,16 @@ impl Snapshot {
                 held.held_bytes,
             ),
             (
+                "kept_objects",
+                "Objects of which is kept what they hold",
+                held.kept_objects,
+            ),
+            (
+                "kept_bytes",
+                "Bytes that are kept of what objects hold",
+                held.kept_bytes,
+            ),
+            (
                 "store_failing",
                 "1 while a batch cannot be stored; GET /readyz says why",
                 self.failing as usize,
@@ -128,7 +138,7 @@ impl Snapshot {
         ]
     }
 
-    const fn counter_rows(&self) -> [Row<u64>; 16] {
+    const fn counter_rows(&self) -> [Row<u64>; 17] {
         let (core, traffic) = (&self.counters, &self.traffic);
         let written = &self.written;
         [
@@ -151,6 +161,11 @@ impl Snapshot {
             ),
             ("parkings", "Routes parked", core.parkings),
             ("wakes", "Parked routes woken", core.wakes),
+            (
+                "kept_answers",
+                "Readers answered from what is kept, and not by a Reporter",
+                core.kept_answers,
+            ),
             (
                 "received_bytes",
                 "Bytes read from WebSockets",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use byline_core::limits::{CONNECTIONS_MAX, UNFINISHED_BYTES_MAX};
+use byline_core::limits::{CONNECTIONS_MAX, CONTENT_BYTES_MAX, UNFINISHED_BYTES_MAX};
 use byline_store::{Folder, Store, StoreError, Whose};
 use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
@@ -40,6 +40,8 @@ pub struct Config {
     /// The folder where what the node promises is kept, made when there is none; without, it is forgotten when
     /// the node stops.
     pub data: Option<PathBuf>,
+    /// Bytes that are kept of what objects hold, of all together (protocol.md §7).
+    pub content_bytes_max: usize,
     /// Where to listen; port 0 takes any that is free.
     pub listen: SocketAddr,
     /// The domain whose addresses the node serves.
@@ -67,6 +69,7 @@ impl Config {
     pub fn new(listen: SocketAddr, domain: impl Into<String>) -> Self {
         Self {
             data: None,
+            content_bytes_max: CONTENT_BYTES_MAX,
             listen,
             domain: domain.into(),
             ping_every: Duration::from_secs(25),
@@ -138,7 +141,7 @@ impl Server {
         let files = Files::load(&config)?;
         let store = config.data.as_ref().map(|path| {
             let domain = config.domain.clone();
-            Folder::open(path, Whose::Node { domain }, None)
+            Folder::open(path, &Whose::Node { domain }, None)
         });
         let store = store.transpose()?;
         let bound = TcpListener::bind(address).and_then(|listener| {

@@ -21,6 +21,14 @@ pub(crate) struct Database<D = redb::Database> {
     database: D,
     place: Place,
     whose: Whose,
+    quota: Option<Quota>,
+}
+
+/// Bytes of keys and values: how many there may be, and how many there are.
+#[derive(Clone, Copy, Debug)]
+struct Quota {
+    most: u64,
+    now: u64,
 }
 
 /// How much of a file is read when it is opened.
@@ -45,6 +53,7 @@ impl Database {
             database,
             place,
             whose,
+            quota: None,
         };
         let write = made.begin()?;
         made.place.guard(|| format::note(&write, &made.whose))?;
@@ -82,13 +91,32 @@ impl Database {
         Ok(opened)
     }
 
+    /// Holds it to a quota from now on, for which it counts what is there.
+    pub(crate) fn within(mut self, most: u64) -> Result<Self, StoreError> {
+        let mut now = 0;
+        for row in self.rows()? {
+            let Row { key, value, .. } = row?;
+            now += (key.len() + value.len()) as u64;
+        }
+        self.quota = Some(Quota { most, now });
+        Ok(self)
+    }
+
     /// Stores a batch, whole or not at all. After an error the database is to be opened anew.
-    pub(crate) fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let write = self.begin()?;
-        self.place.guard(|| {
-            apply(&write, batch)?;
-            Ok(write.commit()?)
-        })
+        let growth = self.place.guard(|| apply(&write, batch))?;
+        if let Some(quota) = &mut self.quota {
+            quota.now = quota.now.saturating_add_signed(growth);
+            // What makes it smaller is always right.
+            if growth > 0 && quota.most < quota.now {
+                return Err(StoreError::Quota {
+                    path: self.place.0.clone(),
+                    quota: quota.most,
+                });
+            }
+        }
+        self.place.guard(|| Ok(write.commit()?))
     }
 
     /// A transaction that is durable once it is committed.
@@ -133,6 +161,7 @@ impl<D: ReadableDatabase> Database<D> {
             database,
             place,
             whose,
+            quota: None,
         };
         Ok((format, opened))
     }
@@ -143,6 +172,7 @@ impl<D> fmt::Debug for Database<D> {
         f.debug_struct("Database")
             .field("place", &self.place)
             .field("whose", &self.whose)
+            .field("quota", &self.quota)
             .finish_non_exhaustive()
     }
 }
@@ -162,8 +192,11 @@ fn builder() -> Builder {
     builder
 }
 
-fn apply(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+/// Does the changes of a batch, and says by how many bytes the rows have grown.
+fn apply(write: &WriteTransaction, batch: &Batch) -> Result<i64, redb::Error> {
     let mut tables = BTreeMap::new();
+    let mut growth = 0;
+    let bytes = |key: &[u8], value: &[u8]| (key.len() + value.len()) as i64;
     for change in batch.writes() {
         let (Write::Put(Row { table, .. })
         | Write::Remove(table, _)
@@ -173,20 +206,25 @@ fn apply(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
             Entry::Vacant(closed) => closed.insert(write.open_table(definition(*table))?),
         };
         match change {
-            Write::Put(row) => {
-                rows.insert(row.key.as_slice(), row.value.as_slice())?;
+            Write::Put(Row { key, value, .. }) => {
+                let before = rows.insert(key.as_slice(), value.as_slice())?;
+                growth += bytes(key, value);
+                growth -= before.map_or(0, |before| bytes(key, before.value()));
             }
             Write::Remove(_, key) => {
-                rows.remove(key.as_slice())?;
+                let before = rows.remove(key.as_slice())?;
+                growth -= before.map_or(0, |before| bytes(key, before.value()));
             }
             Write::RemoveRange(_, range) => {
-                if range.start < range.end {
-                    rows.retain_in(range.start.as_slice()..range.end.as_slice(), |_, _| false)?;
-                }
+                let range = range.start.as_slice()..range.end.as_slice();
+                rows.retain_in(range, |key, value| {
+                    growth -= bytes(key, value);
+                    false
+                })?;
             }
         }
     }
-    Ok(())
+    Ok(growth)
 }
 
 fn rows_of<'store>(

@@ -9,8 +9,8 @@ pub enum StoreError {
     /// The disk is full. Nothing that was stored is lost.
     #[error("the disk with {0} is full: free some space, and writing goes on by itself")]
     Full(PathBuf),
-    /// The store has as many bytes as it may have. Nothing that was stored is lost.
-    #[error("{path} may have {quota} bytes and needs more: start with a larger quota")]
+    /// The store keeps as many bytes as it may. Nothing that was stored is lost.
+    #[error("{path} may keep {quota} bytes and has more to keep: start with a larger quota")]
     Quota {
         /// The folder.
         path: PathBuf,

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use byline_core::storage::Batch;
 use redb::StorageBackend as _;
+use redb::backends::FileBackend;
 
 use crate::database::{Check, Database};
-use crate::disk::Disk;
 use crate::lock::Lock;
 use crate::place::Place;
 use crate::{Rows, Store, StoreError, Whose};
@@ -35,7 +35,8 @@ pub struct Folder {
 
 impl Folder {
     /// Opens the store in the folder at `path`, made for its owner's eyes only when there is none, and reads all of it
-    /// once: what the disk has lost or altered is told now. With a `quota`, the file takes no more bytes than that.
+    /// once: what the disk has lost or altered is told now. With a `quota`, keys and values take no more bytes than
+    /// that; the file takes more.
     ///
     /// # Errors
     /// When another process has it, it is damaged, of a newer format, or not `whose`; or when the folder cannot be made
@@ -46,7 +47,7 @@ impl Folder {
         if !has_file(path)? {
             make_file(path, whose.clone(), Box::new(iter::empty()))?;
         }
-        let database = open_file(path, quota, Check::Everything)?;
+        let database = open_file(path, Check::Everything)?;
         if database.whose() != whose {
             return Err(StoreError::Whose {
                 path: path.to_owned(),
@@ -57,13 +58,14 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             quota,
-            database: Ok(database),
+            database: Ok(held_to(quota, database)?),
             _lock: lock,
         })
     }
 
     fn reopen(&mut self) {
-        self.database = open_file(&self.path, self.quota, Check::Nothing);
+        let database = open_file(&self.path, Check::Nothing);
+        self.database = database.and_then(|database| held_to(self.quota, database));
     }
 }
 
@@ -72,7 +74,7 @@ impl Store for Folder {
         if self.database.is_err() {
             self.reopen();
         }
-        let database = self.database.as_ref().map_err(Clone::clone)?;
+        let database = self.database.as_mut().map_err(|error| error.clone())?;
         database.commit(batch).inspect_err(|error| {
             // Closed first: its file is locked.
             self.database = Err(error.clone());
@@ -123,12 +125,12 @@ pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     };
     match Lock::take(from) {
         Ok(_lock) => {
-            let database = open_file(from, None, Check::Everything)?;
+            let database = open_file(from, Check::Everything)?;
             copy(database.whose(), database.rows()?)
         }
         Err(StoreError::Locked { .. }) => {
-            let place = Place::new(from.to_owned(), None);
-            let file = disk(&place, FILE, OpenOptions::new().read(true))?;
+            let place = Place(from.to_owned());
+            let file = file_in(&place, FILE, OpenOptions::new().read(true))?;
             let database = Database::open_beside(file, place)?;
             copy(database.whose(), database.rows()?)
         }
@@ -141,9 +143,16 @@ fn has_file(folder: &Path) -> Result<bool, StoreError> {
     there.map_err(|error| StoreError::from_io(folder, error))
 }
 
-fn open_file(folder: &Path, quota: Option<u64>, check: Check) -> Result<Database, StoreError> {
-    let place = Place::new(folder.to_owned(), quota);
-    let file = disk(&place, FILE, OpenOptions::new().read(true).write(true))?;
+fn held_to(quota: Option<u64>, database: Database) -> Result<Database, StoreError> {
+    match quota {
+        Some(quota) => database.within(quota),
+        None => Ok(database),
+    }
+}
+
+fn open_file(folder: &Path, check: Check) -> Result<Database, StoreError> {
+    let place = Place(folder.to_owned());
+    let file = file_in(&place, FILE, OpenOptions::new().read(true).write(true))?;
     // The database would begin anew in it.
     if place.guard(|| Ok(file.len()?))? == 0 {
         return Err(place.damaged("the file is empty"));
@@ -153,22 +162,20 @@ fn open_file(folder: &Path, quota: Option<u64>, check: Check) -> Result<Database
 
 /// Makes the file beside its place and renames it: nobody ever finds half of it.
 fn make_file(folder: &Path, whose: Whose, rows: Rows<'_>) -> Result<(), StoreError> {
-    let place = Place::new(folder.to_owned(), None);
+    let place = Place(folder.to_owned());
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = disk(&place, NEW_FILE, &options)?;
+    let file = file_in(&place, NEW_FILE, &options)?;
     drop(Database::make(file, place, whose, rows)?);
     fs::rename(folder.join(NEW_FILE), folder.join(FILE))
         .and_then(|()| sync_folder(folder))
         .map_err(|error| StoreError::from_io(folder, error))
 }
 
-fn disk(place: &Place, name: &str, options: &OpenOptions) -> Result<Disk, StoreError> {
-    let file = options.open(place.path.join(name));
-    let file = file.map_err(|error| StoreError::from_io(&place.path, error))?;
-    place.guard(|| Ok(Disk::new(file, place.quota, place.trouble.clone())?))
+fn file_in(place: &Place, name: &str, options: &OpenOptions) -> Result<FileBackend, StoreError> {
+    place.guard(|| Ok(FileBackend::new(options.open(place.0.join(name))?)?))
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

@@ -38,10 +38,11 @@ pub(crate) fn read(place: &Place, read: &ReadTransaction) -> Result<(u32, Whose)
         })
     };
     let format = said(FORMAT)?.and_then(|format| format.parse().ok());
+    let format = format.filter(|&format| format > 0);
     let format = format.ok_or_else(|| place.damaged("it does not say its format"))?;
     if format > NEWEST {
         return Err(StoreError::Newer {
-            path: place.path.clone(),
+            path: place.0.clone(),
             format,
             known: NEWEST,
         });
@@ -65,4 +66,79 @@ fn migrate_by(steps: &[Step], write: &WriteTransaction, from: u32) -> Result<(),
     let mut meta = write.open_table(definition(Table::Meta))?;
     meta.insert(FORMAT, newest.to_string().as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use byline_core::storage::Batch;
+    use redb::ReadableTable as _;
+
+    use super::*;
+    use crate::database::{Check, Database};
+    use crate::recorder::Recorder;
+
+    fn open(recorder: &Recorder) -> Result<Database, StoreError> {
+        let again = Recorder::new(recorder.file());
+        Database::open(again, Place("here".into()), Check::Everything)
+    }
+
+    /// A store that says that it has `format`.
+    fn noting(format: &str) -> Recorder {
+        let recorder = Recorder::default();
+        let (place, none) = (Place("here".into()), Box::new(std::iter::empty()));
+        let mut made = Database::make(recorder.clone(), place, Whose::Runtime, none).unwrap();
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, FORMAT, format);
+        made.commit(&batch).unwrap();
+        recorder
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_what_to_do() {
+        let newer = noting(&(NEWEST + 1).to_string());
+        assert_eq!(
+            open(&newer).unwrap_err().to_string(),
+            format!(
+                "here has format {}, and this program knows formats up to {NEWEST}: run a newer one",
+                NEWEST + 1
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_no_format_is_damage() {
+        for none in ["0", "-1", "one", ""] {
+            let damaged = open(&noting(none));
+            assert!(
+                matches!(damaged, Err(StoreError::Damaged { .. })),
+                "{none:?}: {damaged:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_older_format_goes_through_every_later_step_in_order() {
+        fn step(name: &'static [u8], write: &WriteTransaction) -> Result<(), redb::Error> {
+            let mut keys = write.open_table(definition(Table::Keys))?;
+            let before = keys.remove(b"steps".as_slice())?;
+            let before = before.map_or_else(Vec::new, |before| before.value().to_vec());
+            keys.insert(b"steps".as_slice(), [&before, name].concat().as_slice())?;
+            Ok(())
+        }
+        let steps: [Step; 2] = [|write| step(b" to 2", write), |write| step(b" to 3", write)];
+        for (from, expected) in [(1, " to 2 to 3"), (2, " to 3")] {
+            let database = redb::Builder::new()
+                .create_with_backend(redb::backends::InMemoryBackend::new())
+                .unwrap();
+            let write = database.begin_write().unwrap();
+            migrate_by(&steps, &write, from).unwrap();
+            let said = |table, key: &str| {
+                let rows = write.open_table(definition(table)).unwrap();
+                let row = rows.get(key.as_bytes()).unwrap().unwrap();
+                String::from_utf8(row.value().to_vec()).unwrap()
+            };
+            assert_eq!(said(Table::Keys, "steps"), expected);
+            assert_eq!(said(Table::Meta, "format"), "3");
+        }
+    }
 }

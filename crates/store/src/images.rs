@@ -1,25 +1,24 @@
 //! What a file may hold when the power goes: every write and every sync is a moment at which it does.
 
-mod recorder;
-
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use byline_core::storage::{Batch, Row, Table, Write, key};
 
 use crate::database::{Check, Database};
 use crate::place::Place;
+use crate::recorder::{Act, File, Recorder};
 use crate::{StoreError, Whose};
-use recorder::{Act, File, Recorder};
 
 const SEED: u64 = 0x5eed_0b17;
 const BATCHES: usize = 200;
 
 /// Numbers that look random and are the same in every run.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Less than `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -28,7 +27,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    fn one_in(&mut self, count: u64) -> bool {
+    pub(crate) fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 }
@@ -75,7 +74,7 @@ fn apply(rows: &mut Rows, batch: &Batch) {
 }
 
 fn place() -> Place {
-    Place::new("image".into(), None)
+    Place("image".into())
 }
 
 fn open(file: &File, check: Check) -> Result<(Recorder, Database), StoreError> {
@@ -164,14 +163,18 @@ struct Life {
     states: Vec<Rows>,
 }
 
-fn live() -> Life {
-    let recorder = Recorder::new(File::default());
+fn made() -> File {
+    let recorder = Recorder::default();
     let none = Box::new(std::iter::empty());
     drop(Database::make(recorder.clone(), place(), Whose::Runtime, none).unwrap());
-    let made = recorder.file();
+    recorder.file()
+}
+
+fn live() -> Life {
+    let made = made();
 
     let mut random = Random(SEED);
-    let (recorder, database) = open(&made, Check::Everything).unwrap();
+    let (recorder, mut database) = open(&made, Check::Everything).unwrap();
     let mut acts = Vec::new();
     let mut states = vec![Rows::new()];
     let mut heard =
@@ -216,6 +219,50 @@ fn what_was_told_as_stored_survives_the_loss_of_power_at_every_write_and_every_s
         }
     }
     let total: usize = images.values().sum();
-    println!("{total} images of {moments} moments in {BATCHES} commits: {images:?}");
+    // Shown though the test passes: the number says how much was tried.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{total} images of {moments} moments in {BATCHES} commits: {images:?}"
+    );
     assert!(total > 2_000);
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_write_or_sync_has_a_batch_whole_or_not_at_all_and_takes_it_later() {
+    let mut random = Random(SEED);
+    let (mut file, mut rows) = (made(), Rows::new());
+    let mut failures = 0;
+    for number in 0..40 {
+        let batch = batch(&mut random, number);
+        let mut expected = rows.clone();
+        apply(&mut expected, &batch);
+        for acts in 0.. {
+            let (recorder, mut database) = open(&file, Check::Nothing).unwrap();
+            recorder.fill_after(acts);
+            let outcome = database.commit(&batch);
+            drop(database);
+            let (recorder, mut database) = open(&recorder.file(), Check::Nothing).unwrap();
+            let there = found(&database);
+            if outcome.is_ok() {
+                assert_eq!(there, expected, "batch {number} after {acts} acts");
+                drop(database);
+                file = recorder.file();
+                break;
+            }
+            assert!(matches!(outcome, Err(StoreError::Full(_))), "{outcome:?}");
+            assert!(
+                there == rows || there == expected,
+                "batch {number} after {acts} acts"
+            );
+            database.commit(&batch).unwrap();
+            assert_eq!(
+                found(&database),
+                expected,
+                "batch {number} after {acts} acts"
+            );
+            failures += 1;
+        }
+        rows = expected;
+    }
+    assert!(failures > 300, "{failures}");
 }

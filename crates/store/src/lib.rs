@@ -22,7 +22,6 @@
 //! ```
 
 mod database;
-mod disk;
 mod error;
 mod folder;
 mod format;
@@ -31,6 +30,8 @@ mod images;
 mod lock;
 mod memory;
 mod place;
+#[cfg(test)]
+mod recorder;
 mod whose;
 mod writer;
 

@@ -1,34 +1,17 @@
 //! Where a database lies, and what its failures mean to who has it.
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crate::StoreError;
-use crate::disk::{Failure, Trouble};
 
-/// Where a database lies, and what its file has told.
+/// The folder of a database.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// The folder.
-    pub(crate) path: PathBuf,
-    /// How far its file may reach.
-    pub(crate) quota: Option<u64>,
-    /// What went wrong with the file.
-    pub(crate) trouble: Trouble,
-}
+pub(crate) struct Place(pub(crate) PathBuf);
 
 impl Place {
-    /// A file there that is opened now.
-    pub(crate) fn new(path: PathBuf, quota: Option<u64>) -> Self {
-        let trouble = Trouble::default();
-        Self {
-            path,
-            quota,
-            trouble,
-        }
-    }
-
     /// Does `work` with the database, which may panic at a file that it has not written itself.
     pub(crate) fn guard<T>(
         &self,
@@ -42,30 +25,24 @@ impl Place {
 
     /// What the file holds is not what was written.
     pub(crate) fn damaged(&self, what: impl Into<String>) -> StoreError {
-        let (path, what) = (self.path.clone(), what.into());
+        let (path, what) = (self.0.clone(), what.into());
         StoreError::Damaged { path, what }
     }
 
     fn explain(&self, error: redb::Error) -> StoreError {
-        let path = &self.path;
-        match (self.trouble.first(), error) {
-            (Some(Failure::Quota), _) => StoreError::Quota {
-                path: path.clone(),
-                quota: self.quota.unwrap_or_default(),
-            },
-            (Some(Failure::Io(source)), _) => StoreError::from_io(path, source),
-            (None, redb::Error::Io(source)) => StoreError::from_io(path, source),
-            // Its writer is about to open or to close it.
-            (
-                None,
-                redb::Error::DatabaseAlreadyOpen
-                | redb::Error::LockProtocolMismatch
-                | redb::Error::RepairAborted,
-            ) => StoreError::Locked {
-                path: path.clone(),
+        match error {
+            redb::Error::Io(source) => StoreError::from_io(&self.0, source),
+            redb::Error::PreviousIo => {
+                StoreError::from_io(&self.0, io::Error::other("it failed before"))
+            }
+            // Who writes it is about to open or to close it.
+            redb::Error::DatabaseAlreadyOpen
+            | redb::Error::LockProtocolMismatch
+            | redb::Error::RepairAborted => StoreError::Locked {
+                path: self.0.clone(),
                 by: None,
             },
-            (None, other) => self.damaged(other.to_string()),
+            other => self.damaged(other.to_string()),
         }
     }
 }

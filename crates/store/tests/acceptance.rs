@@ -1,5 +1,7 @@
 //! What every store does, in memory and in a folder alike.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod scratch;
 
 use std::collections::BTreeMap;

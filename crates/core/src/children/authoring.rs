@@ -96,14 +96,15 @@ impl Authoring {
     }
 
     /// Goes on from where the Reporter says that the stream stands; gives what is safe by that. While
-    /// something is under way, the answers to that will say it.
+    /// something is under way, the answers to that will say it. What was sent and is not there may have been taken
+    /// by a Reporter that lost it since, and be with readers: its places are not used for anything else.
     pub(crate) fn stands(&mut self, yours: Option<Yours>) -> Vec<Unsafe> {
         let Yours { position, number } = yours.unwrap_or_default();
         self.number = self.number.max(number);
         if self.queue.iter().any(|one| one.asked) {
             return vec![];
         }
-        self.go_on_from(position)
+        self.go_on_from(position, true)
     }
 
     pub(crate) fn next_id(&self) -> ChildId {
@@ -271,7 +272,7 @@ impl Authoring {
             return (vec![], None);
         };
         let safe = match drain.gap {
-            Some(position) => self.go_on_from(position),
+            Some(position) => self.go_on_from(position, false),
             None => {
                 if drain.refused {
                     self.renumber();
@@ -317,15 +318,17 @@ impl Authoring {
     }
 
     /// Goes on from where the Reporter has the stream: when that is a place of this one, from there;
-    /// else in a new epoch, with that place as its base.
-    fn go_on_from(&mut self, position: Position) -> Vec<Unsafe> {
+    /// else in a new epoch, with that place as its base. In a new one, too, where the places after it are `used`
+    /// if anything was sent there.
+    fn go_on_from(&mut self, position: Position, used: bool) -> Vec<Unsafe> {
         let sent = self.queue.iter().any(|one| one.is_at(position));
         let safe = if sent {
             self.safe_up_to(position)
         } else {
             vec![]
         };
-        if self.safe != position {
+        let used = used && self.queue.iter().any(|one| one.sent.is_some());
+        if self.safe != position || used {
             self.epoch = self.epoch.max(position.epoch).saturating_add(1);
             self.safe = position;
         }

@@ -45,24 +45,13 @@ impl Node {
             return Err(Refusal::conflict(desc).because(Reason::Held));
         }
         let position = record.map(|record| record.position);
-        if let Some(record) = record
-            && holder == Some(session)
-            && !record.has_commit_of_its_epoch()
-            && claim.base == Some(Some(record.position))
-        {
-            let keeps = self.keeps(claim);
-            let mut claimed = claimed(record);
-            claimed.cache = keeps;
-            if let Some(object) = self.objects.get_mut(url)
-                && let Some(record) = &mut object.record
-            {
-                record.children.clone_from(&claim.children);
-                record.cache = keeps;
-                self.outbox
-                    .follows(object, |unstored| unstored.claim = true);
-            }
+        if let Some(claimed) = self.claimed_already(session, claim) {
             return Ok(claimed);
         }
+        let record = self
+            .objects
+            .get(url)
+            .and_then(|object| object.record.as_ref());
         let clock = now.unix_ms();
         let base = match base(claim, record, clock) {
             Ok(base) => base,
@@ -102,6 +91,25 @@ impl Node {
             cache: self.keeps(claim),
         };
         self.hold(session, url, next, holder, now)
+    }
+
+    /// The claim that `session` holds, said again before anything was written under it.
+    fn claimed_already(&mut self, session: SessionId, claim: &Claim) -> Option<Claimed> {
+        let cache = self.keeps(claim);
+        let object = self.objects.get_mut(&claim.url)?;
+        let record = object.record.as_mut()?;
+        let same = object.holder == Some(session)
+            && !record.has_commit_of_its_epoch()
+            && claim.base == Some(Some(record.position));
+        if !same {
+            return None;
+        }
+        record.children.clone_from(&claim.children);
+        record.cache = cache;
+        let claimed = claimed(record);
+        self.outbox
+            .follows(object, |unstored| unstored.claim = true);
+        Some(claimed)
     }
 
     /// The identity of a session that may claim at all, when it shows what a minted id needs.

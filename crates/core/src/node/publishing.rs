@@ -23,6 +23,7 @@ impl Node {
             return;
         };
         object.moved_to(position, now);
+        let kept = object.content.is_some();
         self.outbox
             .follows(object, |unstored| unstored.position = true);
         if !object.quiet_armed {
@@ -33,7 +34,9 @@ impl Node {
             ));
         }
         self.counters.commits += 1;
-        self.keep_commit(url, position, header, now);
+        if kept {
+            self.keep_commit(url, position, header, now);
+        }
         self.deliver(url, text);
     }
 

@@ -275,9 +275,7 @@ impl Object {
             }
         }
     }
-}
 
-impl Object {
     /// Writes what is new of what it holds: the commits, or the whole when they have outgrown it. Whether it
     /// could.
     fn write_content(&mut self, batch: &mut Batch) -> bool {

@@ -195,3 +195,91 @@ impl From<KeptSnapshot> for KeptStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{CommitHeader, ReporterStream};
+    use super::*;
+    use crate::address::Address;
+    use crate::object::{Change, Metadata, Path};
+    use crate::time::Time;
+
+    const EPOCH: u64 = 7;
+
+    fn reporter(data: Value) -> ReporterStream {
+        let source = Address::parse("hyperty://localhost/r").unwrap();
+        let mut stream = ReporterStream::new(Metadata::default(), source, data).unwrap();
+        stream.claimed(EPOCH, Position::new(EPOCH, 0));
+        stream
+    }
+
+    /// Writes, and has it kept.
+    fn writes(reporter: &mut ReporterStream, kept: &mut KeptStream, key: &str, value: Value) {
+        let path = Path::root().child(key);
+        let now = Time::from_unix_ms(kept.position().version * 1_000);
+        reporter
+            .write(vec![Change::Set { path, value }], now)
+            .unwrap();
+        let body = reporter.next_unsent().unwrap().unwrap();
+        let position = CommitHeader::peek(body.get()).unwrap().position;
+        assert!(kept.commit(position, body));
+    }
+
+    fn content(kept: &mut KeptStream, have: Option<Position>) -> String {
+        let body = kept.content(EPOCH, have, false).unwrap();
+        serde_json::to_string(&body).unwrap()
+    }
+
+    #[test]
+    fn whoever_it_answers_has_what_the_reporter_has_wherever_it_stood() {
+        let mut reporter = reporter(json!({"n": 0, "pad": "x".repeat(3_000)}));
+        let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
+        let mut readers: Vec<ObserverStream> = vec![];
+        for n in 1..=3_000_u64 {
+            writes(&mut reporter, &mut kept, &format!("k{}", n % 50), json!(n));
+            if n % 97 == 0 {
+                readers.push(ObserverStream::new());
+            }
+            let count = readers.len().max(1);
+            let Some(reader) = readers.get_mut(usize::try_from(n).unwrap() * 7 % count) else {
+                continue;
+            };
+            let have = reader.have();
+            let reaction = reader.content(&content(&mut kept, have));
+            assert!(reaction.closed.is_none() && !reaction.recover);
+            assert_eq!(reader.position(), reporter.position());
+            assert_eq!(reader.data().unwrap(), reporter.data());
+        }
+        assert!(kept.bytes() < 3 * FOLD_BYTES_MIN, "{}", kept.bytes());
+    }
+
+    #[test]
+    fn a_commit_larger_than_a_history_is_in_the_snapshot_or_nothing_is_kept() {
+        let mut reporter = reporter(json!({}));
+        let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
+        for n in 0..3 {
+            let large = json!(format!("{n}").repeat(HISTORY_BYTES_MAX / 2));
+            writes(&mut reporter, &mut kept, &format!("k{n}"), large);
+        }
+        let mut reader = ObserverStream::new();
+        reader.content(&content(&mut kept, None));
+        assert_eq!(reader.data().unwrap(), reporter.data());
+    }
+
+    #[test]
+    fn what_cannot_be_applied_is_not_answered_with() {
+        let mut reporter = reporter(json!({"n": 0, "pad": "x".repeat(500)}));
+        let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
+        let body = json!({"epoch": EPOCH, "version": 1, "attribute": "no.such", "value": 1});
+        let body = to_raw_value(&body).unwrap();
+        assert!(kept.commit(Position::new(EPOCH, 1), body.into()));
+        assert!(kept.content(EPOCH, None, false).is_none());
+        let lacking = kept.content(EPOCH, Some(Position::new(EPOCH, 0)), false);
+        assert!(
+            lacking.is_some(),
+            "the commit itself is its reader's to judge"
+        );
+    }
+}

@@ -135,7 +135,8 @@ impl World {
         hyperty
     }
 
-    /// Creates a public object, and waits for nothing.
+    /// Creates a public object, and waits for nothing. Its Reporter answers its readers itself, unless `with` has
+    /// it otherwise.
     pub fn creates(&mut self, who: Who, id: &str, data: Value) -> Seat {
         self.creates_as(who, id, data, |_| {})
     }
@@ -156,6 +157,7 @@ impl World {
                 public: true,
                 ..Access::default()
             },
+            cache: Some(false),
             ..Create::default()
         };
         with(&mut create);

@@ -56,6 +56,7 @@ impl Machine {
                 anonymous: true,
                 ..Access::default()
             },
+            cache: Some(false),
             discard: true,
             ..Create::default()
         };

@@ -16,8 +16,8 @@ pub(crate) struct Copy {
     children: BTreeMap<ChildId, Child>,
     closed: bool,
     steps: u64,
-    /// Those that it was told are removed for good.
-    removed: BTreeSet<ChildId>,
+    /// Those that it was told are removed for good, and in which reign they were.
+    removed: BTreeMap<ChildId, u64>,
     /// The values that it was told of as they came, and the children: of a Reporter, what it took.
     took: BTreeSet<u64>,
     made: BTreeSet<ChildId>,
@@ -66,6 +66,10 @@ impl Oracle {
                 self.reporter_step(place, copy, id, &change.kind, (keep, totals));
             }
             self.change(place, copy, id, &change.kind);
+            if let ChildChangeKind::Removed { moderated: true } = change.kind {
+                let reign = self.removed_in(place, id, keep.is_some());
+                copy.removed.insert(id.clone(), reign);
+            }
         }
     }
 
@@ -90,14 +94,11 @@ impl Oracle {
                 }
                 self.child(place, id, child);
             }
-            ChildChangeKind::Removed { moderated } => {
+            ChildChangeKind::Removed { .. } => {
                 let known = copy.children.remove(id).is_some();
                 self.expects(known, Rule::Copy, || {
                     format!("{place:?}: {id} is removed, and was not there")
                 });
-                if *moderated {
-                    copy.removed.insert(id.clone());
-                }
             }
         }
     }
@@ -187,13 +188,18 @@ impl Oracle {
         });
     }
 
+    /// In which reign a child was removed that a copy was just told is: a Reporter tells its own copy first, and
+    /// what comes to another may be of an earlier one.
+    fn removed_in(&self, place: &Where, id: &ChildId, reports: bool) -> u64 {
+        let now = self.children.reign(&place.0);
+        let removed = self.children.removed.get(&(place.clone(), id.clone()));
+        removed.copied().filter(|_| !reports).unwrap_or(now)
+    }
+
     /// What its Reporter removed does not come back, as long as that Reporter has the collection.
     fn stays_removed(&mut self, place: &Where, copy: &Copy, id: &ChildId) {
-        if !copy.removed.contains(id) {
-            return;
-        }
-        let removed = self.children.removed.get(&(place.clone(), id.clone()));
-        let same = removed.copied() == Some(self.children.reign(&place.0));
+        let removed = copy.removed.get(id).copied();
+        let same = removed == Some(self.children.reign(&place.0));
         self.expects(!same, Rule::Child, || {
             format!("{place:?}: {id} was removed by its Reporter, and is back")
         });

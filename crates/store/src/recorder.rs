@@ -2,18 +2,18 @@
 
 use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::{BackendError, StorageBackend};
 
-use super::Random;
+use crate::images::Random;
 
 /// A disk writes these whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
 /// What is done to a file.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Write { at: usize, data: Arc<[u8]> },
     SetLen(usize),
     Sync,
@@ -21,7 +21,7 @@ pub(super) enum Act {
 
 impl Act {
     /// What is left of it when it is torn in the middle.
-    pub(super) fn first_half(&self) -> Vec<Self> {
+    pub(crate) fn first_half(&self) -> Vec<Self> {
         match self {
             Self::Write { at, data } => vec![Self::Write {
                 at: *at,
@@ -32,7 +32,7 @@ impl Act {
     }
 
     /// What is left of it when sectors of it are missing.
-    pub(super) fn some_sectors(&self, random: &mut Random) -> Vec<Self> {
+    pub(crate) fn some_sectors(&self, random: &mut Random) -> Vec<Self> {
         let Self::Write { at, data } = self else {
             return Vec::new();
         };
@@ -48,10 +48,10 @@ impl Act {
 
 /// What a file holds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct File(Vec<u8>);
+pub(crate) struct File(Vec<u8>);
 
 impl File {
-    pub(super) fn does(&mut self, act: &Act) {
+    pub(crate) fn does(&mut self, act: &Act) {
         match act {
             Act::Write { at, data } => {
                 let end = at + data.len();
@@ -66,61 +66,89 @@ impl File {
     }
 }
 
-/// A file that is in use, and what was done to it.
-#[derive(Clone, Debug)]
-pub(super) struct Recorder(Arc<Mutex<(File, Vec<Act>)>>);
+/// A file that is in use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorder(Arc<Mutex<Record>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    file: File,
+    /// What was done to it since somebody asked.
+    acts: Vec<Act>,
+    /// How much more it lets be done.
+    left: Option<usize>,
+}
 
 impl Recorder {
-    pub(super) fn new(file: File) -> Self {
-        Self(Arc::new(Mutex::new((file, Vec::new()))))
+    pub(crate) fn new(file: File) -> Self {
+        let recorder = Self::default();
+        recorder.record().file = file;
+        recorder
     }
 
     /// What it holds.
-    pub(super) fn file(&self) -> File {
-        self.0.lock().unwrap().0.clone()
+    pub(crate) fn file(&self) -> File {
+        self.record().file.clone()
     }
 
     /// What was done to it since this was asked last.
-    pub(super) fn heard(&self) -> Vec<Act> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+    pub(crate) fn heard(&self) -> Vec<Act> {
+        std::mem::take(&mut self.record().acts)
     }
 
-    fn does(&self, act: Act) {
-        let (file, acts) = &mut *self.0.lock().unwrap();
-        file.does(&act);
-        acts.push(act);
+    /// Lets so much be done and nothing more, as if its disk were full then.
+    pub(crate) fn fill_after(&self, acts: usize) {
+        self.record().left = Some(acts);
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap()
+    }
+
+    fn does(&self, act: Act) -> io::Result<()> {
+        let mut record = self.record();
+        match &mut record.left {
+            Some(0) => {
+                for half in act.first_half() {
+                    record.file.does(&half);
+                }
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        record.file.does(&act);
+        record.acts.push(act);
+        Ok(())
     }
 }
 
 impl StorageBackend for Recorder {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().0.0.len() as u64)
+        Ok(self.record().file.0.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let at = offset as usize;
-        let (file, _) = &*self.0.lock().unwrap();
-        let there = file.0.get(at..at + out.len());
+        let record = self.record();
+        let there = record.file.0.get(at..at + out.len());
         out.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.does(Act::SetLen(len as usize));
-        Ok(())
+        self.does(Act::SetLen(len as usize))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.does(Act::Sync);
-        Ok(())
+        self.does(Act::Sync)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.does(Act::Write {
             at: offset as usize,
             data: data.into(),
-        });
-        Ok(())
+        })
     }
 
     // Nobody else has it: every lock is free.
