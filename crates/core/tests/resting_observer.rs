@@ -191,13 +191,13 @@ fn what_rests_is_found_by_what_it_is_and_all_that_is_said_must_hold() {
         name: Some("mine".to_owned()),
         ..all()
     };
-    assert_eq!(found(named.clone()), [own.clone()]);
+    assert_eq!(found(named.clone()), std::slice::from_ref(&own));
     let by = |hyperty: &Seat| Some(hyperty.hyperty.clone());
     let of_other = Criteria {
         reporter: by(&reporter),
         ..all()
     };
-    assert_eq!(found(of_other), [observer.clone()]);
+    assert_eq!(found(of_other), std::slice::from_ref(&observer));
     let neither = Criteria {
         reporter: by(&reporter),
         ..named

@@ -306,7 +306,9 @@ fn delivered_waits_for_what_is_not_stored() {
 fn nothing_rests_of_an_object_without_a_store() {
     let mut world = World::new();
     let owner = world.runtime_with_disk();
-    let reporter = world.creates(owner, "room", count(0));
+    let reporter = world.creates_as(owner, "room", count(0), |create| {
+        create.cache = Some(true);
+    });
     world.settles();
     world.writes(&reporter, "n", 1);
     world.settles();
@@ -473,7 +475,10 @@ fn flushed_waits_for_the_node_too_where_that_stores_the_object() {
     let mut world = World::with_disk();
     world.passes(1_000);
     let owner = world.runtime_with_disk();
-    let reporter = world.creates_as(owner, "room", count(0), storing);
+    let reporter = world.creates_as(owner, "room", count(0), |create| {
+        storing(create);
+        create.cache = Some(true);
+    });
     world.passes(5_000);
     world.disk().waits = true;
     world.writes(&reporter, "n", 1);

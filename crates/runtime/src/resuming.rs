@@ -90,9 +90,8 @@ impl Inner {
             match role {
                 Role::Reporter => _ = self.reporters.insert(seat, Reported::new(state)),
                 Role::Observer => {
-                    _ = self
-                        .observers
-                        .insert(seat, Watched::new(watch::Sender::new(state)))
+                    let watched = Watched::new(watch::Sender::new(state));
+                    self.observers.insert(seat, watched);
                 }
             }
         }

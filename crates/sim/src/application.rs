@@ -265,8 +265,7 @@ impl World {
                 }
             }
             Output::Done(call, result) => {
-                let well = result.is_ok();
-                place.command_ends(call, well, &mut self.oracle, &mut self.totals);
+                place.command_ends(call, result.is_ok(), &mut self.oracle, &mut self.totals);
             }
             Output::Rejected(seat, commits) => {
                 self.totals.add(Count::Rejected, commits.len() as u64);
@@ -279,7 +278,12 @@ impl World {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
             }
-            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Children(seat, name, changed) => {
+                self.children_told(who, &seat, &name, &changed);
+                moved.children.insert((seat, name));
+            }
+            Output::Event(..) => self.totals.one(Count::EventsHeard),
+            // Every object here says whom it lets in; nobody is invited, or has anything done; nothing rests.
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
@@ -288,13 +292,8 @@ impl World {
             | Output::Invited(..)
             | Output::Presence(..)
             | Output::Observers(..)
-            | Output::Gone(..) => {}
-            Output::Children(seat, name, changed) => {
-                self.children_told(who, &seat, &name, &changed);
-                moved.children.insert((seat, name));
-            }
-            Output::Event(..) => self.totals.one(Count::EventsHeard),
-            Output::Connect
+            | Output::Gone(..)
+            | Output::Connect
             | Output::Disconnect
             | Output::Send(_)
             | Output::Store(_)
