@@ -3,6 +3,7 @@
 mod chat;
 mod children;
 mod demo;
+mod identity;
 mod input;
 mod lines;
 mod machine;
@@ -57,6 +58,9 @@ enum Command {
     Kick(owners::KickArgs),
     /// Say who may read an object of this user's, or be told
     Access(owners::AccessArgs),
+    /// Print who this user is, and carry the key that proves it to another device
+    #[command(subcommand)]
+    Identity(identity::Action),
     /// Run a node and report this machine's CPU, memory, load and network on it
     Demo(NodeArgs),
 }
@@ -215,6 +219,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Node(args) => node::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Identity(action) => identity::run(&action),
         Command::Report(args) => match args.contradiction() {
             None => session::block_on(report::run(args)),
             Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),
