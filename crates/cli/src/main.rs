@@ -1,5 +1,6 @@
 //! The `byline` command: a node, and reporting, observing and reading from the shell.
 
+mod backup;
 mod chat;
 mod children;
 mod demo;
@@ -61,6 +62,10 @@ enum Command {
     /// Print who this user is, and carry the key that proves it to another device
     #[command(subcommand)]
     Identity(identity::Action),
+    /// Copy the folder of a node or a runtime, as it is now, while it runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup where a node or a runtime is to find it
+    Restore(backup::RestoreArgs),
     /// Run a node and report this machine's CPU, memory, load and network on it
     Demo(NodeArgs),
 }
@@ -220,6 +225,8 @@ fn main() -> ExitCode {
         Command::Node(args) => node::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Identity(action) => identity::run(&action),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Report(args) => match args.contradiction() {
             None => session::block_on(report::run(args)),
             Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),
