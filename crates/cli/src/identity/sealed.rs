@@ -14,7 +14,7 @@
 //! The checksum tells what was damaged on the way apart from a wrong passphrase; it keeps nobody from altering the file.
 //!
 //! Why not age, which has such files: with all features off it brings 150 crates, among them a translation system and
-//! an older curve25519-dalek, for 32 bytes; these two ciphers bring eleven.
+//! an older curve25519-dalek, for 32 bytes; these two bring ten.
 
 use std::fmt;
 
