@@ -1,8 +1,10 @@
 //! The `byline` command: a node, and reporting, observing and reading from the shell.
 
+mod backup;
 mod chat;
 mod children;
 mod demo;
+mod identity;
 mod input;
 mod lines;
 mod machine;
@@ -57,6 +59,13 @@ enum Command {
     Kick(owners::KickArgs),
     /// Say who may read an object of this user's, or be told
     Access(owners::AccessArgs),
+    /// Print who this user is, and carry the key that proves it to another device
+    #[command(subcommand)]
+    Identity(identity::Action),
+    /// Copy the folder of a node or a runtime, as it is now, while it runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup where a node or a runtime is to find it
+    Restore(backup::RestoreArgs),
     /// Run a node and report this machine's CPU, memory, load and network on it
     Demo(NodeArgs),
 }
@@ -215,6 +224,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Node(args) => node::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Identity(action) => identity::run(&action),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Report(args) => match args.contradiction() {
             None => session::block_on(report::run(args)),
             Some(why) => clap::Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n")).exit(),

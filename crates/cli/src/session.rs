@@ -39,14 +39,10 @@ pub(crate) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 /// A runtime that is connected to the node of `url`'s domain.
 pub(crate) async fn start(args: &SessionArgs, url: &Address) -> anyhow::Result<Runtime> {
-    let key = match &args.key {
-        Some(key) => key.clone(),
-        None => data_folder()?.join("byline").join("key"),
-    };
     let mut builder = Runtime::builder()
         .node(&args.node)
         .domain(url.domain())
-        .key_file(key);
+        .key_file(key_file(args.key.as_deref())?);
     if let Some(ca) = &args.ca {
         builder = builder.ca_file(ca);
     }
@@ -105,6 +101,14 @@ pub(crate) fn interrupted() -> impl Future<Output = std::io::Result<()>> {
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         }
+    }
+}
+
+/// The file with this user's key: the one that was named, or the one that all commands take.
+pub(crate) fn key_file(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(file) => Ok(file.to_owned()),
+        None => Ok(data_folder()?.join("byline").join("key")),
     }
 }
 

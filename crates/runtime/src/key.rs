@@ -1,10 +1,12 @@
-//! The file that a runtime's key rests in.
+//! The file that a runtime's key rests in: what [`Builder::key_file`](crate::Builder::key_file) reads and makes, for
+//! programs that carry an identity from one place to another.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use byline_core::identity::{Key, decode_bytes, encode_bytes};
+pub use byline_core::identity::Key;
+use byline_core::identity::{decode_bytes, encode_bytes};
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum KeyFileError {
     #[cfg(unix)]
     #[error("key file {0} can be read by others: chmod 600 it, and make a new one if somebody did")]
     Open(PathBuf),
+    /// A key was to be written where something is.
+    #[error("{0} is there already: choose another place, nothing is written over")]
+    Exists(PathBuf),
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -49,7 +54,11 @@ pub(crate) fn load_or_make(path: &Path) -> Result<Key, KeyFileError> {
     }
 }
 
-fn load(path: &Path) -> Result<Key, KeyFileError> {
+/// The key in the file at `path`.
+///
+/// # Errors
+/// [`KeyFileError`], also when others than its owner can read it.
+pub fn load(path: &Path) -> Result<Key, KeyFileError> {
     let failed = |source| KeyFileError::File {
         path: path.to_owned(),
         source,
@@ -72,14 +81,25 @@ fn load(path: &Path) -> Result<Key, KeyFileError> {
     }
 }
 
-/// Makes the key beside its place and links it in, so that nobody ever sees half of it and of two
-/// processes that start at once both end with the same.
 fn make(path: &Path) -> Result<Key, KeyFileError> {
+    let key = Key::from_bytes(&random()?);
+    match save(path, &key) {
+        // Of two processes that start at once both end with the same.
+        Err(KeyFileError::Exists(_)) => load(path),
+        saved => saved.map(|()| key),
+    }
+}
+
+/// Writes `key` to a new file at `path`, for its owner's eyes only, and makes the folder when there is none. It is
+/// written beside its place and linked in: nobody ever sees half of it.
+///
+/// # Errors
+/// [`KeyFileError`], also when there is something at `path`.
+pub fn save(path: &Path, key: &Key) -> Result<(), KeyFileError> {
     let failed = |source| KeyFileError::File {
         path: path.to_owned(),
         source,
     };
-    let secret = random()?;
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -94,18 +114,17 @@ fn make(path: &Path) -> Result<Key, KeyFileError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(&beside).and_then(|mut file| {
-        writeln!(file, "{}", encode_bytes(&secret))?;
+        writeln!(file, "{}", encode_bytes(&key.to_bytes()))?;
         file.sync_all()?;
         fs::hard_link(&beside, path)
     });
     let removed = fs::remove_file(&beside);
     match written {
-        Err(source) if source.kind() == ErrorKind::AlreadyExists => load(path),
-        Err(source) => Err(failed(source)),
-        Ok(()) => {
-            removed.map_err(failed)?;
-            Ok(Key::from_bytes(&secret))
+        Err(source) if source.kind() == ErrorKind::AlreadyExists => {
+            Err(KeyFileError::Exists(path.to_owned()))
         }
+        Err(source) => Err(failed(source)),
+        Ok(()) => removed.map_err(failed),
     }
 }
 
@@ -141,6 +160,20 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             assert!(matches!(load_or_make(&path), Err(KeyFileError::Open(_))));
         }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_is_saved_where_nothing_is_and_nowhere_else() {
+        let folder = folder("saved");
+        let path = folder.join("deep/key");
+        save(&path, &Key::from_bytes(&[7; 32])).unwrap();
+        assert_eq!(load(&path).unwrap().to_bytes(), [7; 32]);
+        let again = save(&path, &Key::from_bytes(&[8; 32]));
+        assert!(matches!(again, Err(KeyFileError::Exists(_))));
+        assert_eq!(load(&path).unwrap().to_bytes(), [7; 32]);
+        let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "nothing else is left");
         fs::remove_dir_all(folder).unwrap();
     }
 

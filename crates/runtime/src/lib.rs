@@ -71,7 +71,7 @@ mod executions;
 mod files;
 mod followers;
 mod inbox;
-mod key;
+pub mod key;
 mod link;
 mod memory;
 mod notifications;

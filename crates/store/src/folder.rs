@@ -98,42 +98,74 @@ impl Store for Folder {
     }
 }
 
-/// Copies the store in the folder at `from` to a new folder at `to`, as it is now, whether another process has it or
-/// not; who writes it goes on meanwhile. The copy is a store like any other, and as small as it can be: to restore it,
-/// put it where the first one was.
+/// Reads the store in the folder at `path` as it is now, whether another process has it or not; who writes it goes on
+/// meanwhile. `work` is told whose it is and gets its rows. What nobody has is read whole first, and its checksums are
+/// compared.
+///
+/// # Errors
+/// When there is no store or it cannot be read, and those of `work`.
+pub fn read<T>(
+    path: &Path,
+    work: impl FnOnce(&Whose, Rows<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    if !has_file(path)? {
+        let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no {FILE}"));
+        return Err(StoreError::from_io(path, source));
+    }
+    match Lock::take(path) {
+        Ok(_lock) => {
+            let database = open_file(path, Check::Everything)?;
+            work(database.whose(), database.rows()?)
+        }
+        Err(StoreError::Locked { .. }) => {
+            let place = Place(path.to_owned());
+            let file = file_in(&place, FILE, OpenOptions::new().read(true))?;
+            let database = Database::open_beside(file, place)?;
+            work(database.whose(), database.rows()?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies the store in the folder at `from`, as it is now (see [`read`]), to the folder at `to`, which is made or is
+/// empty, and says whose it is. The copy is a store like any other and as small as it can be; what was written is read
+/// once before it counts. To restore a backup, copy it back.
 ///
 /// # Errors
 /// When there is something at `to`, when the copy cannot be written there, or when the store cannot be read.
-pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if to.symlink_metadata().is_ok() {
+pub fn backup(from: &Path, to: &Path) -> Result<Whose, StoreError> {
+    let failed = |error| StoreError::from_io(to, error);
+    let is_made = to.symlink_metadata().is_ok();
+    if is_made && !is_empty_folder(to).map_err(failed)? {
         return Err(StoreError::Exists(to.to_owned()));
     }
-    if !has_file(from)? {
-        let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no {FILE}"));
-        return Err(StoreError::from_io(from, source));
-    }
-    let copy = |whose: &Whose, rows| {
-        // A folder gets its name when what is in it is whole.
-        let mut part = to.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let failed = |error| StoreError::from_io(to, error);
-        make_folder(&part).map_err(failed)?;
-        make_file(&part, whose.clone(), rows)?;
-        fs::rename(&part, to).map_err(failed)?;
-        sync_parent(to).map_err(failed)
-    };
-    match Lock::take(from) {
-        Ok(_lock) => {
-            let database = open_file(from, Check::Everything)?;
-            copy(database.whose(), database.rows()?)
+    read(from, |whose, rows| {
+        let fill = |folder: &Path| {
+            make_file(folder, whose.clone(), rows)?;
+            open_file(folder, Check::Everything).map(drop)
+        };
+        if is_made {
+            // A disk may be mounted there: no other folder can take its place.
+            let _lock = Lock::take(to)?;
+            fill(to)?;
+        } else {
+            // A folder gets its name when what is in it is whole.
+            let mut part = to.as_os_str().to_owned();
+            part.push(".part");
+            let part = PathBuf::from(part);
+            make_folder(&part).map_err(failed)?;
+            fill(&part)?;
+            fs::rename(&part, to).map_err(failed)?;
+            sync_parent(to).map_err(failed)?;
         }
-        Err(StoreError::Locked { .. }) => {
-            let place = Place(from.to_owned());
-            let file = file_in(&place, FILE, OpenOptions::new().read(true))?;
-            let database = Database::open_beside(file, place)?;
-            copy(database.whose(), database.rows()?)
-        }
+        Ok(whose.clone())
+    })
+}
+
+fn is_empty_folder(path: &Path) -> io::Result<bool> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -38,7 +38,7 @@ mod writer;
 use byline_core::storage::{Batch, Row};
 
 pub use error::StoreError;
-pub use folder::{Folder, backup};
+pub use folder::{Folder, backup, read};
 pub use memory::Memory;
 pub use whose::Whose;
 pub use writer::Writer;

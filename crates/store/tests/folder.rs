@@ -253,6 +253,16 @@ fn a_backup_is_taken_when_nobody_has_the_store_and_writes_over_nothing() {
     assert!(matches!(backup(&path, &copy), Err(StoreError::Exists(_))));
     let left: Vec<_> = fs::read_dir(scratch.path("")).unwrap().collect();
     assert_eq!(left.len(), 2, "{left:?}");
+
+    // An empty folder may be where a disk is mounted.
+    let mounted = scratch.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    assert_eq!(backup(&copy, &mounted).unwrap(), node());
+    assert_eq!(rows(&open(&mounted).unwrap()).unwrap(), before);
+    assert!(matches!(
+        backup(&path, &mounted),
+        Err(StoreError::Exists(_))
+    ));
 }
 
 /// A store that was written once and opens for ever.

@@ -6,6 +6,7 @@
 
 pub(crate) mod document;
 pub(crate) mod program;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -72,8 +73,22 @@ impl Node {
         Self::listen("127.0.0.1:0")
     }
 
+    /// One that keeps what it promises in this folder.
+    pub(crate) fn start_with_data(folder: &Path) -> Self {
+        Self::run(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            folder.to_str().unwrap(),
+        ])
+    }
+
     fn listen(address: &str) -> Self {
-        let program = Program::start(&["node", "--json", "--listen", address]);
+        Self::run(&["--listen", address])
+    }
+
+    fn run(more: &[&str]) -> Self {
+        let program = Program::start(&[&["node", "--json"], more].concat());
         let ready = program.event();
         assert_eq!(ready["event"], "ready");
         let url = ready["url"].as_str().unwrap().to_owned();
