@@ -18,6 +18,7 @@ mod people;
 mod read;
 mod report;
 mod session;
+mod stored;
 mod watch;
 
 use std::net::SocketAddr;
@@ -171,6 +172,10 @@ struct ReportArgs {
     /// until it is reported again, but those who observe it keep their copies
     #[arg(long)]
     exit: bool,
+    /// Store the object in this folder, made when there is none. Run again, the report goes on with it, and the
+    /// first line is its next state; with --json, what is stored is told. One command at a time uses the folder
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArgs,
 }
@@ -202,6 +207,10 @@ struct ObserveArgs {
     /// Leave with 1 after S seconds
     #[arg(long, value_name = "S")]
     timeout: Option<u64>,
+    /// Store the copy in this folder, made when there is none: run again, it goes on from there. One command at a
+    /// time uses the folder
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArgs,
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use byline::{Address, Changed, Hash, Observer, Origin, Position, State};
+use byline::{Address, Changed, Hash, Observer, Origin, Position, State, Subscribe};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::ObserveArgs;
 use crate::outage::Outage;
 use crate::output::{Event, Printer, left, note, word};
-use crate::session::{interrupted, start, token_wanted};
+use crate::session::{interrupted, start_with, token_wanted};
 
 pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
@@ -27,10 +27,14 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
         version: None,
     };
     let runtime = tokio::select! {
-        runtime = start(&args.session, &url) => runtime?,
+        runtime = start_with(&args.session, &url, args.store.as_deref()) => runtime?,
         () = &mut timeout => return Err(copy.late(&args)),
     };
-    let observer = runtime.syncher("observe")?.subscribe(&args.url)?;
+    let mut subscribe = Subscribe::to(&args.url);
+    if args.store.is_some() {
+        subscribe = subscribe.store();
+    }
+    let observer = runtime.syncher("observe")?.subscribe(subscribe)?;
     let printer = Printer::new(args.session.json);
     let done = tokio::select! {
         done = follow(&args, &observer, &mut copy, printer) => done,

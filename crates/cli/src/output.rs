@@ -31,6 +31,8 @@ pub(crate) enum Event<'a> {
         version: u64,
         hash: Hash,
     },
+    /// Every version up to this one is stored.
+    Stored { version: u64 },
     /// The whole object.
     Snapshot {
         url: &'a str,
@@ -133,7 +135,10 @@ impl Printer {
                 people::access(access).iter().try_for_each(|one| line(one))
             }
             // What people are told of these is not one line each: `Outage`, and the last line of all.
-            Event::State { .. } | Event::Counters { .. } | Event::Closed { .. } => Ok(()),
+            Event::State { .. }
+            | Event::Counters { .. }
+            | Event::Closed { .. }
+            | Event::Stored { .. } => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `byline report`.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -9,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::ReportArgs;
 use crate::input::Input;
 use crate::output::{Event, Printer};
-use crate::session::{interrupted, start, token_wanted};
+use crate::session::{interrupted, start_with, token_wanted};
+use crate::stored::Stored;
 
 /// How long what was called reported may take to reach the node when the command is over.
 const LAST_COMMITS: Duration = Duration::from_secs(1);
@@ -20,7 +22,7 @@ pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<()> {
     let Some(data) = input.next(&Value::Object(Map::new())).await? else {
         bail!("there is no input: the first line is the object's initial data");
     };
-    let runtime = start(&args.session, &url).await?;
+    let runtime = start_with(&args.session, &url, args.store.as_deref()).await?;
     let done = tokio::select! {
         done = report(&args, &url, &runtime, data, input) => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),
@@ -43,8 +45,12 @@ async fn report(
         .schema
         .as_deref()
         .unwrap_or_else(|| schema_of(url.scheme()));
-    // Run again on its own address, a report starts it afresh.
-    let mut create = Create::new(schema, data).at(url.as_str()).discard().take();
+    let mut create = Create::new(schema, data.clone()).at(url.as_str());
+    create = match args.store {
+        Some(_) => create.store(),
+        // Run again on its own address, a report starts it afresh.
+        None => create.discard().take(),
+    };
     if args.public {
         create = create.public();
     }
@@ -54,11 +60,14 @@ async fn report(
     reporter.claimed().await.map_err(closed)?;
     let printer = Printer::new(args.session.json);
     printer.print(&Event::Created { url: url.as_str() })?;
+    let mut stored = Stored::new(&reporter, printer);
+    // One that goes on is not as the first line says.
+    let mut first = Some(data).filter(|data| *reporter.data() != *data);
     loop {
         let state = reporter.data();
-        let next = tokio::select! {
-            next = input.next(&state) => next?,
-            refusal = over(&reporter) => return Err(closed(refusal)),
+        let next = match first.take() {
+            Some(first) => Some(first),
+            None => next(&mut input, &state, &reporter, &mut stored).await?,
         };
         let Some(next) = next else { break };
         reporter.ready().await.map_err(closed)?;
@@ -71,14 +80,44 @@ async fn report(
                 .await
                 .map_err(closed)?;
             printer.reported(position, hash)?;
+            if args.store.is_some() {
+                stored.wrote(position.version);
+            }
         }
     }
     tokio::select! {
         // First whether the object is still ours: what nobody may write any more is not delivered.
         biased;
         refusal = over(&reporter) => Err(closed(refusal)),
-        delivered = runtime.delivered(), if args.exit => delivered.map_err(closed),
+        done = last(args, runtime, &mut stored) => done,
     }
+}
+
+/// The next state, while what becomes stored is told.
+async fn next(
+    input: &mut Input,
+    state: &Value,
+    reporter: &Reporter,
+    stored: &mut Stored<'_>,
+) -> anyhow::Result<Option<Value>> {
+    let mut next = pin!(input.next(state));
+    loop {
+        tokio::select! {
+            next = &mut next => return next,
+            refusal = over(reporter) => bail!("{}: {refusal}", reporter.url()),
+            told = stored.next() => told?,
+        }
+    }
+}
+
+/// What is left to do at the end of the input: to wait for the end, or, to `--exit`, for the node.
+async fn last(args: &ReportArgs, runtime: &Runtime, stored: &mut Stored<'_>) -> anyhow::Result<()> {
+    stored.all().await?;
+    if args.exit {
+        let refused = |refusal: Refusal| anyhow!("{}: {refusal}", args.url);
+        return runtime.delivered().await.map_err(refused);
+    }
+    std::future::pending().await
 }
 
 /// The object's head once the commit after `before` has its number: at once, unless a claim is under

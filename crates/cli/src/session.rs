@@ -39,10 +39,22 @@ pub(crate) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 /// A runtime that is connected to the node of `url`'s domain.
 pub(crate) async fn start(args: &SessionArgs, url: &Address) -> anyhow::Result<Runtime> {
-    let mut builder = Runtime::builder()
-        .node(&args.node)
-        .domain(url.domain())
-        .key_file(key_file(args.key.as_deref())?);
+    start_with(args, url, None).await
+}
+
+/// The same of one that stores in this folder, with its key unless another is named.
+pub(crate) async fn start_with(
+    args: &SessionArgs,
+    url: &Address,
+    store: Option<&Path>,
+) -> anyhow::Result<Runtime> {
+    let mut builder = Runtime::builder().node(&args.node).domain(url.domain());
+    if let Some(store) = store {
+        builder = builder.store(store);
+    }
+    if store.is_none() || args.key.is_some() {
+        builder = builder.key_file(key_file(args.key.as_deref())?);
+    }
     if let Some(ca) = &args.ca {
         builder = builder.ca_file(ca);
     }
