@@ -79,6 +79,8 @@ impl Reporter {
                 ..Access::default()
             },
             children,
+            // The node passes on and keeps nothing: its Reporter answers.
+            cache: Some(false),
             ..Create::default()
         };
         let seat = runtime.create(&hyperty, create, now())?;
