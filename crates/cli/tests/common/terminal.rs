@@ -129,10 +129,14 @@ impl Terminal {
             let Ok(painted) = self.painted.recv_timeout(PATIENCE) else {
                 panic!("{:#?} {:?}", self.screen.rows(), self.screen.commands);
             };
-            // What is painted here is ASCII, but for a sign in the status line.
-            for painted in painted.into_iter().filter(u8::is_ascii) {
-                self.screen.take(painted.into());
-            }
+            self.paints(painted);
+        }
+    }
+
+    fn paints(&mut self, painted: Vec<u8>) {
+        // What is painted here is ASCII, but for a sign in the status line.
+        for painted in painted.into_iter().filter(u8::is_ascii) {
+            self.screen.take(painted.into());
         }
     }
 
@@ -145,8 +149,12 @@ impl Terminal {
         self.screen.rows().join("\n")
     }
 
-    /// Waits until the program has ended by itself, and says whether it has done what it was to do.
+    /// Waits until the program has ended by itself and all that it painted is on the screen, and says whether it has
+    /// done what it was to do.
     pub(crate) fn succeeds(&mut self) -> bool {
+        while let Ok(painted) = self.painted.recv() {
+            self.paints(painted);
+        }
         self.child.wait().unwrap().success()
     }
 }
