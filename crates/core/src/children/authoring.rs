@@ -275,6 +275,8 @@ impl Authoring {
             Some(position) => self.go_on_from(position, false),
             None => {
                 if drain.refused {
+                    // What is refused now may have been taken when it was sent before: its place is used.
+                    self.epoch = self.epoch.saturating_add(1);
                     self.renumber();
                 }
                 vec![]
@@ -291,7 +293,7 @@ impl Authoring {
     /// The connection is gone: what was under way will not be answered.
     pub(crate) fn cut(&mut self) {
         for one in &mut self.queue {
-            one.asked = false;
+            (one.asked, one.dated) = (false, false);
         }
         self.draining = None;
         self.until = None;

@@ -71,7 +71,7 @@ pub(crate) struct Unsafe {
     pub(super) sent: Option<ChildCommit>,
     /// It is under way.
     pub(super) asked: bool,
-    /// It was dated anew.
+    /// It was dated anew, over this connection.
     pub(super) dated: bool,
 }
 
