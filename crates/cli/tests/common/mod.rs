@@ -108,6 +108,12 @@ impl Node {
         Self::in_place_of(&self.url)
     }
 
+    /// Another node with what this one, which has ended, kept in this folder.
+    pub(crate) fn again_with_data(&self, folder: &Path) -> Self {
+        let data = folder.to_str().unwrap();
+        Self::run(&["--listen", address(&self.url), "--data", data])
+    }
+
     /// A node where the one of this URL was.
     pub(crate) fn in_place_of(url: &str) -> Self {
         Self::listen(address(url))
