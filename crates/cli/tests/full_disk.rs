@@ -1,0 +1,125 @@
+//! A disk that fills up: 8 MiB of memory, mounted in a namespace that only the test's own programs see.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Home, Node, Program, observe};
+use serde_json::{Value, json};
+
+const KITCHEN: &str = "ctxt://localhost/kitchen";
+/// What is freed again, of the 8 MiB.
+const BALLAST_BYTES: &str = "4000000";
+/// By so much each state is longer than the one before.
+const GROWTH_BYTES: usize = 300_000;
+/// States until the disk must be full.
+const STATES: usize = 13;
+
+/// A disk of 8 MiB, of which a part is taken. It goes with the test.
+struct Disk {
+    holder: Program,
+    path: PathBuf,
+}
+
+impl Disk {
+    fn mount(path: PathBuf) -> Self {
+        fs::create_dir(&path).unwrap();
+        let script = r#"mount -t tmpfs -o size=8m none "$1" && head -c "$2" /dev/zero >"$1/ballast" && echo mounted && cat"#;
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-Urm", "sh", "-c", script, "sh"]);
+        unshare.arg(&path).arg(BALLAST_BYTES);
+        let holder = Program::start_command(unshare);
+        assert_eq!(holder.line(), "mounted");
+        Self { holder, path }
+    }
+
+    /// A program that sees the disk. What it says of errors stands among what it prints.
+    fn run(&self, arguments: &[&str]) -> Program {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.args(["-U", "-m", "--preserve-credentials", "-t"]);
+        nsenter.arg(self.holder.id().to_string());
+        nsenter.args(["sh", "-c", r#"exec "$0" "$@" 2>&1"#]);
+        nsenter.arg(env!("CARGO_BIN_EXE_byline")).args(arguments);
+        Program::start_command(nsenter)
+    }
+
+    /// Frees what was taken.
+    fn free(&self) {
+        let seen = Path::new("/proc").join(self.holder.id().to_string());
+        let path = self.path.strip_prefix("/").unwrap();
+        fs::remove_file(seen.join("root").join(path).join("ballast")).unwrap();
+    }
+}
+
+fn state(number: usize) -> Value {
+    json!({"number": number, "text": "y".repeat(number * GROWTH_BYTES)})
+}
+
+/// What the next line says: the version that is stored, or nothing when it is that the disk is full.
+fn stored(report: &Program) -> Option<u64> {
+    loop {
+        let line = report.line();
+        if let Some(error) = line.strip_prefix("byline: ") {
+            assert!(error.contains(" is full: free some space"), "{error}");
+            return None;
+        }
+        // What is logged about each try stands there, too.
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        if event["event"] == "stored" {
+            return event["version"].as_u64();
+        }
+    }
+}
+
+#[test]
+fn on_a_full_disk_the_writer_hears_of_it_what_was_stored_stays_and_freed_it_goes_on() {
+    let home = Home::new("full-disk");
+    let disk = Disk::mount(home.path().join("disk"));
+    let node = Node::start();
+    let (store, key) = (disk.path.join("ann"), home.key("ann"));
+    let arguments = [
+        "report",
+        KITCHEN,
+        "--public",
+        "--json",
+        "--store",
+        store.to_str().unwrap(),
+        "--key",
+        &key,
+        "--node",
+        &node.url,
+    ];
+    let report = |first: usize| {
+        let mut ann = disk.run(&arguments);
+        ann.write(&state(first).to_string());
+        assert_eq!(ann.event()["event"], "created");
+        ann
+    };
+    let mut ann = report(0);
+    let (mut number, mut last) = (0, 0);
+    loop {
+        number += 1;
+        assert!(number < STATES, "the disk is never full");
+        ann.write(&state(number).to_string());
+        match stored(&ann) {
+            Some(version) => last = version,
+            None => break,
+        }
+    }
+    assert!(last > 0, "nothing was stored");
+    ann.kill();
+
+    // Still full: what was stored is there, and what comes after it waits for room.
+    let ann = report(number + 1);
+    assert_eq!(stored(&ann), None);
+    disk.free();
+    let version = stored(&ann).unwrap();
+    assert!(version > last, "{version} {last}");
+    let (_, seen) = observe(&home, &node.url, "bob", KITCHEN, &[]);
+    assert_eq!(seen["data"], state(number + 1));
+    assert_eq!(seen["version"], version);
+}
