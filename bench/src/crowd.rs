@@ -212,10 +212,11 @@ impl Crowd {
                 self.read_observer(number, &mut each)
                     .with_context(|| format!("observer {number}"))?;
             } else {
-                // It is told who reads; anything else is a refusal.
+                // It is told who reads, and what is stored; anything else is a refusal.
                 let told = |text: &[u8]| {
-                    let presence = memmem::find(text, b"\"method\":\"presence\"").is_some();
-                    ensure!(presence, "{}", String::from_utf8_lossy(text));
+                    let is = |what: &str| memmem::find(text, what.as_bytes()).is_some();
+                    let told = is("\"method\":\"presence\"") || is("\"stored\":");
+                    ensure!(told, "{}", String::from_utf8_lossy(text));
                     Ok(())
                 };
                 let read = self.feed.line.read(&mut self.buffer, told);

@@ -22,10 +22,11 @@ pub(crate) struct Joined {
     pub(crate) answer: String,
 }
 
-/// Connects `observers` observers. `reporter` answers their subscriptions, as it does in life.
+/// Connects `observers` observers. `reporter` answers their subscriptions, as it does in life, but where the node
+/// does.
 pub(crate) fn join(
     node: SocketAddr,
-    reporter: &mut Reporter,
+    mut reporter: Option<&mut Reporter>,
     observers: usize,
 ) -> Result<Vec<Joined>> {
     let mut joined = Vec::with_capacity(observers);
@@ -46,7 +47,9 @@ pub(crate) fn join(
             answered_200(line).context("`open`")?;
             line.send(&subscribe(number, Subscribe::default())?)?;
         }
-        reporter.answer(wave.len())?;
+        if let Some(reporter) = &mut reporter {
+            reporter.answer(wave.len())?;
+        }
         for mut line in wave {
             let answer = answered_200(&mut line).context("`subscribe`")?;
             joined.push(Joined { line, answer });

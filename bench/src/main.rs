@@ -5,6 +5,7 @@
 //! numbers of one round are compared with each other, because those of different hours cannot be.
 
 mod crowd;
+mod durable;
 mod floor;
 mod frame;
 mod join;
@@ -72,6 +73,15 @@ enum Role {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// What it costs that a node, and a Reporter, store what they send, and what joining costs then
+    Durable {
+        /// Where to write: the disk that counts
+        #[arg(default_value = ".")]
+        place: PathBuf,
+        /// Rounds of all cases
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Writes the frames, and nothing else
     #[command(hide = true)]
     Floor { floor: Floor, observers: usize },
@@ -93,6 +103,7 @@ fn main() -> ExitCode {
             seconds,
             rounds,
         }) => measure_store(&place, rounds, seconds),
+        Some(Role::Durable { place, rounds }) => measure_durable(&place, rounds),
         Some(Role::Floor { floor, observers }) => floor::run(observers, floor),
         Some(Role::Pinned {
             core,
@@ -120,11 +131,25 @@ fn measure_store(place: &Path, rounds: usize, seconds: u64) -> Result<()> {
 }
 
 #[allow(clippy::print_stdout, reason = "the table is what this program is for")]
-fn measure(args: &Args) -> Result<()> {
-    let byline = match std::env::var_os("BYLINE_BIN") {
+fn measure_durable(place: &Path, rounds: usize) -> Result<()> {
+    let cores = Cores::find()?;
+    println!("{}\n", cores.machine());
+    machine::pin(cores.clients)?;
+    print!("{}", durable::measure(cores, &byline()?, place, rounds)?);
+    Ok(())
+}
+
+/// The command that is measured.
+fn byline() -> Result<OsString> {
+    Ok(match std::env::var_os("BYLINE_BIN") {
         Some(byline) => byline,
         None => std::env::current_exe()?.with_file_name("byline").into(),
-    };
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what this program is for")]
+fn measure(args: &Args) -> Result<()> {
+    let byline = byline()?;
     let plan = Plan::new(args.observers, args.quick);
     let cores = Cores::find()?;
     let machine = cores.machine();

@@ -1,5 +1,6 @@
-//! Recovery: every observer of an object comes back at once to a node that was killed and has
-//! forgotten everything; then the same at a process that only reads and writes the same bytes.
+//! Recovery: every observer of an object comes back at once, to a node that was killed and has
+//! forgotten everything, or to one that keeps the object and answers by itself; then the same at a process that only reads
+//! and writes the same bytes.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use crate::join::{join, open, subscribe};
 use crate::line::{Line, PATIENCE};
 use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
-use crate::reporter::Reporter;
+use crate::reporter::{Claimed, Reporter};
 use crate::round::SETTLE;
 use crate::storm::{Answers, Requests, Storm};
 
@@ -31,6 +32,15 @@ const FIELDS: usize = 96;
 const MISSED: usize = 16;
 /// Commits written when every observer has recovered.
 const LATER: usize = 2;
+
+/// Who answers the observers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// The Reporter: the node has been killed, and keeps nothing.
+    Reporter,
+    /// The node, which was there all the time, and keeps the object.
+    Node,
+}
 
 /// What one process took for a recovery.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -92,19 +102,24 @@ pub(crate) struct Exchange {
 }
 
 /// Runs the case at a fresh node and at a fresh floor.
-pub(crate) fn run(cores: Cores, byline: &OsStr, observers: usize) -> Result<Recovery> {
+pub(crate) fn run(
+    cores: Cores,
+    byline: &OsStr,
+    observers: usize,
+    answering: Answering,
+) -> Result<Recovery> {
     let observers = observers.min(OBSERVERS_MAX);
-    let (mut reporter, address, copies) = before(cores, byline, observers)?;
+    let (process, mut reporter, copies) = before(cores, byline, observers, answering)?;
     let object_bytes = serde_json::to_vec(&*reporter.stream()?.data())?.len();
     let have = reporter.stream()?.position();
-    reporter.write(MISSED)?;
-    let recovered = reporter.stream()?.position();
     let requests = requests(observers, have)?;
+    let process = missing(cores, byline, process, &mut reporter, answering)?;
+    let recovered = reporter.stream()?.position();
 
-    let process = start_node(cores, byline, address)?;
-    // A node without records takes no claim in its first second, which is nobody's work.
-    sleep(Duration::from_millis(FIRST_SECOND_MS));
-    let mut storm = Storm::new(Some(&mut reporter))?;
+    let mut storm = match answering {
+        Answering::Reporter => Storm::new(Some(&mut reporter))?,
+        Answering::Node => Storm::beside(&mut reporter)?,
+    };
     let mut node = measured(&process, &mut storm, &requests).context("node, recovery")?;
     let asked_of_reporter = storm.answered;
     let later = storm.commit(LATER).context("node, after the recovery")?;
@@ -138,23 +153,52 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, observers: usize) -> Result<Reco
     })
 }
 
-/// The life of the node that is killed: the Reporter writes every field, and each observer gets its
-/// copy, the answer to its `subscribe`.
+/// What was before: the Reporter writes every field, and each observer gets its copy, the answer to its
+/// `subscribe`. Then all observers are cut off.
 fn before(
     cores: Cores,
     byline: &OsStr,
     observers: usize,
-) -> Result<(Reporter, SocketAddr, Vec<String>)> {
+    answering: Answering,
+) -> Result<(Process, Reporter, Vec<String>)> {
     let process = start_node(cores, byline, SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let address = process.address;
-    let mut reporter = Reporter::claim(address, FIELDS)?;
+    let claimed = Claimed {
+        fields: FIELDS,
+        kept: answering == Answering::Node,
+        ..Claimed::default()
+    };
+    let mut reporter = Reporter::claim_as(process.address, claimed)?;
     let written = reporter.write(FIELDS)?;
     reporter.send(&written.messages)?;
-    let joined = join(address, &mut reporter, observers)?;
+    // The node has taken all of it.
+    sleep(SETTLE);
+    let answers = (answering == Answering::Reporter).then_some(&mut reporter);
+    let joined = join(process.address, answers, observers)?;
+    let copies = joined.into_iter().map(|observer| observer.answer);
+    Ok((process, reporter, copies.collect()))
+}
+
+/// What the observers miss: the Reporter writes on, while there is no node, or at one that keeps it.
+fn missing(
+    cores: Cores,
+    byline: &OsStr,
+    process: Process,
+    reporter: &mut Reporter,
+    answering: Answering,
+) -> Result<Process> {
+    if answering == Answering::Node {
+        let written = reporter.write(MISSED)?;
+        reporter.send(&written.messages)?;
+        return Ok(process);
+    }
+    let address = process.address;
     drop(process);
     reporter.cut()?;
-    let copies = joined.into_iter().map(|observer| observer.answer);
-    Ok((reporter, address, copies.collect()))
+    reporter.write(MISSED)?;
+    let process = start_node(cores, byline, address)?;
+    // A node without records takes no claim in its first second, which is nobody's work.
+    sleep(Duration::from_millis(FIRST_SECOND_MS));
+    Ok(process)
 }
 
 fn start_node(cores: Cores, byline: &OsStr, listen: SocketAddr) -> Result<Process> {

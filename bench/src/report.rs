@@ -36,6 +36,11 @@ const RECOVERY: &str = "\
   commits once and in order; at the floor, observers that got the bytes recorded at the node.
 ";
 
+const KEPT: &str = "\
+- The same object and the same missing commits at a node that keeps the object (`cache`) and was there all the time: it
+  answers by itself, and the Reporter is asked nothing. The floor as above, with these bytes.
+";
+
 const ROOM: &str = "\
 - A delivery is a child commit that a reader's socket has read. With it are counted the request to the
   Reporter, its answer, and the answer to the author: one of each for every so many deliveries.
@@ -67,6 +72,7 @@ impl Report {
             "ratioSaturated": summary(|round| round.saturated.ratio()),
             "ratioRecoveryCpu": summary(|round| round.recovery.cpu_ratio()),
             "ratioRecoveryTime": summary(|round| round.recovery.wall_ratio()),
+            "ratioKeptTime": summary(|round| round.kept.wall_ratio()),
             "kibPerObserver": summary(|round| round.joining.kib_per_observer),
             "rounds": self.rounds,
         })
@@ -108,6 +114,7 @@ impl Report {
         let _ = writeln!(text, "\n{LEGEND}");
         self.joining(&mut text);
         self.recovery(&mut text);
+        self.kept(&mut text);
         self.room(&mut text);
         text
     }
@@ -164,37 +171,58 @@ impl Report {
     }
 
     fn recovery(&self, text: &mut String) {
-        let Some(Recovery {
-            observers,
-            object_bytes,
-            answer_bytes,
-            missed,
-            ..
-        }) = self.rounds.first().map(|round| round.recovery)
-        else {
+        let Some(first) = self.rounds.first().map(|round| round.recovery) else {
             return;
         };
-        let _ = writeln!(
-            text,
-            "\n| recovery of {observers} observers | CPU µs/observer | ratio | ms | ratio | kept waiting | clients busy | verified |\n\
-             |---|---|---|---|---|---|---|---|"
-        );
-        let ratio = |number: Number| self.show(2, |round| Some(number(round)));
-        let node = [
-            ratio(|round| round.recovery.cpu_ratio()),
-            ratio(|round| round.recovery.wall_ratio()),
-        ];
-        self.recovered(text, "node", &node, |round| &round.recovery.node);
-        let floor = ["1", "1"].map(str::to_owned);
-        self.recovered(text, "floor", &floor, |round| &round.recovery.floor);
+        let title = format!("recovery of {} observers", first.observers);
+        self.recoveries(text, &title, "", |round| &round.recovery);
         let count = |number: Number| self.show(0, |round| Some(number(round)));
         let _ = writeln!(
             text,
-            "\n{RECOVERY}- The object has {object_bytes} bytes, and an answer with the {missed} missing commits {answer_bytes}. \
+            "\n{RECOVERY}- The object has {} bytes, and an answer with the {} missing commits {}. \
              Requests that the node passed to the Reporter: {}; observers that came before its claim: {}.",
+            first.object_bytes,
+            first.missed,
+            first.answer_bytes,
             count(|round| round.recovery.asked_of_reporter as f64),
             count(|round| round.recovery.told_to_wait as f64),
         );
+    }
+
+    fn kept(&self, text: &mut String) {
+        let Some(first) = self.rounds.first().map(|round| round.kept) else {
+            return;
+        };
+        let title = format!("{} observers come back", first.observers);
+        self.recoveries(text, &title, ", target ≤ 6", |round| &round.kept);
+        let _ = writeln!(
+            text,
+            "\n{KEPT}- Requests that the node passed to the Reporter: {}.",
+            self.show(0, |round| Some(round.kept.asked_of_reporter as f64)),
+        );
+    }
+
+    /// The table of a recovery at the node and at its floor.
+    fn recoveries(
+        &self,
+        text: &mut String,
+        title: &str,
+        target: &str,
+        of: impl Fn(&Round) -> &Recovery,
+    ) {
+        let _ = writeln!(
+            text,
+            "\n| {title} | CPU µs/observer | ratio | ms | ratio | kept waiting | clients busy | verified |\n\
+             |---|---|---|---|---|---|---|---|"
+        );
+        let ratio = |number: fn(&Recovery) -> f64| self.show(2, |round| Some(number(of(round))));
+        let node = [
+            ratio(Recovery::cpu_ratio),
+            ratio(Recovery::wall_ratio) + target,
+        ];
+        self.recovered(text, "node", &node, |round| &of(round).node);
+        let floor = ["1", "1"].map(str::to_owned);
+        self.recovered(text, "floor", &floor, |round| &of(round).floor);
     }
 
     fn room(&self, text: &mut String) {

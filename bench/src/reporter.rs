@@ -1,8 +1,10 @@
 //! The Reporter: the runtime of `byline-core` on a blocking socket. It claims the object, answers
 //! who subscribes, and writes the changes, whose frames are kept for the measured phases.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +17,7 @@ use byline_core::object::{Change, Path};
 use byline_core::runtime::{Create, Input, Output, Runtime, Seat};
 use byline_core::stream::ReporterStream;
 use byline_core::time::Time;
+use byline_store::{Folder, StoreError, Whose, Writer};
 use serde_json::{Value, json};
 
 use crate::line::{Line, PATIENCE};
@@ -28,6 +31,9 @@ pub(crate) const OBJECT: &str = "ctxt://localhost/bench";
 pub(crate) const CHILDREN: &str = "messages";
 /// Children whose being safe is waited for at a time.
 const AT_ONCE: usize = 500;
+
+/// A batch is asked for again after this long.
+const STORED_WITHIN: Duration = Duration::from_millis(1);
 
 /// Characters of a field: with its name around it, a change of about 120 bytes.
 const TEXT_CHARS: usize = 96;
@@ -43,32 +49,81 @@ pub(crate) struct Reporter {
     written: usize,
     /// Calls that are done.
     done: BTreeSet<u64>,
+    /// Where it rests, when it does.
+    store: Option<Rest>,
+}
+
+/// A store, and what came of its batches.
+#[derive(Debug)]
+struct Rest {
+    writer: Writer,
+    stored: Receiver<Result<(), StoreError>>,
+}
+
+impl Rest {
+    fn start(folder: Folder) -> Result<Self> {
+        let (sender, stored) = channel();
+        // Whoever measures may be gone before the last batch.
+        let writer = Writer::start(folder, move |outcome| drop(sender.send(outcome)))?;
+        Ok(Self { writer, stored })
+    }
+}
+
+/// What is claimed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Claimed<'a> {
+    /// Fields of the object.
+    pub(crate) fields: usize,
+    /// Everybody may say something in it.
+    pub(crate) room: bool,
+    /// The node keeps it.
+    pub(crate) kept: bool,
+    /// The folder in which it rests.
+    pub(crate) store: Option<&'a FilePath>,
 }
 
 impl Reporter {
     /// Opens a session, proves its key, and claims the object of `fields` fields, which everybody
-    /// may read.
+    /// may read, and which the node does not keep.
     pub(crate) fn claim(node: SocketAddr, fields: usize) -> Result<Self> {
-        Self::claim_with(node, fields, BTreeMap::new())
+        Self::claim_as(
+            node,
+            Claimed {
+                fields,
+                ..Claimed::default()
+            },
+        )
     }
 
     /// The same of an object in which everybody may say something.
     pub(crate) fn claim_room(node: SocketAddr) -> Result<Self> {
-        Self::claim_with(node, 1, [(CHILDREN.to_owned(), KEEP_DEFAULT)].into())
+        let room = Claimed {
+            fields: 1,
+            room: true,
+            ..Claimed::default()
+        };
+        Self::claim_as(node, room)
     }
 
-    fn claim_with(
-        node: SocketAddr,
-        fields: usize,
-        children: BTreeMap<String, usize>,
-    ) -> Result<Self> {
+    /// The same of any object. The node has all of one that it keeps when this returns.
+    pub(crate) fn claim_as(node: SocketAddr, claimed: Claimed<'_>) -> Result<Self> {
         let (mut secret, mut seed) = ([0; 32], [0; 32]);
         getrandom::fill(&mut secret)?;
         getrandom::fill(&mut seed)?;
         let line = connect(node)?;
-        let mut runtime = Runtime::new(DOMAIN, Key::from_bytes(&secret), seed);
+        let key = Key::from_bytes(&secret);
+        let (mut runtime, store) = match claimed.store {
+            None => (Runtime::new(DOMAIN, key, seed), None),
+            Some(path) => {
+                let folder = Folder::open(path, &Whose::Runtime, None)?;
+                let runtime = Runtime::restored(DOMAIN, key, seed, [])?;
+                (runtime, Some(Rest::start(folder)?))
+            }
+        };
         let hyperty = runtime.hyperty("bench")?;
+        let fields = claimed.fields;
         let data = (0..fields).map(|field| (format!("s{field}"), Value::from("")));
+        let children = claimed.room.then(|| (CHILDREN.to_owned(), KEEP_DEFAULT));
         let create = Create {
             schema: "Context".to_owned(),
             data: Value::Object(data.collect()),
@@ -78,9 +133,10 @@ impl Reporter {
                 anonymous: true,
                 ..Access::default()
             },
-            children,
-            // The node passes on and keeps nothing: its Reporter answers.
-            cache: Some(false),
+            children: children.into_iter().collect(),
+            // Where it keeps nothing, the node passes on, and its Reporter answers.
+            cache: Some(claimed.kept),
+            store: claimed.store.is_some(),
             ..Create::default()
         };
         let seat = runtime.create(&hyperty, create, now())?;
@@ -92,11 +148,16 @@ impl Reporter {
             fields,
             written: 0,
             done: BTreeSet::new(),
+            store,
         };
         let until = Instant::now() + PATIENCE;
         reporter.perform()?;
         while reporter.stream()?.position().is_none() {
             reporter.step(until).context("the object was not claimed")?;
+        }
+        if claimed.kept {
+            // The node asks for the whole.
+            reporter.answer(1)?;
         }
         Ok(reporter)
     }
@@ -147,6 +208,21 @@ impl Reporter {
         })
     }
 
+    /// How many changes were written.
+    pub(crate) const fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Writes one more change, and sends what may be sent.
+    pub(crate) fn write_on(&mut self) -> Result<()> {
+        self.written += 1;
+        let path = Path::parse(&format!("s{}", self.written % self.fields))?;
+        let value = json!(format!("{:a>TEXT_CHARS$}", self.written));
+        self.runtime
+            .write(&self.seat, vec![Change::Set { path, value }], now())?;
+        self.perform().map(drop)
+    }
+
     /// Says so many things in the object's collection.
     pub(crate) fn say(&mut self, children: usize, text: &str) -> Result<()> {
         for first in (0..children).step_by(AT_ONCE) {
@@ -191,6 +267,7 @@ impl Reporter {
     /// Takes what came, without waiting, or what is due when nothing did. Says how many answers were
     /// sent.
     pub(crate) fn turn(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.hear_of_store()?;
         let (line, runtime) = (&mut self.line, &mut self.runtime);
         runtime.handle(Input::Timeout, now());
         line.read(buffer, |text| {
@@ -206,6 +283,9 @@ impl Reporter {
 
     /// How long until something is due by the clock.
     pub(crate) fn wait(&self) -> Duration {
+        if self.runtime.is_storing() {
+            return STORED_WITHIN;
+        }
         let due = self.runtime.poll_timeout();
         due.map_or(PATIENCE, |due| Duration::from_millis(due.ms_since(now())))
     }
@@ -213,11 +293,24 @@ impl Reporter {
     /// Waits for the next message, or the next thing to do, and returns how many answers were sent.
     fn step(&mut self, until: Instant) -> Result<usize> {
         ensure!(Instant::now() < until, "no answer in time");
+        self.hear_of_store()?;
         match self.line.text(until.min(Instant::now() + self.wait()))? {
             Some(text) => self.runtime.handle(Input::Received(&text), now()),
             None => self.runtime.handle(Input::Timeout, now()),
         }
         self.perform()
+    }
+
+    /// Takes up what the store has done.
+    fn hear_of_store(&mut self) -> Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        for outcome in store.stored.try_iter() {
+            outcome?;
+            self.runtime.handle(Input::Stored, now());
+        }
+        Ok(())
     }
 
     fn perform(&mut self) -> Result<usize> {
@@ -233,6 +326,10 @@ impl Reporter {
                     bail!("the node refused the Reporter: {refusal}")
                 }
                 Output::Disconnect => bail!("the node does not let the Reporter in"),
+                Output::Store(batch) => {
+                    let store = self.store.as_ref().context("there is no store")?;
+                    store.writer.write(batch);
+                }
                 Output::Done(call, result) => {
                     result.context("the node refused a child")?;
                     self.done.insert(call);

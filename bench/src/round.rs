@@ -13,7 +13,7 @@ use crate::join::join;
 use crate::line::Line;
 use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
-use crate::recovery::{self, Recovery};
+use crate::recovery::{self, Answering, Recovery};
 use crate::reporter::{Prepared, Reporter};
 use crate::room::{self, Room};
 use crate::stats::percentile;
@@ -112,6 +112,7 @@ pub(crate) struct Round {
     pub(crate) saturated: Pair,
     pub(crate) paced: Pair,
     pub(crate) recovery: Recovery,
+    pub(crate) kept: Recovery,
     pub(crate) room: Room,
 }
 
@@ -157,7 +158,8 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, plan: Plan) -> Result<Round> {
         single: pair(node[0], single),
         saturated: pair(node[1], saturated),
         paced: pair(node[2], paced),
-        recovery: recovery::run(cores, byline, plan.observers)?,
+        recovery: recovery::run(cores, byline, plan.observers, Answering::Reporter)?,
+        kept: recovery::run(cores, byline, plan.observers, Answering::Node)?,
         room: room::run(cores, byline, plan.talk)?,
     })
 }
@@ -170,7 +172,7 @@ fn joining(
     sleep(SETTLE);
     let before = process.resident_kib()?;
     let start = Instant::now();
-    let joined = join(process.address, reporter, observers)?;
+    let joined = join(process.address, Some(reporter), observers)?;
     let connect = start.elapsed();
     sleep(SETTLE);
     let after = process.resident_kib()?;

@@ -108,6 +108,16 @@ impl<'a> Storm<'a> {
         })
     }
 
+    /// The same beside a Reporter that is connected.
+    pub(crate) fn beside(reporter: &'a mut Reporter) -> Result<Self> {
+        let storm = Self::new(None)?;
+        storm.watch(reporter.line(), REPORTER)?;
+        Ok(Self {
+            reporter: Some(reporter),
+            ..storm
+        })
+    }
+
     /// Connects an observer for each of `requests`, in the midst of them the Reporter, and goes on
     /// until every observer has its 200.
     pub(crate) fn recover(&mut self, address: SocketAddr, requests: &'a [Requests]) -> Result<()> {
