@@ -287,6 +287,7 @@ fn base(claim: &Claim, record: Option<&Record>, clock: u64) -> Result<Option<Pos
 
 fn claimed(record: &Record) -> Claimed {
     Claimed {
+        children: None,
         code: 200,
         epoch: record.epoch,
         position: record.position,
