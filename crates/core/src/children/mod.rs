@@ -15,6 +15,7 @@ mod commit;
 mod file;
 mod header;
 mod id;
+mod leaving;
 mod log;
 mod net;
 mod observed;
@@ -22,6 +23,9 @@ mod paging;
 #[cfg(test)]
 mod properties;
 mod reported;
+mod rest;
+#[cfg(test)]
+mod restored;
 mod taking;
 mod write;
 
