@@ -15,6 +15,7 @@ mod commit;
 mod file;
 mod header;
 mod id;
+mod leaving;
 mod log;
 mod net;
 mod observed;
@@ -23,6 +24,9 @@ mod paging;
 mod properties;
 mod regaining;
 mod reported;
+mod rest;
+#[cfg(test)]
+mod restored;
 mod taking;
 mod write;
 

@@ -104,7 +104,7 @@ impl Observed {
             Taken::Old => {}
             Taken::Ahead => received.recover = true,
             Taken::Misfit | Taken::Full => {
-                collection.extent = Extent::Unknown;
+                collection.reaches(Extent::Unknown);
                 received.recover = true;
             }
             Taken::Done(changes) => {

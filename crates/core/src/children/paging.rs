@@ -31,12 +31,18 @@ impl Collection {
             };
             (author, stream)
         });
-        self.streams = streams.collect();
+        let before = std::mem::replace(&mut self.streams, streams.collect());
+        let children = std::mem::take(&mut self.children);
+        let authors = before.keys().chain(self.streams.keys());
+        if let Some(unstored) = &mut self.unstored {
+            unstored.authors.extend(authors.cloned());
+            unstored.children.extend(children.keys().cloned());
+        }
         self.gone.clear();
         self.order.clear();
         self.bytes = 0;
-        self.extent = Extent::Unknown;
-        std::mem::take(&mut self.children)
+        self.reaches(Extent::Unknown);
+        children
     }
 
     /// What the page ended with that is here, when more are to come.
@@ -54,7 +60,7 @@ impl Collection {
             (Extent::From(made, id), Extent::From(then, next)) => (then, next) < (made, id),
             _ => true,
         };
-        self.extent = extent;
+        self.reaches(extent);
         farther
     }
 
@@ -77,11 +83,14 @@ impl Collection {
     pub(super) fn adopt(&mut self, theirs: Self, origin: Origin) -> Option<ChildrenChanged> {
         let was_closed = self.closed;
         let (keep, steps) = (self.keep, self.steps);
+        self.differs_from(&theirs);
+        let unstored = self.unstored.take();
         let old = std::mem::replace(
             self,
             Self {
                 keep,
                 steps,
+                unstored,
                 ..theirs
             },
         );
