@@ -48,6 +48,7 @@ pub use header::{ChildHeader, ChildWrite};
 pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
 pub(crate) use reported::{NotTaken, Ready, Reported};
+pub(crate) use rest::{Restored, remove_rows};
 pub(crate) use write::{Answer, Unsafe, Write};
 
 /// Names that an address would read as another resource.

@@ -63,6 +63,11 @@ impl Observed {
         self.collections.is_empty()
     }
 
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.collections.values().map(Collection::bytes_owned).sum()
+    }
+
     /// Whether every child is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.collections.values().all(Collection::is_whole)

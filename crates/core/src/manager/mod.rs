@@ -176,6 +176,7 @@ impl Claim {
                 name: self.name.clone(),
                 reporter: self.reporter.clone(),
                 children: self.children.clone(),
+                keep: BTreeMap::new(),
                 access: self.access.clone(),
                 cache: self.cache,
                 base,
