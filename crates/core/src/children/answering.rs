@@ -102,13 +102,8 @@ pub(crate) fn answer(
     };
     let mut left = CHILDREN_ANSWER_BYTES_MAX;
     for (name, reported) in collections {
-        if let Some(stream) = reported.collection.stream(asker) {
-            let yours = Yours {
-                position: stream.position,
-                number: stream.number,
-            };
-            answer.you.insert(name.clone(), yours);
-        }
+        let yours = reported.collection.yours(asker);
+        answer.you.extend(yours.map(|yours| (name.clone(), yours)));
         if !wanted {
             continue;
         }
@@ -147,6 +142,17 @@ pub(crate) fn page(
         children: BTreeMap::from([(name.to_owned(), text)]),
         ..ChildrenAnswer::default()
     })
+}
+
+impl Collection {
+    /// Where the stream of `author` stands; none when it never wrote.
+    pub(super) fn yours(&self, author: &str) -> Option<Yours> {
+        let stream = self.stream(author)?;
+        Some(Yours {
+            position: stream.position,
+            number: stream.number,
+        })
+    }
 }
 
 impl Reported {

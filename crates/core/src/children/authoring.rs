@@ -147,6 +147,11 @@ impl Authoring {
         });
     }
 
+    /// Whether a write of nobody's is there that is not safe yet.
+    pub(crate) fn is_urged(&self) -> bool {
+        self.queue.iter().any(|one| one.call.is_none())
+    }
+
     /// Lets a write of nobody's go before all that was not sent yet, unless there is one that does.
     pub(crate) fn urge(&mut self, write: Write) {
         let sent = self
@@ -313,9 +318,11 @@ impl Authoring {
         }
     }
 
-    /// Forgets of the author's own children what `here` has.
+    /// Forgets of the author's own children what `here` has, and learns which numbers that has seen used.
     pub(crate) fn settle(&mut self, here: &Collection) {
-        let seen = here.position(&self.author);
+        let yours = here.yours(self.author.as_str()).unwrap_or_default();
+        self.number = self.number.max(yours.number);
+        let seen = yours.position;
         self.own.retain(|_, own| own.left > 0 || seen < own.last);
     }
 

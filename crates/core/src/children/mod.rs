@@ -22,6 +22,7 @@ mod observed;
 mod paging;
 #[cfg(test)]
 mod properties;
+mod regaining;
 mod reported;
 mod rest;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub(crate) use header::is_child_of;
 pub use header::{ChildHeader, ChildWrite};
 pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
+pub(crate) use regaining::Regaining;
 pub(crate) use reported::{NotTaken, Ready, Reported};
 pub(crate) use rest::{Restored, remove_rows};
 pub(crate) use write::{Answer, Unsafe, Write};

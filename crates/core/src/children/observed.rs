@@ -80,33 +80,14 @@ impl Observed {
 
     /// The first page that is still to come: its name, and what the one before ended with.
     pub(crate) fn next_page(&self) -> Option<(String, Option<(String, ChildId)>)> {
-        self.collections.iter().find_map(|(name, collection)| {
-            let after = match &collection.extent {
-                Extent::Whole => return None,
-                Extent::Unknown => None,
-                Extent::From(made, id) => Some((made.rfc3339(), id.clone())),
-            };
-            Some((name.clone(), after))
-        })
+        let mut collections = self.collections.iter();
+        let (name, collection) = collections.find(|(_, one)| !one.is_whole())?;
+        Some((name.clone(), collection.continues_after()))
     }
 
     /// Where the streams stand of the names that are all here, as far as a `have` may say it.
     pub(crate) fn have(&self) -> ChildrenPositions {
-        let mut left = CHILDREN_HAVE_BYTES_MAX;
-        let mut have = ChildrenPositions::new();
-        for (name, collection) in &self.collections {
-            // A position takes 40 bytes at most.
-            let authors = collection.positions();
-            let bytes: usize = authors.map(|(author, _)| author.as_str().len() + 48).sum();
-            if collection.is_whole()
-                && let Some(rest) = left.checked_sub(bytes)
-            {
-                left = rest;
-                let of = |(author, position): (&Address, _)| (author.clone(), position);
-                have.insert(name.clone(), collection.positions().map(of).collect());
-            }
-        }
-        have
+        have(self.collections.iter())
     }
 
     /// Whether `told` is not where the streams stand here; not known where some of that is to come.
@@ -181,6 +162,27 @@ impl Observed {
         }
         received
     }
+}
+
+/// Where the streams stand of those `collections` that are all here, as far as a `have` may say it.
+pub(super) fn have<'a>(
+    collections: impl Iterator<Item = (&'a String, &'a Collection)>,
+) -> ChildrenPositions {
+    let mut left = CHILDREN_HAVE_BYTES_MAX;
+    let mut have = ChildrenPositions::new();
+    for (name, collection) in collections {
+        // A position takes 40 bytes at most.
+        let authors = collection.positions();
+        let bytes: usize = authors.map(|(author, _)| author.as_str().len() + 48).sum();
+        if collection.is_whole()
+            && let Some(rest) = left.checked_sub(bytes)
+        {
+            left = rest;
+            let of = |(author, position): (&Address, _)| (author.clone(), position);
+            have.insert(name.clone(), collection.positions().map(of).collect());
+        }
+    }
+    have
 }
 
 /// An answer whose names can be an object's.

@@ -45,6 +45,14 @@ impl Collection {
         children
     }
 
+    /// What the page ended with that is here, when more are to come.
+    pub(super) fn continues_after(&self) -> Option<(String, ChildId)> {
+        match &self.extent {
+            Extent::From(made, id) => Some((made.rfc3339(), id.clone())),
+            Extent::Unknown | Extent::Whole => None,
+        }
+    }
+
     /// The children from `next` on are here, or all of them; says whether that is farther than before.
     pub(super) fn pages_to(&mut self, next: Option<(Time, ChildId)>) -> bool {
         let extent = next.map_or(Extent::Whole, |(made, id)| Extent::From(made, id));
@@ -71,8 +79,8 @@ impl Collection {
             && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
     }
 
-    /// Becomes what `theirs` is.
-    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
+    /// Becomes what `theirs` is, in one step of this origin.
+    pub(super) fn adopt(&mut self, theirs: Self, origin: Origin) -> Option<ChildrenChanged> {
         let was_closed = self.closed;
         let (keep, steps) = (self.keep, self.steps);
         self.differs_from(&theirs);
@@ -89,6 +97,6 @@ impl Collection {
         let mut before = Before::default();
         before.note_others(old.children, &self.children);
         let changes = before.net(self);
-        self.step(Origin::Snapshot, changes, was_closed)
+        self.step(origin, changes, was_closed)
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, CallError, Output, Role, Runtime, Seat, Timer};
+use super::{CallError, Output, Role, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
-use crate::manager::{Claim, Kept, Progress};
+use crate::manager::{Claim, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
 use crate::stream::{ObserverStream, Position, ReporterStream, WriteError};
@@ -120,25 +120,15 @@ impl Runtime {
             reporter.stream.rest();
         }
         let claim = Claim {
-            reporter: hyperty.clone(),
-            schema: create.schema,
             name: create.name,
             nonce,
             cache: create.cache.unwrap_or(create.access.public),
-            on_record: create.access.clone(),
-            access: create.access,
             discard: create.discard,
             take: create.take,
             approve: create.approve,
             local: create.local,
-            children: create.children.into_keys().collect(),
-            progress: Progress::Due,
-            snapshot: false,
-            behind: false,
-            backoff: Backoff::default(),
-            readers: BTreeMap::new(),
-            changed: None,
-            kept: Kept::default(),
+            children: create.children,
+            ..Claim::new(hyperty.clone(), create.schema, create.access)
         };
         self.manager.claims.insert(url.clone(), claim);
         self.files.keep_all(&url, create.files);

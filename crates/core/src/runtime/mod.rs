@@ -24,6 +24,7 @@ mod people;
 mod presence;
 mod questions;
 mod reading;
+mod regaining;
 mod reporting;
 mod requests;
 mod resting;
@@ -80,6 +81,7 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Regain(Address),
     Question(u64),
     Execute(u64),
     Writing(Seat, String),
@@ -124,6 +126,8 @@ pub struct Runtime {
     let_go: BTreeSet<Seat>,
     /// Observers that lack a page of children.
     paging: BTreeSet<Seat>,
+    /// Objects whose Reporters may lack children that the node has taken.
+    regaining: BTreeSet<Address>,
     /// Children's collections with commits of this runtime that are not safe.
     writing: BTreeSet<(Seat, String)>,
     /// The one of them that sent last: the others come first.
@@ -169,6 +173,7 @@ impl Runtime {
             questions: Questions::default(),
             let_go: BTreeSet::new(),
             paging: BTreeSet::new(),
+            regaining: BTreeSet::new(),
             writing: BTreeSet::new(),
             wrote: None,
             files: Files::default(),
@@ -325,6 +330,7 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Flush(call))) => self.flush_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),

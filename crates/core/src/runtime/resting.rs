@@ -23,7 +23,7 @@ use crate::identity::Identity;
 use crate::message::body::Access;
 use crate::storage::{Batch, Table, key};
 use crate::stream::Heard;
-use crate::syncher::{Observer, Reporter, State};
+use crate::syncher::{Observer, State};
 use crate::time::Time;
 
 /// What a hyperty is to an object.
@@ -266,7 +266,7 @@ impl Runtime {
             approve: claim.approve,
             local: claim.local,
             cache: claim.cache,
-            children: reporter.map(Reporter::kept_children).unwrap_or_default(),
+            children: claim.children.clone(),
             files: self.files.kept_names(url),
             deleting: reporter.is_some_and(|reporter| reporter.deleting),
         };

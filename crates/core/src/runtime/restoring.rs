@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use super::resting::{ClaimRow, CopyRow, GrantRow, Role, RuntimeRow};
 use super::resuming::Asleep;
 use super::session::Session;
-use super::{Backoff, Runtime, Seat};
+use super::{Runtime, Seat};
 use crate::address::Address;
 use crate::identity::{Key, decode_bytes};
 use crate::limits::CHILDREN_NAMES_MAX;
-use crate::manager::{Claim, Kept, Progress};
+use crate::manager::Claim;
 use crate::storage::{Row, Table};
 use crate::stream::{ObserverStream, ReporterStream, Rows};
 use crate::syncher::{Observer, Reporter};
@@ -129,25 +129,15 @@ impl Runtime {
         begun.map_err(|error| error.to_string())?;
         reporter.deleting = row.deleting;
         let mut claim = Claim {
-            reporter: seat.hyperty.clone(),
-            schema: row.schema,
             name: row.name,
             nonce: row.nonce,
-            access: row.access,
             on_record: row.on_record,
             discard: row.discard,
-            take: false,
             approve: row.approve,
             local: row.local,
             cache: row.cache,
-            children: row.children.into_keys().collect(),
-            progress: Progress::Due,
-            snapshot: false,
-            behind: false,
-            backoff: Backoff::default(),
-            readers: BTreeMap::new(),
-            changed: None,
-            kept: Kept::default(),
+            children: row.children,
+            ..Claim::new(seat.hyperty.clone(), row.schema, row.access)
         };
         claim.approved_before(grants);
         self.files.keep_all(&seat.object, row.files);

@@ -2,6 +2,7 @@
 //! it observes. Its streams live here; who may claim and read is the Sync Manager's to say.
 
 mod audience;
+mod following;
 mod observer;
 mod reporter;
 
