@@ -118,17 +118,19 @@ pub(crate) fn answer(
     answer
 }
 
-/// The page of `name` after `after`, for a reader that has what stands before it.
+/// The page of `name` after `after`, for a reader that has what stands before it; without that, what a reader lacks
+/// that stands at `have`.
 pub(crate) fn page(
     collections: &BTreeMap<String, Reported>,
     name: &str,
     after: Option<&(String, ChildId)>,
+    have: &ChildrenPositions,
 ) -> Result<ChildrenAnswer, Refusal> {
     let reported = collections
         .get(name)
         .ok_or_else(|| Refusal::unknown(format!("the object has no children `{name}`")))?;
     let answer = match after {
-        None => reported.lacking(None),
+        None => reported.lacking(have.get(name)),
         Some((created, id)) => {
             let malformed = || Refusal::malformed("field `body.children.after`: no time");
             let made = Time::parse_rfc3339(created).ok_or_else(malformed)?;

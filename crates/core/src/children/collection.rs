@@ -16,6 +16,11 @@ use crate::object::{Change, apply};
 use crate::stream::{Origin, Position, edits};
 use crate::time::Time;
 
+/// What a child takes beside its value, about: its id, twice, and its place.
+const CHILD_OVERHEAD_BYTES: usize = 512;
+/// What an author takes, about.
+const STREAM_OVERHEAD_BYTES: usize = 256;
+
 /// How much of a collection is here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Extent {
@@ -162,6 +167,19 @@ impl Collection {
 
     pub(crate) const fn keep(&self) -> usize {
         self.keep
+    }
+
+    /// Its Reporter keeps so many children from now on.
+    pub(crate) fn keeps_at_most(&mut self, keep: usize) {
+        if self.keep != keep {
+            self.keep = keep;
+            self.marks(|unstored| unstored.header = true);
+        }
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes_owned(&self) -> usize {
+        self.bytes + self.len() * CHILD_OVERHEAD_BYTES + self.streams.len() * STREAM_OVERHEAD_BYTES
     }
 
     /// Takes a commit by the apply rule: never skips, never guesses.

@@ -53,7 +53,7 @@ pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
 pub(crate) use regaining::Regaining;
 pub(crate) use reported::{NotTaken, Ready, Reported};
-pub(crate) use rest::Restored;
+pub(crate) use rest::{Restored, remove_rows};
 pub(crate) use resting_writes::RestoredWrites;
 pub(crate) use write::{Answer, Unsafe, Write};
 

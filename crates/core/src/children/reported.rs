@@ -79,6 +79,28 @@ impl Reported {
         }
     }
 
+    /// The same of a collection that is here.
+    pub(crate) fn of(collection: Collection, reporter: Address, keep: usize) -> Self {
+        let mut reported = Self {
+            collection,
+            log: ChildLog::default(),
+            reporter,
+        };
+        reported.collection.keeps_at_most(keep);
+        reported
+    }
+
+    /// It is `reporter` from now on who reports it, and so many children are kept.
+    pub(crate) fn goes_on(&mut self, reporter: &Address, keep: usize) {
+        self.reporter.clone_from(reporter);
+        self.collection.keeps_at_most(keep);
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.collection.bytes_owned() + self.log.bytes()
+    }
+
     /// Goes on from the collection as another has it: a session of the owner's, or the node.
     pub(crate) fn adopt(&mut self, theirs: Collection, origin: Origin) -> Option<ChildrenChanged> {
         self.log = ChildLog::default();

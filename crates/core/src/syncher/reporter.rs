@@ -140,7 +140,7 @@ impl Reporter {
     fn content(&mut self, due: &Due) -> String {
         let wanted = match &due.children {
             ChildrenWanted::Page { name, after } => {
-                return match page(&self.children, name, after.as_ref()) {
+                return match page(&self.children, name, after.as_ref(), &due.have.children) {
                     Ok(children) => self.stream.children_only(&children),
                     Err(refusal) => serde_json::to_string(&refusal).unwrap_or_default(),
                 };
