@@ -102,13 +102,8 @@ pub(crate) fn answer(
     };
     let mut left = CHILDREN_ANSWER_BYTES_MAX;
     for (name, reported) in collections {
-        if let Some(stream) = reported.collection.stream(asker) {
-            let yours = Yours {
-                position: stream.position,
-                number: stream.number,
-            };
-            answer.you.insert(name.clone(), yours);
-        }
+        let yours = reported.collection.yours(asker);
+        answer.you.extend(yours.map(|yours| (name.clone(), yours)));
         if !wanted {
             continue;
         }
@@ -123,17 +118,19 @@ pub(crate) fn answer(
     answer
 }
 
-/// The page of `name` after `after`, for a reader that has what stands before it.
+/// The page of `name` after `after`, for a reader that has what stands before it; without that, what a reader lacks
+/// that stands at `have`.
 pub(crate) fn page(
     collections: &BTreeMap<String, Reported>,
     name: &str,
     after: Option<&(String, ChildId)>,
+    have: &ChildrenPositions,
 ) -> Result<ChildrenAnswer, Refusal> {
     let reported = collections
         .get(name)
         .ok_or_else(|| Refusal::unknown(format!("the object has no children `{name}`")))?;
     let answer = match after {
-        None => reported.lacking(None),
+        None => reported.lacking(have.get(name)),
         Some((created, id)) => {
             let malformed = || Refusal::malformed("field `body.children.after`: no time");
             let made = Time::parse_rfc3339(created).ok_or_else(malformed)?;
@@ -145,6 +142,17 @@ pub(crate) fn page(
         children: BTreeMap::from([(name.to_owned(), text)]),
         ..ChildrenAnswer::default()
     })
+}
+
+impl Collection {
+    /// Where the stream of `author` stands; none when it never wrote.
+    pub(super) fn yours(&self, author: &str) -> Option<Yours> {
+        let stream = self.stream(author)?;
+        Some(Yours {
+            position: stream.position,
+            number: stream.number,
+        })
+    }
 }
 
 impl Reported {

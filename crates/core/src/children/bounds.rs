@@ -204,7 +204,7 @@ fn a_page_holds_so_many_children_and_bytes_and_a_large_child_alone() {
         );
     }
     let count = |reported: Reported| {
-        let page = page(&names([(NAME, reported)]), NAME, None).unwrap();
+        let page = page(&names([(NAME, reported)]), NAME, None, &BTreeMap::new()).unwrap();
         let page = serde_json::to_value(page).unwrap();
         let next = page["children"][NAME].get("next").is_some();
         (
@@ -243,7 +243,7 @@ fn names_that_do_not_fit_into_an_answer_are_read_one_by_one() {
     assert_eq!(reader.content(&body).closed, None);
     let mut pages = 0;
     while let Some((name, after)) = reader.next_page() {
-        let page = page(&collections, &name, after.as_ref()).unwrap();
+        let page = page(&collections, &name, after.as_ref(), &BTreeMap::new()).unwrap();
         let received = reader.page(&serde_json::to_string(&page).unwrap());
         assert_eq!((received.recover, received.closed), (false, None));
         pages += 1;
@@ -265,7 +265,7 @@ fn a_have_says_no_more_than_fits_a_request_that_waits() {
     let whole = answer(&collections, &BTreeMap::new(), "nobody", true);
     reader.content(&serde_json::to_string(&whole).unwrap());
     while let Some((name, after)) = reader.next_page() {
-        let page = page(&collections, &name, after.as_ref()).unwrap();
+        let page = page(&collections, &name, after.as_ref(), &BTreeMap::new()).unwrap();
         reader.page(&serde_json::to_string(&page).unwrap());
     }
     let have = reader.have();

@@ -6,15 +6,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::child::{Child, ChildChange, ChildChangeKind, ChildrenChanged};
+use super::rest::Unstored;
 use super::{Act, ChildCommit, ChildId, encoded_child};
 use crate::address::Address;
 use crate::limits::{
-    CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_GONE_MAX, CHILDREN_OVER_BYTES_MAX,
-    CHILDREN_OVER_MAX, KEEP_MAX, MODERATED_MAX,
+    CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_OVER_BYTES_MAX, CHILDREN_OVER_MAX, KEEP_MAX,
 };
 use crate::object::{Change, apply};
 use crate::stream::{Origin, Position, edits};
 use crate::time::Time;
+
+/// What a child takes beside its value, about: its id, twice, and its place.
+const CHILD_OVERHEAD_BYTES: usize = 512;
+/// What an author takes, about.
+const STREAM_OVERHEAD_BYTES: usize = 256;
 
 /// How much of a collection is here.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +76,8 @@ pub struct Collection {
     pub(super) closed: bool,
     pub(super) extent: Extent,
     pub(super) steps: u64,
+    /// Where it rests: what of it is to be stored.
+    pub(super) unstored: Option<Unstored>,
 }
 
 impl Default for Collection {
@@ -92,6 +99,7 @@ impl Collection {
             closed: false,
             extent,
             steps: 0,
+            unstored: None,
         }
     }
 
@@ -157,24 +165,21 @@ impl Collection {
         self.streams.get(author).copied()
     }
 
-    /// How many children, the oldest, are more than it keeps.
-    pub(super) fn over(&self) -> usize {
-        let by_count = self.len().saturating_sub(self.keep);
-        let mut over = self.bytes.saturating_sub(CHILDREN_BYTES_MAX);
-        let by_bytes = self.iter().take_while(|(_, child)| {
-            let counts = over > 0;
-            over = over.saturating_sub(child.bytes);
-            counts
-        });
-        by_count.max(by_bytes.count())
-    }
-
     pub(crate) const fn keep(&self) -> usize {
         self.keep
     }
 
-    pub(super) const fn is_too_long(&self) -> bool {
-        self.bytes > CHILDREN_BYTES_MAX
+    /// Its Reporter keeps so many children from now on.
+    pub(crate) fn keeps_at_most(&mut self, keep: usize) {
+        if self.keep != keep {
+            self.keep = keep;
+            self.marks(|unstored| unstored.header = true);
+        }
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes_owned(&self) -> usize {
+        self.bytes + self.len() * CHILD_OVERHEAD_BYTES + self.streams.len() * STREAM_OVERHEAD_BYTES
     }
 
     /// Takes a commit by the apply rule: never skips, never guesses.
@@ -235,11 +240,15 @@ impl Collection {
         if let Act::Create(id, ..) = &commit.act {
             stream.number = stream.number.max(id.number());
         }
-        if !self.gone.is_empty() {
-            let (author, position) = (&commit.from, commit.position);
-            self.gone
-                .retain(|id, of| id.author() != author || position < *of);
-        }
+        let (author, position) = (&commit.from, commit.position);
+        let awaits = self.gone.len();
+        self.gone
+            .retain(|id, of| id.author() != author || position < *of);
+        let header = self.gone.len() < awaits;
+        self.marks(|unstored| {
+            unstored.authors.insert(author.clone());
+            unstored.header |= header;
+        });
     }
 
     /// What a commit does; `None` when it cannot.
@@ -284,69 +293,43 @@ impl Collection {
                     edits: edits(changes.clone(), applied.into_before()),
                     child: child.clone(),
                 };
+                self.marks(|unstored| unstored.child(id));
                 Some(vec![ChildChange::new(id, kind)])
             }
             Act::Delete(id) => Some(self.remove(id, false).into_iter().collect()),
             Act::Moderate(of) => self.moderate(of),
             Act::Close(closed) => {
-                self.closed = *closed;
+                self.closes(*closed);
                 Some(vec![])
             }
             Act::Forget(authors) => {
-                self.forget(authors);
+                self.forget_authors(authors);
                 Some(vec![])
             }
             Act::Nothing => Some(vec![]),
         }
     }
 
-    fn forget(&mut self, authors: &BTreeMap<Address, Position>) {
-        for (author, at) in authors {
-            let childless = |stream: &Stream| stream.position == *at && stream.children == 0;
-            if self.streams.get(author).is_some_and(childless) {
-                self.streams.remove(author);
-                self.gone.retain(|id, _| id.author() != author);
-            }
-        }
+    /// It is closed, or open.
+    pub(super) fn closes(&mut self, closed: bool) {
+        self.closed = closed;
+        self.marks(|unstored| unstored.header = true);
     }
 
-    /// The authors without a child that were silent for longest, where there is hardly room for more.
-    pub(super) fn forgettable(&self) -> Vec<Address> {
-        if self.streams.len() + MODERATED_MAX <= CHILDREN_AUTHORS_MAX {
-            return vec![];
-        }
-        let childless = self.streams.iter().filter(|(_, one)| one.children == 0);
-        let mut authors: Vec<_> = childless.map(|(author, one)| (one.turn, author)).collect();
-        authors.sort_unstable();
-        authors.truncate(MODERATED_MAX);
-        authors
-            .into_iter()
-            .map(|(_, author)| author.clone())
-            .collect()
-    }
-
-    /// What the Reporter deleted is gone, also where it has not come yet.
-    fn moderate(&mut self, of: &BTreeMap<ChildId, Position>) -> Option<Vec<ChildChange>> {
-        let mut changes = Vec::new();
-        for (id, of) in of {
-            if self.position(id.author()) < *of {
-                self.gone.insert(id.clone(), *of);
-            }
-            if self
-                .children
-                .get(id)
-                .is_some_and(|child| child.origin <= *of)
-            {
-                changes.extend(self.remove(id, true));
-            }
-        }
-        (self.gone.len() <= CHILDREN_GONE_MAX).then_some(changes)
+    /// So much of it is here from now on.
+    pub(super) fn reaches(&mut self, extent: Extent) {
+        self.extent = extent;
+        self.marks(|unstored| unstored.header = true);
     }
 
     pub(super) fn insert(&mut self, id: ChildId, child: Child) {
         self.bytes += child.bytes;
         self.count(&id, |children| children + 1);
         self.order.insert((child.made, id.clone()));
+        self.marks(|unstored| {
+            unstored.authors.insert(id.author().clone());
+            unstored.children.insert(id.clone());
+        });
         self.children.insert(id, child);
     }
 
@@ -355,6 +338,7 @@ impl Collection {
         self.bytes -= child.bytes;
         self.count(id, |children| children - 1);
         self.order.remove(&(child.made, id.clone()));
+        self.marks(|unstored| unstored.child(id));
         let kind = ChildChangeKind::Removed { moderated };
         Some(ChildChange::new(id, kind))
     }

@@ -38,6 +38,10 @@ struct Encoded<'a> {
 }
 
 impl ChildLog {
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Remembers a commit that was taken, and forgets what it deletes.
     pub(super) fn push(&mut self, commit: &ChildCommit) {
         if matches!(commit.act, Act::Delete(_) | Act::Moderate(_)) {

@@ -6,6 +6,8 @@
 //! `authoring.rs`.
 
 mod answering;
+#[cfg(test)]
+mod authored;
 mod authoring;
 #[cfg(test)]
 mod bounds;
@@ -15,13 +17,19 @@ mod commit;
 mod file;
 mod header;
 mod id;
+mod leaving;
 mod log;
 mod net;
 mod observed;
 mod paging;
 #[cfg(test)]
 mod properties;
+mod regaining;
 mod reported;
+mod rest;
+mod resting_writes;
+#[cfg(test)]
+mod restored;
 mod taking;
 mod write;
 
@@ -43,7 +51,10 @@ pub(crate) use header::is_child_of;
 pub use header::{ChildHeader, ChildWrite};
 pub use id::{ChildId, ChildIdError};
 pub(crate) use observed::{Observed, Received};
+pub(crate) use regaining::Regaining;
 pub(crate) use reported::{NotTaken, Ready, Reported};
+pub(crate) use rest::{Restored, remove_rows};
+pub(crate) use resting_writes::RestoredWrites;
 pub(crate) use write::{Answer, Unsafe, Write};
 
 /// Names that an address would read as another resource.

@@ -1,16 +1,17 @@
 //! An object's collections at a reader: what came with its answers, and what is still to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answering::{Yours, hash};
 use super::collection::{Extent, Taken};
 use super::taking::{Answer, NameAnswer, Outcome};
-use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name};
+use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name, remove_rows};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::{CHILDREN_HAVE_BYTES_MAX, CHILDREN_NAMES_MAX};
 use crate::message::decode;
 use crate::object::Hash;
+use crate::storage::Batch;
 use crate::stream::{ChildrenPositions, Origin};
 
 /// All collections of an object that is observed.
@@ -21,6 +22,8 @@ pub(crate) struct Observed {
     pub(crate) yours: BTreeMap<String, Yours>,
     /// The `read` of a page that is not answered.
     pub(crate) asked: Option<u64>,
+    /// Where they rest: the names that the object has no longer, and that are to be removed.
+    gone: Option<BTreeSet<String>>,
 }
 
 /// What came of something received.
@@ -54,6 +57,40 @@ impl Received {
 }
 
 impl Observed {
+    /// They rest from now on, and those that come.
+    pub(crate) fn rest(&mut self) {
+        self.gone = Some(BTreeSet::new());
+        self.collections.values_mut().for_each(Collection::rests);
+    }
+
+    /// They rest no longer.
+    pub(crate) fn forget(&mut self) {
+        self.gone = None;
+        self.collections.values_mut().for_each(Collection::forget);
+    }
+
+    /// These rested, and are there again.
+    pub(crate) fn restore(&mut self, collections: BTreeMap<String, Collection>) {
+        self.gone = Some(BTreeSet::new());
+        self.collections = collections;
+    }
+
+    /// Whether something of them is to be stored.
+    pub(crate) fn is_to_be_stored(&self) -> bool {
+        let gone = self.gone.as_ref().is_some_and(|gone| !gone.is_empty());
+        gone || self.collections.values().any(Collection::is_to_be_stored)
+    }
+
+    /// Puts into `batch` what is to be stored of them; their rows are at `place`.
+    pub(crate) fn write_rows(&mut self, place: &[u8], batch: &mut Batch) {
+        for name in self.gone.as_mut().map(std::mem::take).into_iter().flatten() {
+            remove_rows(place, Some(&name), batch);
+        }
+        for (name, collection) in &mut self.collections {
+            collection.write_rows(place, name, batch);
+        }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name)
     }
@@ -61,6 +98,11 @@ impl Observed {
     /// Whether the object has names at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.collections.is_empty()
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.collections.values().map(Collection::bytes_owned).sum()
     }
 
     /// Whether every child is here.
@@ -75,33 +117,14 @@ impl Observed {
 
     /// The first page that is still to come: its name, and what the one before ended with.
     pub(crate) fn next_page(&self) -> Option<(String, Option<(String, ChildId)>)> {
-        self.collections.iter().find_map(|(name, collection)| {
-            let after = match &collection.extent {
-                Extent::Whole => return None,
-                Extent::Unknown => None,
-                Extent::From(made, id) => Some((made.rfc3339(), id.clone())),
-            };
-            Some((name.clone(), after))
-        })
+        let mut collections = self.collections.iter();
+        let (name, collection) = collections.find(|(_, one)| !one.is_whole())?;
+        Some((name.clone(), collection.continues_after()))
     }
 
     /// Where the streams stand of the names that are all here, as far as a `have` may say it.
     pub(crate) fn have(&self) -> ChildrenPositions {
-        let mut left = CHILDREN_HAVE_BYTES_MAX;
-        let mut have = ChildrenPositions::new();
-        for (name, collection) in &self.collections {
-            // A position takes 40 bytes at most.
-            let authors = collection.positions();
-            let bytes: usize = authors.map(|(author, _)| author.as_str().len() + 48).sum();
-            if collection.is_whole()
-                && let Some(rest) = left.checked_sub(bytes)
-            {
-                left = rest;
-                let of = |(author, position): (&Address, _)| (author.clone(), position);
-                have.insert(name.clone(), collection.positions().map(of).collect());
-            }
-        }
-        have
+        have(self.collections.iter())
     }
 
     /// Whether `told` is not where the streams stand here; not known where some of that is to come.
@@ -123,7 +146,7 @@ impl Observed {
             Taken::Old => {}
             Taken::Ahead => received.recover = true,
             Taken::Misfit | Taken::Full => {
-                collection.extent = Extent::Unknown;
+                collection.reaches(Extent::Unknown);
                 received.recover = true;
             }
             Taken::Done(changes) => {
@@ -142,11 +165,7 @@ impl Observed {
         };
         self.asked = None;
         self.yours = answer.you;
-        self.collections
-            .retain(|name, _| answer.names.contains(name));
-        for name in answer.names {
-            self.collections.entry(name).or_default();
-        }
+        self.has_names(&answer.names);
         self.take_all(answer.children)
     }
 
@@ -166,6 +185,22 @@ impl Observed {
         received
     }
 
+    fn has_names(&mut self, names: &[String]) {
+        let gone = self
+            .collections
+            .extract_if(.., |name, _| !names.contains(name));
+        let gone: Vec<_> = gone.map(|(name, _)| name).collect();
+        for name in names {
+            let collection = self.collections.entry(name.clone()).or_default();
+            if self.gone.is_some() && !collection.is_resting() {
+                collection.rests();
+            }
+        }
+        if let Some(left) = &mut self.gone {
+            left.extend(gone);
+        }
+    }
+
     fn take_all(&mut self, children: BTreeMap<String, NameAnswer<'_>>) -> Received {
         let mut received = Received::default();
         for (name, of) in children {
@@ -176,6 +211,27 @@ impl Observed {
         }
         received
     }
+}
+
+/// Where the streams stand of those `collections` that are all here, as far as a `have` may say it.
+pub(super) fn have<'a>(
+    collections: impl Iterator<Item = (&'a String, &'a Collection)>,
+) -> ChildrenPositions {
+    let mut left = CHILDREN_HAVE_BYTES_MAX;
+    let mut have = ChildrenPositions::new();
+    for (name, collection) in collections {
+        // A position takes 40 bytes at most.
+        let authors = collection.positions();
+        let bytes: usize = authors.map(|(author, _)| author.as_str().len() + 48).sum();
+        if collection.is_whole()
+            && let Some(rest) = left.checked_sub(bytes)
+        {
+            left = rest;
+            let of = |(author, position): (&Address, _)| (author.clone(), position);
+            have.insert(name.clone(), collection.positions().map(of).collect());
+        }
+    }
+    have
 }
 
 /// An answer whose names can be an object's.

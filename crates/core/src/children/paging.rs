@@ -31,12 +31,26 @@ impl Collection {
             };
             (author, stream)
         });
-        self.streams = streams.collect();
+        let before = std::mem::replace(&mut self.streams, streams.collect());
+        let children = std::mem::take(&mut self.children);
+        let authors = before.keys().chain(self.streams.keys());
+        if let Some(unstored) = &mut self.unstored {
+            unstored.authors.extend(authors.cloned());
+            unstored.children.extend(children.keys().cloned());
+        }
         self.gone.clear();
         self.order.clear();
         self.bytes = 0;
-        self.extent = Extent::Unknown;
-        std::mem::take(&mut self.children)
+        self.reaches(Extent::Unknown);
+        children
+    }
+
+    /// What the page ended with that is here, when more are to come.
+    pub(super) fn continues_after(&self) -> Option<(String, ChildId)> {
+        match &self.extent {
+            Extent::From(made, id) => Some((made.rfc3339(), id.clone())),
+            Extent::Unknown | Extent::Whole => None,
+        }
     }
 
     /// The children from `next` on are here, or all of them; says whether that is farther than before.
@@ -46,7 +60,7 @@ impl Collection {
             (Extent::From(made, id), Extent::From(then, next)) => (then, next) < (made, id),
             _ => true,
         };
-        self.extent = extent;
+        self.reaches(extent);
         farther
     }
 
@@ -65,21 +79,24 @@ impl Collection {
             && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX
     }
 
-    /// Becomes what `theirs` is.
-    pub(super) fn adopt(&mut self, theirs: Self) -> Option<ChildrenChanged> {
+    /// Becomes what `theirs` is, in one step of this origin.
+    pub(super) fn adopt(&mut self, theirs: Self, origin: Origin) -> Option<ChildrenChanged> {
         let was_closed = self.closed;
         let (keep, steps) = (self.keep, self.steps);
+        self.differs_from(&theirs);
+        let unstored = self.unstored.take();
         let old = std::mem::replace(
             self,
             Self {
                 keep,
                 steps,
+                unstored,
                 ..theirs
             },
         );
         let mut before = Before::default();
         before.note_others(old.children, &self.children);
         let changes = before.net(self);
-        self.step(Origin::Snapshot, changes, was_closed)
+        self.step(origin, changes, was_closed)
     }
 }

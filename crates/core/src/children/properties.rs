@@ -233,7 +233,7 @@ impl Scene {
         }
         if let Some((name, after)) = one.observed.next_page() {
             one.paging = true;
-            let page = page(&self.reported, &name, after.as_ref()).unwrap();
+            let page = page(&self.reported, &name, after.as_ref(), &BTreeMap::new()).unwrap();
             let body = serde_json::to_string(&page).unwrap();
             one.frames.push_back(Frame::Page(body));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::answering::Yours;
 use super::collection::{Extent, Taken};
 use super::log::ChildLog;
 use super::{Act, ChildCommit, ChildId, ChildrenChanged, Collection, Write, too_large};
@@ -29,6 +30,10 @@ pub(crate) enum Ready {
     /// What it is to bring about is so already.
     Over,
 }
+
+/// A commit was taken elsewhere and cannot be here: some before it are missing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lacking;
 
 /// Why a commit was not taken.
 #[derive(Debug, PartialEq)]
@@ -74,10 +79,56 @@ impl Reported {
         }
     }
 
-    /// Goes on from the collection as another session of the owner's had it.
-    pub(crate) fn adopt(&mut self, theirs: Collection) -> Option<ChildrenChanged> {
+    /// The same of a collection that is here.
+    pub(crate) fn of(collection: Collection, reporter: Address, keep: usize) -> Self {
+        let mut reported = Self {
+            collection,
+            log: ChildLog::default(),
+            reporter,
+        };
+        reported.collection.keeps_at_most(keep);
+        reported
+    }
+
+    /// It is `reporter` from now on who reports it, and so many children are kept.
+    pub(crate) fn goes_on(&mut self, reporter: &Address, keep: usize) {
+        self.reporter.clone_from(reporter);
+        self.collection.keeps_at_most(keep);
+    }
+
+    /// Bytes that it owns, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.collection.bytes_owned() + self.log.bytes()
+    }
+
+    /// Goes on from the collection as another has it: a session of the owner's, or the node.
+    pub(crate) fn adopt(&mut self, theirs: Collection, origin: Origin) -> Option<ChildrenChanged> {
         self.log = ChildLog::default();
-        self.collection.adopt(theirs)
+        self.collection.adopt(theirs, origin)
+    }
+
+    /// Where the Reporter's own stream stands.
+    pub(crate) fn own(&self) -> Option<Yours> {
+        self.collection.yours(self.reporter.as_str())
+    }
+
+    /// Takes a commit that the node took, who decides in the Reporter's place.
+    ///
+    /// # Errors
+    /// Something is missing, or wrong: the collection is to be asked for.
+    pub(crate) fn follow(
+        &mut self,
+        commit: &ChildCommit,
+    ) -> Result<Option<ChildrenChanged>, Lacking> {
+        let was_closed = self.collection.closed;
+        match self.collection.take(commit) {
+            Taken::Old => Ok(None),
+            Taken::Done(changes) => {
+                self.log.push(commit);
+                Ok(self.collection.step(Origin::Live, changes, was_closed))
+            }
+            Taken::Ahead | Taken::Misfit | Taken::Full => Err(Lacking),
+        }
     }
 
     /// Takes a commit; nothing has changed when it was here already.

@@ -84,7 +84,7 @@ impl Collection {
         let mut before = Before::default();
         let (origin, outcome) = match (of.commits, of.at) {
             (Some(commits), _) => {
-                self.closed = of.closed;
+                self.closes(of.closed);
                 (Origin::CatchUp, self.missing(commits, &mut before))
             }
             (None, None) if self.extent == Extent::Unknown => (Origin::Snapshot, Outcome::Recover),
@@ -96,7 +96,7 @@ impl Collection {
             (None, at) => {
                 if let Some(at) = at {
                     before.note_all(self.restart(at));
-                    self.closed = of.closed;
+                    self.closes(of.closed);
                 }
                 let paged = self.paged(of.page, of.next, &mut before);
                 let outcome = paged.map_or_else(Outcome::Closed, |()| Outcome::Well);
@@ -119,7 +119,7 @@ impl Collection {
             match self.take(&commit) {
                 Taken::Old | Taken::Done(_) => {}
                 Taken::Ahead | Taken::Misfit | Taken::Full => {
-                    self.extent = Extent::Unknown;
+                    self.reaches(Extent::Unknown);
                     return Outcome::Recover;
                 }
             }

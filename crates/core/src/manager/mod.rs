@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
-use crate::limits::{ACCESS_ENTRIES_MAX, GRANTS_PER_OBJECT_MAX};
+use crate::limits::{ACCESS_ENTRIES_MAX, GRANTS_PER_OBJECT_MAX, KEEP_DEFAULT};
 use crate::message::body::{self, Access, ClaimRequest};
 use crate::runtime::Backoff;
 use crate::stream::Position;
@@ -59,8 +59,8 @@ pub(crate) struct Claim {
     pub(crate) approve: bool,
     /// Nobody outside of this runtime hears of it.
     pub(crate) local: bool,
-    /// The names of the object's collections of children.
-    pub(crate) children: Vec<String>,
+    /// The names of the object's collections of children, and how many of each are kept.
+    pub(crate) children: BTreeMap<String, usize>,
     pub(crate) progress: Progress,
     /// The history does not reach back to what the node has: readers take a snapshot.
     pub(crate) snapshot: bool,
@@ -93,6 +93,31 @@ pub(crate) enum Admission {
 }
 
 impl Claim {
+    /// A claim that is to be sent, and says no more than this.
+    pub(crate) fn new(reporter: Address, schema: String, access: Access) -> Self {
+        Self {
+            reporter,
+            schema,
+            name: None,
+            nonce: None,
+            on_record: access.clone(),
+            access,
+            cache: false,
+            discard: false,
+            take: false,
+            approve: false,
+            local: false,
+            children: BTreeMap::new(),
+            progress: Progress::Due,
+            snapshot: false,
+            behind: false,
+            backoff: Backoff::default(),
+            readers: BTreeMap::new(),
+            kept: Kept::default(),
+            changed: None,
+        }
+    }
+
     /// Whether `hyperty` of `identity` may read what `own` reports; `None` leaves it open.
     fn decides(&self, hyperty: &str, identity: Option<&Identity>, own: &Identity) -> Option<bool> {
         let reader = self.readers.get(hyperty);
@@ -159,6 +184,14 @@ impl Claim {
         self.changed = Some(BTreeSet::new());
     }
 
+    /// How many children are kept of the names of which it is not the default.
+    fn kept_otherwise(&self) -> BTreeMap<String, usize> {
+        let kept = self.children.iter();
+        kept.filter(|(_, keep)| **keep != KEEP_DEFAULT)
+            .map(|(name, keep)| (name.clone(), *keep))
+            .collect()
+    }
+
     /// The body of the claim, for a copy that stands at `position`.
     pub(crate) fn body(&self, url: &Address, position: Option<Position>) -> ClaimRequest {
         let base = match position {
@@ -175,7 +208,8 @@ impl Claim {
                 schema: Some(self.schema.clone()),
                 name: self.name.clone(),
                 reporter: self.reporter.clone(),
-                children: self.children.clone(),
+                children: self.children.keys().cloned().collect(),
+                keep: self.kept_otherwise(),
                 access: self.access.clone(),
                 cache: self.cache,
                 base,

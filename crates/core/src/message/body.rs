@@ -121,6 +121,9 @@ pub struct Claim {
     /// The names of the object's collections of children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<String>,
+    /// How many children are kept of a name, where that is not the default (§9).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, usize>,
     /// Who may read.
     #[serde(default)]
     pub access: Access,
@@ -174,6 +177,9 @@ pub struct Claimed {
     pub access: Access,
     /// Whether the node keeps what the object holds (§7).
     pub cache: bool,
+    /// The hash of where the children's streams stand, where the node has all of them (§9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Hash>,
 }
 
 /// `subscribe` and `unsubscribe` to `<object>/subscription`, `read` to the object (§6).

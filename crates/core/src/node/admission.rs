@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use super::Node;
-use super::children::check_names;
+use super::children::{check_keep, check_names};
 use super::commands::{check_access, deleted, denied};
 use super::object::{Object, Record};
 use super::people::token_ended;
-use super::request::{Ask, Request, Wanted};
+use super::request::{Ask, Request};
 use super::session::{SessionId, has_session};
 use super::stamping::stamp_reader;
+use super::wanted::{Reading, Wanted};
 use crate::address::{Address, Resource, Target};
+use crate::children::ChildCommit;
 use crate::error::{Refusal, Retry};
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
@@ -25,7 +27,7 @@ pub(super) enum Passage {
     /// A commit, now at this position: every reader of the object.
     Publish(Address, Position),
     /// The Reporter's own head: every reader of the object.
-    Head(Address),
+    Head(Address, Box<Head>),
     /// An answer: who asked.
     Answer(Ask),
     /// A request: whoever is at its address.
@@ -52,6 +54,8 @@ pub(super) enum Service {
     Delete(Address),
     /// The Reporter's own child commit, stamped, now at this position.
     Child(Address, Arc<str>, Position),
+    /// A child commit of this name, which the node takes, and its text, stamped.
+    Take(Address, String, Box<ChildCommit>, Arc<str>),
     Many,
     Unsubscribe(Address, Address),
 }
@@ -192,7 +196,7 @@ impl Node {
             Ok(commit) => commit,
             Err(refusal) => {
                 let head = header.decode::<Head>().map_err(|_| refusal)?;
-                return Self::admit_head(&object.url, record, &head);
+                return Self::admit_head(&object.url, record, head);
             }
         };
         if header.body.len() > COMMIT_BODY_BYTES_MAX {
@@ -218,10 +222,10 @@ impl Node {
 
     /// The Reporter says where its quiet object stands, and with which hash (§4): as it is here, or
     /// not at all.
-    fn admit_head(url: &Address, record: &Record, head: &Head) -> Result<Passage, Refusal> {
+    fn admit_head(url: &Address, record: &Record, head: Head) -> Result<Passage, Refusal> {
         let stands = (record.epoch, record.position, &record.reporter);
         if head.live && (head.epoch, head.position, &head.reporter) == stands {
-            return Ok(Passage::Head(url.clone()));
+            return Ok(Passage::Head(url.clone(), Box::new(head)));
         }
         Err(Refusal::conflict(format!(
             "a head says where the object stands: at {}, under epoch {}",
@@ -261,13 +265,14 @@ impl Node {
         let granted =
             record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
         let text = stamp_reader(header, identity, granted)?;
-        let have = body.have.and_then(|have| have.data);
+        let hold = body.hold;
+        let reading = Reading::of(body, header.body.len());
         let wanted = match header.kind {
-            Type::Read => Wanted::Content(have),
+            Type::Read => Wanted::Content(reading),
             _ => Wanted::Route {
                 hyperty,
-                hold: body.hold,
-                have,
+                hold,
+                reading,
             },
         };
         let request = Request::new(session, header, Some(url), wanted, text)?;
@@ -300,6 +305,7 @@ impl Node {
         }
         check_access(&claim.access)?;
         check_names(&claim.children)?;
+        check_keep(&claim)?;
         if url.domain() == self.domain {
             Ok(Passage::Serve(Service::Claim(Box::new(claim))))
         } else {

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use super::admission::{Passage, Service};
 use super::object::{Object, Record};
-use super::request::{Request, Wanted};
+use super::request::{Request, check_id};
 use super::session::SessionId;
 use super::stamping::{stamp, stamp_for_readers};
+use super::wanted::Wanted;
 use super::{Node, Output};
 use crate::address::Address;
-use crate::children::{ChildHeader, ChildWrite, RESERVED_NAMES, is_child_of, is_name};
+use crate::children::{ChildCommit, ChildHeader, ChildWrite, RESERVED_NAMES, is_child_of, is_name};
 use crate::error::Refusal;
 use crate::limits::{
     CHILD_BODY_BYTES_MAX, CHILD_BYTES_MAX, CHILDREN_NAME_BYTES_MAX, CHILDREN_NAMES_MAX,
-    CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, KEPT_PER_ASKER_BYTES_MAX, KEPT_PER_OBJECT_BYTES_MAX,
+    CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, KEEP_MAX, KEPT_PER_ASKER_BYTES_MAX,
+    KEPT_PER_OBJECT_BYTES_MAX,
 };
+use crate::message::body::Claim;
 use crate::message::{Header, Type};
 use crate::time::Time;
 
@@ -53,6 +56,13 @@ impl Node {
         check_commit(&commit, &header.from, reports, now)?;
         let kept = stamp_for_readers(header, identity)?;
         let url = object.url.clone();
+        if object.children.is_some() {
+            check_id(header)?;
+            let mut commit = ChildCommit::decode(header.kind, &header.from, header.body)?;
+            commit.identity = identity.cloned();
+            let taken = Service::Take(url, name.to_owned(), Box::new(commit), kept);
+            return Ok(Passage::Serve(taken));
+        }
         if reports {
             return Ok(Passage::Serve(Service::Child(url, kept, commit.position)));
         }
@@ -94,26 +104,27 @@ impl Node {
         })
     }
 
-    /// Whether the node may keep one more child commit of `request`'s asker until it is answered.
+    /// Whether the node may keep what it must of `request` until it is answered.
     pub(super) fn check_kept(&self, request: &Request) -> Result<(), Refusal> {
-        let Wanted::FanOut(text) = &request.wanted else {
+        let bytes = request.wanted.kept_bytes();
+        if bytes == 0 {
             return Ok(());
-        };
+        }
         let asker = self.sessions.get(&request.asker);
         let object = request
             .object
             .as_ref()
             .and_then(|url| self.objects.get(url));
-        let by_asker = asker.map_or(0, |asker| asker.kept_bytes) + text.len();
-        let by_object = object.map_or(0, |object| object.kept_bytes) + text.len();
+        let by_asker = asker.map_or(0, |asker| asker.kept_bytes) + bytes;
+        let by_object = object.map_or(0, |object| object.kept_bytes) + bytes;
         if by_asker > KEPT_PER_ASKER_BYTES_MAX {
             return Err(Refusal::too_many(format!(
-                "{KEPT_PER_ASKER_BYTES_MAX} bytes of your child commits are unanswered: wait for one"
+                "{KEPT_PER_ASKER_BYTES_MAX} bytes of your child commits and positions are unanswered: wait for one"
             )));
         }
         if by_object > KEPT_PER_OBJECT_BYTES_MAX {
             return Err(Refusal::too_many(format!(
-                "{KEPT_PER_OBJECT_BYTES_MAX} bytes of child commits of the object are unanswered: try again later"
+                "{KEPT_PER_OBJECT_BYTES_MAX} bytes of child commits and positions are unanswered at the object: try again later"
             )));
         }
         Ok(())
@@ -121,14 +132,12 @@ impl Node {
 
     /// Counts the bytes that `request` makes the node keep, from now on or no longer.
     pub(super) fn count_kept(&mut self, request: &Request, begins: bool) {
-        let Wanted::FanOut(text) = &request.wanted else {
-            return;
-        };
+        let kept = request.wanted.kept_bytes();
         let counted = |bytes: &mut usize| {
             *bytes = if begins {
-                *bytes + text.len()
+                *bytes + kept
             } else {
-                bytes.saturating_sub(text.len())
+                bytes.saturating_sub(kept)
             };
         };
         if let Some(asker) = self.sessions.get_mut(&request.asker) {
@@ -149,13 +158,21 @@ impl Node {
     /// An event: every reader's, and the holder's when it is another's.
     pub(super) fn publish_event(&mut self, session: SessionId, url: &Address, text: &Arc<str>) {
         self.deliver(url.as_str(), text);
+        let holder = self.objects.get(url).and_then(|object| object.holder);
+        if holder != Some(session) {
+            self.deliver_to_holder(url, text);
+        }
+    }
+
+    /// Sends to the holder of `url` what its readers are sent, unless it is one of them.
+    pub(super) fn deliver_to_holder(&mut self, url: &Address, text: &Arc<str>) {
         let Some(object) = self.objects.get(url) else {
             return;
         };
-        let holder = object.holder.filter(|holder| *holder != session);
-        let holder = holder.and_then(|holder| self.sessions.get(&holder));
+        let holder = object.holder.and_then(|holder| self.sessions.get(&holder));
         if let Some(holder) = holder.filter(|holder| !holder.observed.contains(url))
             && let Some(connection) = holder.connection
+            && object.parked_holder != Some(connection)
         {
             // As to a reader: where too much waits, it is dropped.
             let to = Arc::new(vec![connection]);
@@ -214,6 +231,22 @@ fn check_commit(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what a claim says of how many children are kept is within its limits.
+pub(super) fn check_keep(claim: &Claim) -> Result<(), Refusal> {
+    let known = |name| claim.children.contains(name);
+    if claim.keep.keys().all(known)
+        && claim
+            .keep
+            .values()
+            .all(|keep| (1..=KEEP_MAX).contains(keep))
+    {
+        return Ok(());
+    }
+    Err(Refusal::malformed(format!(
+        "field `body.claim.keep`: of names in `children`, from 1 to {KEEP_MAX} each"
+    )))
 }
 
 /// Whether a claim's children names are within their limits.

@@ -87,6 +87,7 @@ impl Node {
             access: access(claim, record, base.is_none()),
             reporter: claim.reporter.clone(),
             children: claim.children.clone(),
+            keep: claim.keep.clone(),
             grants: Grants::default(),
             cache: self.keeps(claim),
         };
@@ -105,6 +106,7 @@ impl Node {
             return None;
         }
         record.children.clone_from(&claim.children);
+        record.keep.clone_from(&claim.keep);
         record.cache = cache;
         let claimed = claimed(record);
         self.outbox
@@ -287,6 +289,7 @@ fn base(claim: &Claim, record: Option<&Record>, clock: u64) -> Result<Option<Pos
 
 fn claimed(record: &Record) -> Claimed {
     Claimed {
+        children: None,
         code: 200,
         epoch: record.epoch,
         position: record.position,

@@ -195,6 +195,7 @@ impl Node {
             return;
         };
         self.contents.drops(object);
+        self.contents.drops_children(object);
         object.record = None;
         object.away_since = None;
         if let Some(holder) = object

@@ -2,13 +2,13 @@
 //! after it, answers its readers from there, whether its Reporter is there or not, and says what survives a
 //! power cut. It has the whole from the Reporter, by a `read` of its own.
 
-use super::object::{Object, Record};
-use super::request::{Ask, Request, Wanted};
+use super::object::Object;
+use super::request::{Ask, Request};
 use super::session::SessionId;
+use super::wanted::Wanted;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::children::ChildrenWanted;
-use crate::error::Refusal;
 use crate::limits::STORED_SAID_MS;
 use crate::message::body::{Claim, Subscribe};
 use crate::message::{Header, Type, encode};
@@ -45,6 +45,11 @@ impl Contents {
         }
     }
 
+    /// Whether there is more than may be, and nothing that could be dropped.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
     pub(super) fn keeps(&mut self, object: &mut Object, stream: KeptStream) {
         self.drops(object);
         self.objects += 1;
@@ -77,34 +82,37 @@ impl Contents {
 
 impl Object {
     /// Whether the node has all that it would have to say of the object.
-    fn is_kept_up_to(&self, record: &Record) -> bool {
+    pub(super) fn is_kept(&self) -> bool {
+        let Some(record) = &self.record else {
+            return false;
+        };
         let live = self.holder.is_some() && self.away_since.is_none();
         let kept = self
             .content
             .as_ref()
             .map(|content| content.stream.position());
-        kept == Some(record.position) && (!live || record.base <= record.position)
-    }
-
-    /// Whether a claimant that has diverged can learn from here what the object is.
-    pub(super) fn is_kept(&self) -> bool {
-        let record = self.record.as_ref();
-        record.is_some_and(|record| self.is_kept_up_to(record))
+        kept == Some(record.position)
+            && (!live || record.base <= record.position)
+            && (record.children.is_empty() || self.collections().is_some())
     }
 }
 
 impl Node {
     /// Keeps at most so many bytes of what objects hold, of all together; of more, what was not written or
-    /// asked for the longest is dropped. With 0 every claim is answered `cache: false`. Call it before the
-    /// first input.
+    /// asked for the longest is dropped; children never are, and nobody makes more of them then. With 0 claims are
+    /// answered `cache: false`, but of objects whose children are here. Call it before the first input.
     pub const fn keep_content(&mut self, bytes_max: usize) {
         self.contents.bytes_max = bytes_max;
     }
 
-    /// Whether the node keeps what the claimed object holds. Its children it does not keep, and so nothing of
-    /// an object that has any.
-    pub(super) const fn keeps(&self, claim: &Claim) -> bool {
-        claim.cache && claim.children.is_empty() && self.contents.bytes_max > 0
+    /// Whether the node keeps what the claimed object holds. Children that are here are kept whatever the claim says,
+    /// unless it begins afresh: some may have been written while their Reporter was away.
+    pub(super) fn keeps(&self, claim: &Claim) -> bool {
+        let object = self.objects.get(&claim.url);
+        let here = object.is_some_and(|object| object.collections().is_some());
+        let names = !claim.children.is_empty();
+        let room = self.contents.bytes_max > 0 && !(names && self.contents.is_full());
+        (here && names && claim.base != Some(None)) || (claim.cache && room)
     }
 
     /// `url` was claimed: what is kept of it goes on with that, or it is asked for anew.
@@ -117,30 +125,45 @@ impl Node {
             .content
             .as_ref()
             .map(|content| content.stream.position());
-        let goes_on = record.cache && kept == Some(record.position);
+        let cache = record.cache;
+        let goes_on = cache && kept == Some(record.position);
         if kept.is_some() && !goes_on {
             self.contents.drops(object);
             self.outbox.follows(object, |_| {});
         }
-        if record_keeps(object) && !goes_on {
+        if cache && (!goes_on || object.lacks_children()) {
             self.ask_for_content(url, now);
         }
     }
 
     /// Asks the Reporter of `url` for the whole, when nothing is kept that should be.
     pub(super) fn ask_for_content(&mut self, url: &Address, now: Time) {
-        let lacks = |object: &&Object| record_keeps(object) && object.content.is_none();
+        let lacks = |object: &&Object| {
+            record_keeps(object) && (object.content.is_none() || object.lacks_children())
+        };
+        if let Some(object) = self.objects.get(url).filter(lacks) {
+            let wanted = ChildrenWanted::Any(object.lacks_children());
+            self.ask_reporter(url, wanted, now);
+        }
+    }
+
+    /// Asks the Reporter of `url` for what the node is to keep, unless it has not answered what it was asked for.
+    pub(super) fn ask_reporter(&mut self, url: &Address, children: ChildrenWanted, now: Time) {
         let ask = Ask {
             from: Address::subscription_manager(&self.domain)
                 .as_str()
                 .to_owned(),
             id: serde_json::Value::from(url.as_str()).to_string(),
         };
-        if self.objects.get(url).filter(lacks).is_none() || self.pending.contains_key(&ask) {
+        if self.pending.contains_key(&ask) {
             return;
         }
+        let wanted = match children {
+            ChildrenWanted::Page { .. } => Wanted::Page,
+            ChildrenWanted::Any(_) => Wanted::Keep,
+        };
         let body = Subscribe {
-            children: ChildrenWanted::Any(false),
+            children,
             ..Subscribe::default()
         };
         let text = encode(&ask.id, Type::Read, &ask.from, url.as_str(), &body);
@@ -149,7 +172,7 @@ impl Node {
             asker: SessionId::NODE,
             to: url.as_str().to_owned(),
             object: Some(url.clone()),
-            wanted: Wanted::Keep,
+            wanted,
             text,
             told: false,
         };
@@ -157,7 +180,7 @@ impl Node {
     }
 
     /// The Reporter has said what `url` holds, in its place among the commits.
-    pub(super) fn content_came(&mut self, url: &Address, body: &str) {
+    pub(super) fn content_came(&mut self, url: &Address, body: &str, now: Time) {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
@@ -171,6 +194,7 @@ impl Node {
             // It is no object, or not where the node has it: the next claim asks again.
             _ => {}
         }
+        self.children_came(url, body, false, now);
     }
 
     /// A commit of `url` was forwarded: it is kept, too.
@@ -198,75 +222,16 @@ impl Node {
         }
     }
 
-    /// Answers `request` from what is kept, when that can be: its asker is let in by the record, and all is
-    /// here. Says whether it did.
-    pub(super) fn answer_from_content(
-        &mut self,
-        request: &Request,
-        now: Time,
-    ) -> Result<bool, Refusal> {
-        let (hyperty, have, whole) = match &request.wanted {
-            Wanted::Route { hyperty, have, .. } => (Some(hyperty), *have, false),
-            Wanted::Content(have) => (None, *have, true),
-            _ => return Ok(false),
-        };
-        let asker = self.sessions.get(&request.asker);
-        let Some((asker, url)) = asker.zip(request.object.as_ref()) else {
-            return Ok(false);
-        };
-        let Some(object) = self.objects.get_mut(url) else {
-            return Ok(false);
-        };
-        let reader = hyperty.map_or(request.ask.from.as_str(), Address::as_str);
-        let lets_in = |record: &&Record| {
-            let decided = record.decides(reader, asker.identity.as_ref());
-            decided == Some(true) && object.is_kept_up_to(record)
-        };
-        let record = object.record.as_ref().filter(lets_in);
-        let Some((epoch, connection)) = record.map(|record| record.epoch).zip(asker.connection)
-        else {
-            return Ok(false);
-        };
-        let Some(content) = &mut object.content else {
-            return Ok(false);
-        };
-        let frame = content.stream.content(epoch, have, whole).map(|body| {
-            let Ask { from, id } = &request.ask;
-            encode(id, Type::Response, &request.to, from, &body)
-        });
-        self.contents.uses(object);
-        let Some(frame) = frame else {
-            // What its Reporter wrote cannot be applied: that one answers, until it claims again.
-            self.contents.drops(object);
-            self.outbox.follows(object, |_| {});
-            return Ok(false);
-        };
-        let (url, away) = (
-            url.clone(),
-            object.away_since.or(object.holder.is_none().then_some(now)),
-        );
-        if let Some(hyperty) = hyperty {
-            self.start_route(url.clone(), request.asker, hyperty.clone(), now)?;
-        }
-        self.counters.kept_answers += 1;
-        self.outbox.push(Output::Send(connection, frame));
-        if hyperty.is_some()
-            && away.is_some()
-            && let Some(head) = self.objects.get(&url).and_then(Object::head_frame)
-        {
-            self.outbox.push(Output::Send(connection, head.to_string()));
-        }
-        Ok(true)
-    }
-
     /// Drops what was not used the longest, an eighth of what may be kept at a time: the pass over the objects
     /// is rare then. Who holds it answers again, and what it holds is kept from its next claim on.
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         if self.contents.bytes <= self.contents.bytes_max {
             return;
         }
         let used = |object: &Object| Some((object.content.as_ref()?.used, object.url.clone()));
-        let mut kept: Vec<_> = self.objects.values().filter_map(used).collect();
+        // Of children the node is the only one who has all.
+        let droppable = self.objects.values().filter(|one| one.children.is_none());
+        let mut kept: Vec<_> = droppable.filter_map(used).collect();
         kept.sort_unstable();
         for (_, url) in kept {
             if self.contents.bytes <= self.contents.bytes_max / 8 * 7 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Node;
-use super::object::Routes;
+use super::object::{Object, Routes};
 
 /// What the node has done since it started, for its operator.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,9 @@ pub struct Gauges {
     pub held_bytes: usize,
     /// Objects of which the node keeps what they hold.
     pub kept_objects: usize,
-    /// The bytes of that.
+    /// Children that the node keeps.
+    pub kept_children: usize,
+    /// The bytes of all that.
     pub kept_bytes: usize,
 }
 
@@ -80,6 +82,7 @@ impl Node {
                 .sum(),
             held_bytes: self.held_bytes(),
             kept_objects: self.contents.objects,
+            kept_children: self.objects.values().map(Object::kept_children).sum(),
             kept_bytes: self.contents.bytes,
         }
     }

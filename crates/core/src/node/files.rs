@@ -3,9 +3,10 @@
 
 use super::Node;
 use super::admission::Passage;
-use super::request::{Request, Wanted};
+use super::request::Request;
 use super::session::SessionId;
 use super::stamping::stamp;
+use super::wanted::Wanted;
 use crate::address::Address;
 use crate::children::ChunkWanted;
 use crate::error::Refusal;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::object::Record;
-use super::request::Wanted;
 use super::session::SessionId;
+use super::wanted::Wanted;
 use super::{Node, Output};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
@@ -173,7 +173,7 @@ impl Node {
                         request.ask.from.as_str()
                     }
                     // Its Reporter may have taken it, and says so itself.
-                    Wanted::FanOut(_) | Wanted::Keep => return Some(true),
+                    Wanted::FanOut(_) | Wanted::Keep | Wanted::Page => return Some(true),
                 };
                 record?.decides(hyperty, identity)
             });

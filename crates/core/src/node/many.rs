@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::admission::Passage;
+use super::request::check_id;
 use super::session::SessionId;
 use super::{ConnectionId, Node};
 use crate::error::Refusal;
@@ -22,11 +23,7 @@ impl Node {
         now: Time,
     ) -> Result<(), Refusal> {
         let many: SubscribeMany = header.decode()?;
-        if header.id == "null" {
-            return Err(Refusal::malformed(
-                "field `id` must be there: a request is answered by it",
-            ));
-        }
+        check_id(header)?;
         if many.objects.len() > UNANSWERED_PER_ASKER_MAX {
             return Err(Refusal::too_many(format!(
                 "field `body.objects` has at most {UNANSWERED_PER_ASKER_MAX} objects"

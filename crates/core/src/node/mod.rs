@@ -7,6 +7,7 @@
 mod admission;
 mod children;
 mod claim;
+mod collections;
 mod commands;
 mod content;
 mod counting;
@@ -24,9 +25,11 @@ mod presence;
 mod publishing;
 mod request;
 mod resting;
+mod serving;
 mod session;
 mod stamping;
 mod waiting;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -228,8 +231,8 @@ impl Node {
                 self.publish(object.as_str(), position, &header, text, now);
                 Ok(())
             }
-            (Passage::Head(object), _) => {
-                self.pass_head(object.as_str(), text);
+            (Passage::Head(object, head), _) => {
+                self.pass_head(object.as_str(), *head, text);
                 Ok(())
             }
             (Passage::Answer(ask), _) => {
@@ -285,7 +288,8 @@ impl Node {
                 Ok(())
             }
             Service::Claim(claim) => {
-                let claimed = self.claim(session, &claim, now)?;
+                let mut claimed = self.claim(session, &claim, now)?;
+                claimed.children = self.begin_children(&claim);
                 self.send(connection, header.id, &header.to, &header.from, &claimed);
                 self.after_claim(&claim.url, now);
                 Ok(())
@@ -301,6 +305,11 @@ impl Node {
                     code: 200,
                     position,
                 };
+                self.send(connection, header.id, &header.to, &header.from, &taken);
+                Ok(())
+            }
+            Service::Take(url, name, commit, text) => {
+                let taken = self.take_child(&url, &name, (&commit, &text), now)?;
                 self.send(connection, header.id, &header.to, &header.from, &taken);
                 Ok(())
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::collections::KeptChildren;
 use super::commands::denied;
 use super::content::{Content, Stored};
 use super::grants::Grants;
@@ -33,6 +34,8 @@ pub(super) struct Object {
     pub(super) deleted: Option<Time>,
     /// What it holds, where the node keeps that.
     pub(super) content: Option<Content>,
+    /// Its children, where the node takes what is written to them.
+    pub(super) children: Option<KeptChildren>,
     /// What of that its rows say, with the batch under way.
     pub(super) at_rest: Option<AtRest>,
     pub(super) stored: Stored,
@@ -46,6 +49,8 @@ pub(super) struct Object {
     pub(super) holder: Option<SessionId>,
     /// Since when the holder is not connected.
     pub(super) away_since: Option<Time>,
+    /// The connection of its holder, when what was sent there of children was dropped.
+    pub(super) parked_holder: Option<ConnectionId>,
     pub(super) routes: Routes,
     /// Who came and went among them, and its holder does not know.
     pub(super) untold: Untold,
@@ -76,6 +81,8 @@ pub(super) struct Record {
     pub(super) reporter: Address,
     /// The names of its collections of children.
     pub(super) children: Vec<String>,
+    /// How many children are kept of a name, where that is not the default.
+    pub(super) keep: BTreeMap<String, usize>,
     pub(super) grants: Grants,
     /// The node keeps what the object holds.
     pub(super) cache: bool,
@@ -102,6 +109,7 @@ impl Object {
             access_by_another: false,
             deleted: None,
             content: None,
+            children: None,
             at_rest: None,
             stored: Stored::default(),
             unstored: Unstored::default(),
@@ -109,6 +117,7 @@ impl Object {
             expires: None,
             holder: None,
             away_since: None,
+            parked_holder: None,
             routes: Routes::default(),
             untold: Untold::default(),
             waiting: VecDeque::new(),
@@ -120,8 +129,7 @@ impl Object {
         }
     }
 
-    pub(super) fn moved_to(&mut self, position: Position, now: Time) {
-        self.last_commit = now;
+    pub(super) const fn moved_to(&mut self, position: Position) {
         if let Some(record) = &mut self.record {
             record.position = position;
         }
@@ -133,7 +141,7 @@ impl Object {
         let record = self.record.as_ref()?;
         let live = self.holder.is_some() && self.away_since.is_none();
         Some(Head {
-            children: None,
+            children: self.children_hash(),
             epoch: record.epoch,
             position: if live {
                 record.position.max(record.base)

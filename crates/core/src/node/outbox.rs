@@ -32,6 +32,11 @@ impl Outbox {
         self.changed.get_or_insert_default();
     }
 
+    /// Whether there is a store.
+    pub(super) const fn is_on(&self) -> bool {
+        self.changed.is_some()
+    }
+
     /// Puts `output` behind all that was put here before.
     pub(super) fn push(&mut self, output: Output) {
         let changed = self.changed.as_ref().is_some_and(|some| !some.is_empty());

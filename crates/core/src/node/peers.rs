@@ -2,9 +2,10 @@
 
 use super::Node;
 use super::admission::Passage;
-use super::request::{Request, Wanted};
+use super::request::Request;
 use super::session::SessionId;
 use super::stamping::stamp;
+use super::wanted::Wanted;
 use crate::address::{Resource, Target};
 use crate::error::Refusal;
 use crate::identity::Identity;

@@ -6,7 +6,7 @@ use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::limits::QUIET_UNSAID_MS;
 use crate::message::Header;
-use crate::stream::Position;
+use crate::stream::{Head, Position};
 use crate::time::Time;
 
 impl Node {
@@ -22,17 +22,11 @@ impl Node {
         let Some(object) = self.objects.get_mut(url) else {
             return;
         };
-        object.moved_to(position, now);
+        object.moved_to(position);
         let kept = object.content.is_some();
         self.outbox
             .follows(object, |unstored| unstored.position = true);
-        if !object.quiet_armed {
-            object.quiet_armed = true;
-            self.timers.insert((
-                now.plus_ms(QUIET_UNSAID_MS),
-                Timer::Quiet(object.url.clone()),
-            ));
-        }
+        self.stirs(url, now);
         self.counters.commits += 1;
         if kept {
             self.keep_commit(url, position, header, now);
@@ -40,12 +34,32 @@ impl Node {
         self.deliver(url, text);
     }
 
-    /// The Reporter's own head: it knows the hash.
-    pub(super) fn pass_head(&mut self, url: &str, text: &Arc<str>) {
-        if let Some(object) = self.objects.get_mut(url) {
-            object.quiet_said = object.record.as_ref().map(|record| record.position);
+    /// Something of the object was written: it is said where it stands when nothing more is, for a while.
+    pub(super) fn stirs(&mut self, url: &str, now: Time) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        object.last_commit = now;
+        object.quiet_said = None;
+        if !std::mem::replace(&mut object.quiet_armed, true) {
+            let due = now.plus_ms(QUIET_UNSAID_MS);
+            self.timers.insert((due, Timer::Quiet(object.url.clone())));
         }
-        self.deliver(url, text);
+    }
+
+    /// The Reporter's own head: it knows the hash. Where the node takes the children, it knows theirs.
+    pub(super) fn pass_head(&mut self, url: &str, head: Head, text: &Arc<str>) {
+        let Some(object) = self.objects.get_mut(url) else {
+            return;
+        };
+        object.quiet_said = object.record.as_ref().map(|record| record.position);
+        match object.children_hash() {
+            None => self.deliver(url, text),
+            children => {
+                let text = object.frame(&Head { children, ..head });
+                self.deliver(url, &text);
+            }
+        }
     }
 
     pub(super) fn deliver(&mut self, url: &str, text: &Arc<str>) {

@@ -1,15 +1,13 @@
 //! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
 
-use std::sync::Arc;
-
 use super::session::{Session, SessionId, Waiting};
+use super::wanted::Wanted;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
 use crate::message::Header;
 use crate::message::body::Code;
-use crate::stream::Position;
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -17,41 +15,6 @@ use crate::time::Time;
 pub(super) struct Ask {
     pub(super) from: String,
     pub(super) id: String,
-}
-
-/// What the asker gets with a 200.
-#[derive(Clone, Debug)]
-pub(super) enum Wanted {
-    /// The answer and nothing else.
-    Answer,
-    /// The object's content; the asker has this position.
-    Content(Option<Position>),
-    /// The object's content and from then on its commits.
-    Route {
-        hyperty: Address,
-        hold: bool,
-        /// Where the asker stands.
-        have: Option<Position>,
-    },
-    /// The object's content, for the node to keep (§7).
-    Keep,
-    /// That every reader gets this: the request is a child commit (§9).
-    FanOut(Arc<str>),
-    /// A chunk of a file of this author (§9).
-    Chunk(Address),
-}
-
-impl Wanted {
-    /// Whether it waits for a Reporter who is away: in its grace time, or gone.
-    pub(super) const fn waits(&self, in_grace: bool) -> bool {
-        match self {
-            Self::Route { hold, .. } => *hold || in_grace,
-            Self::Content(_) => in_grace,
-            // Its author says it again when the Reporter is there.
-            // The node asks again when it is claimed.
-            Self::FanOut(_) | Self::Chunk(_) | Self::Answer | Self::Keep => false,
-        }
-    }
 }
 
 /// A request that was let in.
@@ -86,11 +49,7 @@ impl Request {
         wanted: Wanted,
         text: String,
     ) -> Result<Self, Refusal> {
-        if header.id == "null" {
-            return Err(Refusal::malformed(
-                "field `id` must be there: a request is answered by it",
-            ));
-        }
+        check_id(header)?;
         Ok(Self {
             ask: Ask {
                 from: header.from.as_ref().into(),
@@ -104,6 +63,16 @@ impl Request {
             told: false,
         })
     }
+}
+
+/// Whether a request can be answered.
+pub(super) fn check_id(header: &Header<'_>) -> Result<(), Refusal> {
+    if header.id == "null" {
+        return Err(Refusal::malformed(
+            "field `id` must be there: a request is answered by it",
+        ));
+    }
+    Ok(())
 }
 
 impl Node {
@@ -221,13 +190,13 @@ impl Node {
             return;
         };
         match (&request.object, &request.wanted) {
-            (Some(url), Wanted::Route { hyperty, .. }) if code == 200 => {
-                match self.start_route(url.clone(), request.asker, hyperty.clone(), now) {
-                    Ok(()) => self.pass_answer(&request, text),
-                    Err(refusal) => self.refuse(request, &refusal),
-                }
+            (Some(_), Wanted::Route { .. } | Wanted::Content(_)) if code == 200 => {
+                self.let_in(request, text, now);
             }
-            (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body),
+            (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body, now),
+            (Some(url), Wanted::Page) if code == 200 => {
+                self.children_came(url, header.body, true, now);
+            }
             (Some(url), Wanted::FanOut(commit)) if code == 200 => {
                 self.publish_child(url, commit);
                 self.pass_answer(&request, text);
@@ -240,14 +209,14 @@ impl Node {
         }
     }
 
-    fn pass_answer(&mut self, request: &Request, text: &str) {
+    pub(super) fn pass_answer(&mut self, request: &Request, text: &str) {
         if self.waits_no_longer(request) {
             self.pass(request.asker, text);
         }
     }
 
     /// Takes `request` from those that its asker waits for. Whether it did: one that is gone does not.
-    fn waits_no_longer(&mut self, request: &Request) -> bool {
+    pub(super) fn waits_no_longer(&mut self, request: &Request) -> bool {
         let asker = self.sessions.get_mut(&request.asker);
         asker.is_some_and(|asker| asker.asked.remove(&request.ask).is_some())
     }

@@ -8,9 +8,10 @@
 //! | grants | the object, the hyperty | a [`Grant`] as JSON |
 //! | snapshots | the object | a [`KeptSnapshot`] as JSON |
 //! | commits | the object, epoch and version, big endian | the commit's body as it came |
+//! | children, collections | the object, and as `children/rest.rs` says | its children, where the node keeps them |
 //! | tombstones | the object | when it was deleted, in Unix milliseconds, big endian |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use super::grants::{Grant, Grants};
 use super::object::{Object, Record};
 use super::{Node, Output, Timer};
 use crate::address::Address;
+use crate::children::{Restored, remove_rows};
 use crate::identity::Identity;
 use crate::limits::GRACE_MS;
 use crate::message::body::Access;
@@ -36,6 +38,8 @@ pub(super) struct Unstored {
     pub(super) claim: bool,
     pub(super) position: bool,
     pub(super) grants: BTreeSet<Address>,
+    /// The names of which no children are kept any more.
+    pub(super) names_gone: BTreeSet<String>,
 }
 
 impl Unstored {
@@ -72,6 +76,8 @@ struct ClaimRow {
     reporter: Address,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     children: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    keep: BTreeMap<String, usize>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cache: bool,
     /// When it goes, in Unix milliseconds, as nobody holds the object.
@@ -105,13 +111,18 @@ impl Node {
         rows: impl IntoIterator<Item = Row>,
         now: Time,
     ) -> Result<(), UnreadableRow> {
+        let unreadable = |table: Table, key: &[u8], why| UnreadableRow {
+            table: table.name(),
+            key: String::from_utf8_lossy(key).into_owned(),
+            why,
+        };
+        let mut children = BTreeMap::new();
         for row in rows {
-            self.restore_row(&row).map_err(|why| UnreadableRow {
-                table: row.table.name(),
-                key: String::from_utf8_lossy(&row.key).into_owned(),
-                why,
-            })?;
+            self.restore_row(&row, &mut children)
+                .map_err(|why| unreadable(row.table, &row.key, why))?;
         }
+        self.restore_children(children)
+            .map_err(|(url, why)| unreadable(Table::Collections, url.as_str().as_bytes(), why))?;
         let at = now.plus_ms(GRACE_MS);
         for object in self.objects.values_mut() {
             if object.record.is_none() {
@@ -130,7 +141,11 @@ impl Node {
     }
 
     /// Rows come in the order of their tables: a claim before what else is known of its object.
-    fn restore_row(&mut self, row: &Row) -> Result<(), String> {
+    fn restore_row(
+        &mut self,
+        row: &Row,
+        children: &mut BTreeMap<Address, Restored>,
+    ) -> Result<(), String> {
         match row.table {
             Table::Claims => {
                 let claim: ClaimRow = read(&row.value)?;
@@ -144,6 +159,7 @@ impl Node {
                     access: claim.access,
                     reporter: claim.reporter,
                     children: claim.children,
+                    keep: claim.keep,
                     grants: Grants::default(),
                     cache: claim.cache,
                 });
@@ -182,6 +198,12 @@ impl Node {
                     return Err("it does not follow the one before".to_owned());
                 }
                 self.contents.uses(object);
+            }
+            Table::Children | Table::Collections => {
+                let mut parts = row.key.splitn(2, |byte| *byte == 0);
+                let url = address(parts.next().unwrap_or_default())?;
+                let rows = children.entry(url).or_default();
+                rows.row(row.table, parts.next().unwrap_or_default(), &row.value)?;
             }
             Table::Tombstones => {
                 self.restored(&row.key)?.deleted = Some(time(&row.value)?);
@@ -258,7 +280,11 @@ impl Object {
             batch.remove(Table::Claims, url);
             batch.remove(Table::Positions, url);
             batch.remove_under(Table::Grants, &[url.as_bytes()]);
+            remove_rows(url.as_bytes(), None, batch);
             return;
+        }
+        for name in unstored.names_gone {
+            remove_rows(url.as_bytes(), Some(&name), batch);
         }
         let Some(record) = &self.record else { return };
         if unstored.claim {
@@ -273,6 +299,11 @@ impl Object {
                 Some(grant) => batch.put(Table::Grants, key, write(grant)),
                 None => batch.remove(Table::Grants, key),
             }
+        }
+        let place = self.url.clone();
+        for (name, reported) in self.collections_mut().into_iter().flatten() {
+            let place = place.as_str().as_bytes();
+            reported.collection.write_rows(place, name, batch);
         }
     }
 
@@ -327,6 +358,7 @@ impl Record {
             access: self.access.clone(),
             reporter: self.reporter.clone(),
             children: self.children.clone(),
+            keep: self.keep.clone(),
             cache: self.cache,
             expires: expires.map(Time::unix_ms),
         }

@@ -26,6 +26,8 @@ pub(super) struct Desk<'a> {
 enum Place<'a> {
     /// The author is the Reporter: what it sends is taken here in the same step.
     Reports(&'a mut Reported),
+    /// The author is the Reporter, and the node takes what it sends.
+    Follows(&'a Reported),
     Observes(&'a Collection),
 }
 
@@ -33,13 +35,20 @@ impl Place<'_> {
     const fn here(&self) -> &Collection {
         match self {
             Self::Reports(reported) => &reported.collection,
+            Self::Follows(reported) => &reported.collection,
             Self::Observes(here) => here,
         }
     }
 }
 
 impl Desk<'_> {
+    /// Whether the author is the object's Reporter.
     pub(super) const fn reports(&self) -> bool {
+        !matches!(self.place, Place::Observes(_))
+    }
+
+    /// Whether what is sent is taken here.
+    const fn takes(&self) -> bool {
         matches!(self.place, Place::Reports(_))
     }
 
@@ -52,6 +61,10 @@ impl Desk<'_> {
         let (write, sent) = self.authoring.due(now)?;
         Some(match &self.place {
             Place::Reports(reported) if !sent => reported.ready(write),
+            // A child of its own that it deletes may not have come back yet.
+            Place::Follows(reported) if !sent && !matches!(write, Write::Delete(_)) => {
+                reported.ready(write)
+            }
             _ => Ready::Yes,
         })
     }
@@ -65,6 +78,7 @@ impl Desk<'_> {
     fn send(&mut self, dated: Time) -> Option<ChildCommit> {
         self.authoring.send(|write| match &self.place {
             Place::Reports(reported) => reported.act(write, dated),
+            Place::Follows(reported) => reported.act(write, dated),
             Place::Observes(_) => write.act(dated),
         })
     }
@@ -111,10 +125,15 @@ pub(super) fn desk<'a>(
             let gone = Refusal::gone("the object is being deleted");
             return Err(ChildError::Closed(gone));
         }
+        let follows = reporter.follows();
         let reported = reporter.children.get_mut(name).ok_or_else(unknown)?;
         return Ok(Desk {
             authoring: reporter.authoring.get_mut(name).ok_or_else(unknown)?,
-            place: Place::Reports(reported),
+            place: if follows {
+                Place::Follows(reported)
+            } else {
+                Place::Reports(reported)
+            },
         });
     }
     let observer = syncher
@@ -129,7 +148,14 @@ pub(super) fn desk<'a>(
     }
     let here = observer.children.get(name).ok_or_else(unknown)?;
     let yours = observer.children.yours.get(name).copied();
-    let begin = || Authoring::new(seat.hyperty.clone(), yours, now);
+    let rests = observer.stream.rests();
+    let begin = || {
+        let mut authoring = Authoring::new(seat.hyperty.clone(), yours, now);
+        if rests {
+            authoring.rests();
+        }
+        authoring
+    };
     Ok(Desk {
         authoring: observer
             .authoring
@@ -149,6 +175,7 @@ impl Runtime {
     /// what is missing of files.
     pub(super) fn send_children(&mut self, now: Time) {
         self.send_pages(now);
+        self.send_regains(now);
         let mut idle = 0;
         while self.requests.under_way() < UNDER_WAY_MAX
             && idle < self.writing.len()
@@ -217,11 +244,13 @@ impl Runtime {
                 return true;
             }
         };
-        let reports = desk.reports();
+        let takes = desk.takes();
+        // Another life would write its place anew.
+        self.children_change_first(seat);
         let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
         let purpose = Purpose::Child(seat.clone(), name.to_owned(), commit.position);
         self.request(commit.kind(), from, &to, &commit.encode(), purpose, now);
-        if reports {
+        if takes {
             self.written(&seat.object, now);
             self.children_changed(seat, step.map(|step| (name.to_owned(), step)));
             self.prune(seat, name);
@@ -237,8 +266,13 @@ impl Runtime {
         let Some(overdue) = reported.overdue() else {
             return;
         };
-        let reporter = self.reporter_mut(&seat.object);
-        if let Some(authoring) = reporter.and_then(|reporter| reporter.authoring.get_mut(name)) {
+        let Some(reporter) = self.reporter_mut(&seat.object) else {
+            return;
+        };
+        let follows = reporter.follows();
+        let authoring = reporter.authoring.get_mut(name);
+        // What the node has not taken yet is still overdue here.
+        if let Some(authoring) = authoring.filter(|one| !(follows && one.is_urged())) {
             authoring.urge(overdue);
             self.writing.insert((seat.clone(), name.to_owned()));
         }
@@ -273,6 +307,8 @@ impl Runtime {
         self.timers.extend(later.map(timer));
         self.writes_over(over, refusal);
         self.writes_over(safe, None);
+        self.prune(seat, name);
+        self.children_change(seat);
     }
 
     /// What was written has come to an end: it is safe, or refused for good.
@@ -313,6 +349,10 @@ impl Runtime {
         };
         let mut authoring = std::mem::take(&mut observer.authoring);
         self.abandon(authoring.values_mut(), refusal);
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.authoring = authoring;
+        }
+        self.children_change(seat);
     }
 
     /// It is over with a Reporter: nothing that it wrote to children will become safe.
@@ -322,11 +362,11 @@ impl Runtime {
         };
         let mut authoring = std::mem::take(&mut reporter.authoring);
         self.abandon(authoring.values_mut(), refusal);
-        if let Some(claim) = self.manager.claims.get(url) {
-            let seat = Seat {
-                hyperty: claim.reporter.clone(),
-                object: url.clone(),
-            };
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.authoring = authoring;
+        }
+        if let Some(seat) = self.seat_of_reporter(url) {
+            self.children_change(&seat);
             self.fetches_end(&seat, refusal);
         }
         self.keeps_no_more(url);
@@ -338,6 +378,13 @@ impl Runtime {
         refusal: &Refusal,
     ) {
         for one in authoring {
+            if self.session.ended().is_some() && one.is_resting() {
+                // It is only this life that ends: what rests is written in another.
+                let calls = one.part().into_iter();
+                let told = calls.map(|call| Output::Done(call, Err(refusal.clone())));
+                self.outbox.extend(told);
+                continue;
+            }
             let over = one.abandon();
             self.writes_over(over, Some(refusal));
         }
@@ -348,15 +395,13 @@ impl Runtime {
 fn meaning(refusal: &Refusal, desk: &Desk<'_>, at: Position, may_write: bool) -> Answer {
     let time = refusal.time.as_deref().and_then(Time::parse_rfc3339);
     match (refusal.code, refusal.position.as_deref(), time) {
-        (409, Some(position), _) if refusal.reason == Some(Reason::Gap) && !desk.reports() => {
+        (409, Some(position), _) if refusal.reason == Some(Reason::Gap) && !desk.takes() => {
             Answer::Gap(*position)
         }
-        (400, _, Some(time)) if !desk.reports() && desk.authoring.may_date(at) => {
-            Answer::Dated(time)
-        }
+        (400, _, Some(time)) if !desk.takes() && desk.authoring.may_date(at) => Answer::Dated(time),
         (408 | 429 | 500 | 502.., ..) => Answer::Later(refusal.retry),
         // A Reporter decides on its own commits; a reader's grant is being decided on.
-        (code, ..) if desk.reports() || code == 403 && !may_write => Answer::Later(Retry::Now),
+        (code, ..) if desk.takes() || code == 403 && !may_write => Answer::Later(Retry::Now),
         _ => Answer::Refused,
     }
 }

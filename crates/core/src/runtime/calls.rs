@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::requests::Purpose;
-use super::{Backoff, CallError, Output, Role, Runtime, Seat, Timer};
+use super::{CallError, Output, Role, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::identity::encode_bytes;
 use crate::limits::QUIET_MS;
-use crate::manager::{Claim, Kept, Progress};
+use crate::manager::{Claim, Progress};
 use crate::message::body::Access;
 use crate::object::{Change, Hash, Metadata};
 use crate::stream::{ObserverStream, Position, ReporterStream, WriteError};
@@ -117,28 +117,18 @@ impl Runtime {
         if let Some(lost) = self.take_up(&seat, &create) {
             reporter = lost;
         } else if create.store {
-            reporter.stream.rest();
+            reporter.rest();
         }
         let claim = Claim {
-            reporter: hyperty.clone(),
-            schema: create.schema,
             name: create.name,
             nonce,
             cache: create.cache.unwrap_or(create.access.public),
-            on_record: create.access.clone(),
-            access: create.access,
             discard: create.discard,
             take: create.take,
             approve: create.approve,
             local: create.local,
-            children: create.children.into_keys().collect(),
-            progress: Progress::Due,
-            snapshot: false,
-            behind: false,
-            backoff: Backoff::default(),
-            readers: BTreeMap::new(),
-            changed: None,
-            kept: Kept::default(),
+            children: create.children,
+            ..Claim::new(hyperty.clone(), create.schema, create.access)
         };
         self.manager.claims.insert(url.clone(), claim);
         self.files.keep_all(&url, create.files);
@@ -151,6 +141,7 @@ impl Runtime {
         syncher.reporters.insert(url.clone(), reporter);
         self.claim_changes(&url);
         self.reporter_changes(&url);
+        self.children_change(&seat);
         if create.local {
             self.begin_local(&url, now);
         }
@@ -384,6 +375,7 @@ impl Runtime {
         let all_sent = self.session.is_live()
             && self.deliveries.values().any(waits)
             && self.dirty.is_empty()
+            && self.withheld.is_empty()
             && self
                 .manager
                 .claims

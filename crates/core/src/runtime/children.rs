@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::children::{
     ChildCommit, ChildrenChanged, ChildrenWanted, Collection, NotTaken, Reported,
 };
-use crate::error::Refusal;
+use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::UNDER_WAY_MAX;
 use crate::message::body::{ChildCommitted, Subscribe};
@@ -72,7 +72,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// A commit of somebody to children, for whoever observes the object here. Says where its author's
+    /// A commit of somebody to children, for whoever observes the object here, and for who reports it and follows. Says where its author's
     /// stream stands.
     pub(super) fn child_comes(
         &mut self,
@@ -83,7 +83,9 @@ impl Runtime {
     ) -> Option<Position> {
         // One that cannot be read is missed when the next of its author comes.
         let commit = self.child_commit(url, header).ok()?;
-        for seat in self.seats_of(&Address::parse(url).ok()?) {
+        let url = Address::parse(url).ok()?;
+        self.child_taken(&url, name, &commit, now);
+        for seat in self.seats_of(&url) {
             self.observe(&seat, now, |observer| {
                 observer.child_commit(name, &commit);
                 (vec![], Next::Rest)
@@ -115,6 +117,13 @@ impl Runtime {
             ));
         }
         let commit = self.child_commit(url, header);
+        if self
+            .reporter_mut(&seat.object)
+            .is_some_and(|one| one.follows())
+        {
+            let desc = format!("the node takes the children of `{url}`, and not their Reporter");
+            return Err(Refusal::away(Retry::Now, desc));
+        }
         let Some(reported) = self.reported(&seat, name) else {
             return Err(Refusal::unknown(format!(
                 "`{url}` has no children `{name}`"
@@ -126,6 +135,7 @@ impl Runtime {
             code: 200,
             position: commit.position,
         };
+        self.children_change_first(&seat);
         self.respond(header.id, &header.to, &header.from, &body);
         self.written(&seat.object, now);
         self.children_changed(&seat, step.map(|step| (name.to_owned(), step)));
@@ -176,7 +186,7 @@ impl Runtime {
         });
         if let Some(claim) = self.manager.claims.get(&url)
             && claim.reporter != event.from
-            && claim.children.iter().any(|one| one == name)
+            && claim.children.contains_key(name)
         {
             let hyperty = claim.reporter.clone();
             seats.push(Seat {

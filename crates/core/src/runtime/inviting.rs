@@ -38,8 +38,8 @@ struct Sent<'a> {
     source: &'a Address,
     schema: &'a str,
     value: &'a Metadata,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    children: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    children: Vec<&'a String>,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +88,7 @@ impl Runtime {
             source: &claim.reporter,
             schema: &claim.schema,
             value: stream.metadata(),
-            children: &claim.children,
+            children: claim.children.keys().collect(),
         });
         let (from, purpose) = (url.resource("subscription"), Purpose::Invite(call));
         let body = body.unwrap_or_default();

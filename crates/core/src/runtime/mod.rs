@@ -24,9 +24,11 @@ mod people;
 mod presence;
 mod questions;
 mod reading;
+mod regaining;
 mod reporting;
 mod requests;
 mod resting;
+mod resting_children;
 mod restoring;
 mod resuming;
 mod session;
@@ -65,6 +67,7 @@ use questions::Questions;
 use requests::Requests;
 use resting::Resting;
 pub use resting::Role;
+use resting_children::Withheld;
 pub use restoring::RestoreError;
 pub use resuming::{Criteria, Resumed};
 use session::Session;
@@ -80,6 +83,7 @@ enum Timer {
     Quiet(Address),
     Recovery(Seat),
     Read(u64),
+    Regain(Address),
     Question(u64),
     Execute(u64),
     Writing(Seat, String),
@@ -112,6 +116,7 @@ pub struct Runtime {
     /// Calls of [`Runtime::flush`] that are not answered.
     flushes: BTreeMap<u64, Flush>,
     resting: Resting,
+    withheld: Withheld,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
     /// What is commanded about objects of others' sessions, by its calls.
@@ -124,6 +129,8 @@ pub struct Runtime {
     let_go: BTreeSet<Seat>,
     /// Observers that lack a page of children.
     paging: BTreeSet<Seat>,
+    /// Objects whose Reporters may lack children that the node has taken.
+    regaining: BTreeSet<Address>,
     /// Children's collections with commits of this runtime that are not safe.
     writing: BTreeSet<(Seat, String)>,
     /// The one of them that sent last: the others come first.
@@ -163,12 +170,14 @@ impl Runtime {
             deliveries: BTreeMap::new(),
             flushes: BTreeMap::new(),
             resting: Resting::default(),
+            withheld: Withheld::default(),
             commands: BTreeMap::new(),
             owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
             questions: Questions::default(),
             let_go: BTreeSet::new(),
             paging: BTreeSet::new(),
+            regaining: BTreeSet::new(),
             writing: BTreeSet::new(),
             wrote: None,
             files: Files::default(),
@@ -325,6 +334,7 @@ impl Runtime {
                 Some((_, Timer::Quiet(url))) => self.quiet(&url, now),
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
+                Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Flush(call))) => self.flush_over(call),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),

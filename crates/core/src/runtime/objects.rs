@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::{Runtime, Seat};
 use crate::address::Address;
-use crate::children::Authoring;
 use crate::error::Refusal;
 use crate::manager::Progress;
 use crate::stream::{Head, Position};
@@ -48,6 +47,7 @@ impl Runtime {
                     });
                     if reaches {
                         self.reporter_state(&url, State::Live);
+                        self.reads_all_children(&url);
                         self.send_commands(&url, now);
                         self.send_children(now);
                         self.dirty.insert(url);
@@ -108,6 +108,7 @@ impl Runtime {
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.forget_requests();
+        self.cut_withheld();
         self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
@@ -128,7 +129,7 @@ impl Runtime {
             }
             if let Some(reporter) = self.reporter_mut(&url) {
                 reporter.forget_due();
-                reporter.authoring.values_mut().for_each(Authoring::cut);
+                reporter.cut_children();
                 if reporter.state == State::Live {
                     self.reporter_state(&url, State::Stale(now));
                 }

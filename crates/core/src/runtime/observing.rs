@@ -82,6 +82,9 @@ impl Runtime {
     pub(super) fn update(&mut self, url: &str, body: &str, now: Time) {
         let Ok(url) = Address::parse(url) else { return };
         let head = is_head(body).then(|| decode::<Head>(body).ok()).flatten();
+        if let Some(head) = &head {
+            self.children_told(&url, head, now);
+        }
         if let Some(stored) = head.as_ref().and_then(|head| head.stored) {
             // Said to its Reporter alone.
             return self.node_has_stored(&url, stored);
@@ -110,6 +113,7 @@ impl Runtime {
                 told
             });
             self.writes_over(safe, None);
+            self.children_change(seat);
             if self.is_local(seat.object.as_str()) {
                 self.presence_changed(&seat.object);
             }

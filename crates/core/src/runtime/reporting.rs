@@ -144,7 +144,7 @@ impl Runtime {
         };
         claim.backoff.reset();
         let snapshot = std::mem::take(&mut claim.snapshot);
-        self.on_record(url, claimed.access);
+        self.on_record(url, claimed.access.clone());
         let Some(reporter) = self.reporter_mut(url) else {
             return;
         };
@@ -153,6 +153,7 @@ impl Runtime {
             _ => claimed.position,
         };
         reporter.stream.claimed(claimed.epoch, node);
+        self.children_claimed(url, &claimed);
         self.reporter_changes(url);
         self.reporter_state(url, State::Live);
         self.send_commands(url, now);
@@ -262,6 +263,7 @@ impl Runtime {
             let (steps, safe) = reporter.adopt();
             self.children_changed(&seat, steps);
             self.writes_over(safe, None);
+            self.children_change_first(&seat);
         }
         self.send_due(now);
     }

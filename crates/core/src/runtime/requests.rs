@@ -42,6 +42,8 @@ pub(super) enum Purpose {
     Execute(u64),
     /// A page of children of an object that a hyperty observes.
     Page(Seat),
+    /// Children of this object that its Reporter lacks.
+    Regain(Address),
     /// A commit of a hyperty to the children of this name, by its place in the hyperty's stream.
     Child(Seat, String, Position),
     /// A chunk of a file, by the number its caller knows that by.
@@ -188,6 +190,8 @@ impl Runtime {
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal(), now),
             Purpose::Page(seat) if code == 200 => self.page(&seat, id, header.body, now),
             Purpose::Page(seat) => self.page_refused(&seat, id, &refusal(), now),
+            Purpose::Regain(url) if code == 200 => self.regained(&url, id, Ok(header.body), now),
+            Purpose::Regain(url) => self.regained(&url, id, Err(&refusal()), now),
             Purpose::Child(seat, name, at) if code == 200 => {
                 self.child_answered(&seat, &name, at, None, now);
             }
@@ -225,6 +229,7 @@ impl Runtime {
             Purpose::Batch(_) => {}
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),
             Purpose::Page(seat) => self.page_refused(&seat, id, &refusal, now),
+            Purpose::Regain(url) => self.regained(&url, id, Err(&refusal), now),
             Purpose::Child(seat, name, at) => {
                 self.child_answered(&seat, &name, at, Some(&refusal), now);
             }

@@ -178,10 +178,21 @@ pub(crate) struct ContentBody<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lineage: Vec<Position>,
     #[serde(flatten)]
-    children: Option<&'a ChildrenAnswer>,
+    pub(super) children: Option<&'a ChildrenAnswer>,
 }
 
-impl ContentBody<'_> {
+impl<'a> ContentBody<'a> {
+    /// Children, and nothing of the object but its place.
+    pub(crate) const fn children_only(
+        epoch: u64,
+        position: Position,
+        children: &'a ChildrenAnswer,
+    ) -> Self {
+        let mut body = Self::at(position);
+        (body.epoch, body.children) = (epoch, Some(children));
+        body
+    }
+
     /// Of a stream that stands at `position`: nothing more yet.
     pub(super) const fn at(position: Position) -> Self {
         Self {

@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::answering::{ContentBody, Whole};
 use super::lineage::{forget_oldest, kept, note_end};
 use super::{Answer, History, ObserverStream, Position, answer};
+use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
 use crate::limits::{HISTORY_BYTES_MAX, HISTORY_COMMITS_MAX};
 use crate::message::{body::Content, decode};
@@ -123,13 +124,14 @@ impl KeptStream {
     }
 
     /// The body of the 200 for a reader that stands at `have`, under the claim of `epoch`; `whole` as for a
-    /// `read`. `None` when what is here does not fit together.
-    pub(crate) fn content(
-        &mut self,
+    /// `read`, with what it says of `children`. `None` when what is here does not fit together.
+    pub(crate) fn content<'a>(
+        &'a mut self,
         epoch: u64,
         have: Option<Position>,
         whole: bool,
-    ) -> Option<ContentBody<'_>> {
+        children: Option<&'a ChildrenAnswer>,
+    ) -> Option<ContentBody<'a>> {
         let reader = have.filter(|_| !whole);
         let answer = answer(reader, &self.history, self.snapshot.bytes());
         if matches!(answer, Answer::Snapshot) && !self.fold() {
@@ -139,6 +141,7 @@ impl KeptStream {
         let lineage = &self.snapshot.lineage;
         let mut body = ContentBody::at(position);
         body.epoch = epoch;
+        body.children = children;
         body.kept = have.and_then(|have| kept(lineage, position, have));
         if whole {
             body.lineage.clone_from(lineage);
@@ -228,7 +231,7 @@ mod tests {
     }
 
     fn content(kept: &mut KeptStream, have: Option<Position>) -> String {
-        let body = kept.content(EPOCH, have, false).unwrap();
+        let body = kept.content(EPOCH, have, false, None).unwrap();
         serde_json::to_string(&body).unwrap()
     }
 
@@ -275,8 +278,8 @@ mod tests {
         let body = json!({"epoch": EPOCH, "version": 1, "attribute": "no.such", "value": 1});
         let body = to_raw_value(&body).unwrap();
         assert!(kept.commit(Position::new(EPOCH, 1), body.into()));
-        assert!(kept.content(EPOCH, None, false).is_none());
-        let lacking = kept.content(EPOCH, Some(Position::new(EPOCH, 0)), false);
+        assert!(kept.content(EPOCH, None, false, None).is_none());
+        let lacking = kept.content(EPOCH, Some(Position::new(EPOCH, 0)), false, None);
         assert!(
             lacking.is_some(),
             "the commit itself is its reader's to judge"

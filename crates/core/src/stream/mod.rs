@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::address::Address;
 use crate::object::Hash;
 
+pub(crate) use answering::ContentBody;
 pub use changed::{Changed, Edit, ObserverCounters, Origin, Reaction};
 pub(crate) use changed::{edits, edits_between};
 pub(crate) use commit::check_changes;

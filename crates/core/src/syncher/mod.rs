@@ -2,8 +2,10 @@
 //! it observes. Its streams live here; who may claim and read is the Sync Manager's to say.
 
 mod audience;
+mod following;
 mod observer;
 mod reporter;
+mod resting;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +17,7 @@ use crate::time::Time;
 pub use audience::Audience;
 pub(crate) use observer::{Next, Observer, Recovery};
 pub(crate) use reporter::{Due, Outgoing, Reporter};
+pub(crate) use resting::ChildrenRows;
 
 /// How an object is doing, seen from one hyperty (protocol.md §5, §7).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,6 +24,9 @@ pub(crate) struct Observer {
     pub(crate) authoring: BTreeMap<String, Authoring>,
     /// The steps that the children made and that were not told.
     pub(crate) told: Vec<(String, ChildrenChanged)>,
+    /// The node has said where the children stand when it last said anything: with nobody there, it has them whole,
+    /// and takes what is written to them.
+    node_takes: bool,
 }
 
 /// Whether the copy is being brought up to date. One recovery per object is in flight.
@@ -59,6 +62,7 @@ impl Observer {
             children: Observed::default(),
             authoring: BTreeMap::new(),
             told: Vec::new(),
+            node_takes: false,
         }
     }
 
@@ -105,6 +109,7 @@ impl Observer {
             .children
             .is_some_and(|told| self.children.differs(told));
         reaction.recover |= differ || head.missed;
+        self.node_takes = head.children.is_some();
         self.react(reaction);
         if matches!(self.state, State::Closed(_)) {
             return;
@@ -168,10 +173,16 @@ impl Observer {
         safe
     }
 
-    /// Whether what this hyperty writes is let in as far as is known: an answer has started its route.
+    /// Whether what this hyperty writes is let in as far as is known: an answer has started its route, and the
+    /// Reporter is there, or the node takes it in its place.
     pub(crate) fn may_write(&self) -> bool {
-        let reading_on = self.state == State::CatchingUp && self.recovery == Recovery::None;
-        self.state == State::Live || reading_on
+        let routed = self.recovery == Recovery::None;
+        match self.state {
+            State::Live => true,
+            State::CatchingUp => routed,
+            State::Stale(_) => routed && self.node_takes,
+            _ => false,
+        }
     }
 
     fn receive(&mut self, received: Received) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::following::Following;
 use super::{Audience, State};
 use crate::address::Address;
 use crate::children::{
@@ -12,7 +13,7 @@ use crate::children::{
 };
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_OBJECT_MAX;
-use crate::stream::{Digest, Forgotten, Head, ReporterStream};
+use crate::stream::{Digest, Forgotten, Head, Origin, ReporterStream};
 use crate::time::Time;
 
 /// A reader that was let in and is answered next.
@@ -59,6 +60,8 @@ pub(crate) struct Reporter {
     pub(crate) children: BTreeMap<String, Reported>,
     /// This hyperty's own commits to them, by name.
     pub(crate) authoring: BTreeMap<String, Authoring>,
+    /// What is lacking of the children, where the node takes them.
+    pub(super) following: Option<Following>,
     /// What another session of the owner's has of the children, page by page, before it is taken over.
     pub(crate) adopting: Option<Observed>,
     /// Who observes the object.
@@ -82,6 +85,7 @@ impl Reporter {
             deleting: false,
             children: BTreeMap::new(),
             authoring: BTreeMap::new(),
+            following: None,
             adopting: None,
             audience: Audience::default(),
             head_due: false,
@@ -102,14 +106,6 @@ impl Reporter {
     /// Whether anybody waits for an answer.
     pub(crate) fn readers_wait(&self) -> bool {
         !self.due.is_empty()
-    }
-
-    /// How many children are kept of each name.
-    pub(crate) fn kept_children(&self) -> BTreeMap<String, usize> {
-        let children = self.children.iter();
-        children
-            .map(|(name, reported)| (name.clone(), reported.collection.keep()))
-            .collect()
     }
 
     /// The session is gone, and with it whoever waited.
@@ -144,7 +140,7 @@ impl Reporter {
     fn content(&mut self, due: &Due) -> String {
         let wanted = match &due.children {
             ChildrenWanted::Page { name, after } => {
-                return match page(&self.children, name, after.as_ref()) {
+                return match page(&self.children, name, after.as_ref(), &due.have.children) {
                     Ok(children) => self.stream.children_only(&children),
                     Err(refusal) => serde_json::to_string(&refusal).unwrap_or_default(),
                 };
@@ -168,17 +164,19 @@ impl Reporter {
         }
         for (name, collection) in theirs.into_collections() {
             if let Some(reported) = self.children.get_mut(&name) {
-                let step = reported.adopt(collection);
+                let step = reported.adopt(collection, Origin::Snapshot);
                 steps.extend(step.map(|step| (name, step)));
             }
         }
         (steps, safe)
     }
 
-    /// What readers are told of where the object stands, when the node has every commit.
+    /// What readers are told of where the object stands, when the node has every commit. A node that takes the children
+    /// says itself where they stand.
     pub(crate) fn head(&self) -> Option<Head> {
+        let takes = self.following.is_none();
         Some(Head {
-            children: digest(&self.children),
+            children: takes.then(|| digest(&self.children)).flatten(),
             ..self.stream.head()?
         })
     }
