@@ -122,6 +122,8 @@ pub const CHILD_BODY_BYTES_MAX: usize = CHILD_BYTES_MAX + (4 << 10);
 pub const EVENT_BODY_BYTES_MAX: usize = 64 << 10;
 /// Children names of one object.
 pub const CHILDREN_NAMES_MAX: usize = 16;
+/// Bytes that a runtime has to say of one object and that wait until its children are stored; more is not said.
+pub const WITHHELD_BYTES_MAX: usize = 16 << 20;
 /// Longest children name, in bytes.
 pub const CHILDREN_NAME_BYTES_MAX: usize = 64;
 /// Children of others that one commit of a Reporter deletes.

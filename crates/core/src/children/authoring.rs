@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answering::Yours;
+use super::resting_writes::UnstoredWrites;
 use super::write::{Answer, Unsafe, Write};
 use super::{Act, ChildCommit, ChildId, Collection};
 use crate::address::Address;
@@ -31,16 +32,18 @@ struct Own {
 /// One author's stream in one collection.
 #[derive(Debug)]
 pub(crate) struct Authoring {
-    author: Address,
+    pub(super) author: Address,
     /// The epoch of what is sent next.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// Up to here everything is safe.
-    safe: Position,
+    pub(super) safe: Position,
     /// The highest number used.
-    number: u64,
-    queue: VecDeque<Unsafe>,
+    pub(super) number: u64,
+    pub(super) queue: VecDeque<Unsafe>,
     bytes: usize,
     own: BTreeMap<ChildId, Own>,
+    /// Where it rests: what of it is to be stored.
+    pub(super) unstored: Option<UnstoredWrites>,
     /// Something was not taken: nothing is sent until all that is under way is answered.
     draining: Option<Drain>,
     /// Nothing is sent before.
@@ -78,10 +81,46 @@ impl Authoring {
             queue: VecDeque::new(),
             bytes: 0,
             own: BTreeMap::new(),
+            unstored: None,
             draining: None,
             until: None,
             backoff: Backoff::default(),
         }
+    }
+
+    /// What `author` wrote, as it rested: the epoch of what is sent next, up to where everything is safe, the highest
+    /// number used, and what waits.
+    pub(super) fn restored(
+        author: Address,
+        (epoch, safe, number): (u64, Position, u64),
+        queue: VecDeque<Unsafe>,
+        unstored: UnstoredWrites,
+        here: &Collection,
+    ) -> Self {
+        let mut own: BTreeMap<ChildId, Own> = BTreeMap::new();
+        for one in &queue {
+            if let Some(id) = one.write.child() {
+                let begin = || Own {
+                    value: here.get(id).map(|child| Arc::clone(&child.value)),
+                    ..Own::default()
+                };
+                let own = own.entry(id.clone()).or_insert_with(begin);
+                own.value = one.write.applied(own.value.take());
+                own.left += 1;
+            }
+        }
+        let mut authoring = Self {
+            epoch,
+            safe,
+            number,
+            bytes: queue.iter().map(|one| one.bytes).sum(),
+            queue,
+            own,
+            unstored: Some(unstored),
+            ..Self::new(author, None, Time::default())
+        };
+        authoring.settle(here);
+        authoring
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -100,7 +139,7 @@ impl Authoring {
     /// by a Reporter that lost it since, and be with readers: its places are not used for anything else.
     pub(crate) fn stands(&mut self, yours: Option<Yours>) -> Vec<Unsafe> {
         let Yours { position, number } = yours.unwrap_or_default();
-        self.number = self.number.max(number);
+        self.has_used(number);
         if self.queue.iter().any(|one| one.asked) {
             return vec![];
         }
@@ -137,6 +176,7 @@ impl Authoring {
             own.left += 1;
         }
         self.bytes += bytes;
+        self.changes(self.queue.len()..self.queue.len() + 1);
         self.queue.push_back(Unsafe {
             call: Some(call),
             write,
@@ -149,7 +189,7 @@ impl Authoring {
 
     /// Whether a write of nobody's is there that is not safe yet.
     pub(crate) fn is_urged(&self) -> bool {
-        self.queue.iter().any(|one| one.call.is_none())
+        self.queue.iter().any(Unsafe::is_urgent)
     }
 
     /// Lets a write of nobody's go before all that was not sent yet, unless there is one that does.
@@ -159,7 +199,7 @@ impl Authoring {
             .iter()
             .take_while(|one| one.sent.is_some())
             .count();
-        if self.queue.get(sent).is_none_or(|one| one.call.is_some()) {
+        if !self.queue.get(sent).is_some_and(Unsafe::is_urgent) {
             let urgent = Unsafe {
                 call: None,
                 write,
@@ -169,6 +209,7 @@ impl Authoring {
                 dated: false,
             };
             self.queue.insert(sent, urgent);
+            self.changes(sent..self.queue.len());
         }
     }
 
@@ -199,7 +240,7 @@ impl Authoring {
         let epoch = self.epoch;
         let one = self.queue.get_mut(index)?;
         one.asked = true;
-        let commit = one.sent.take().unwrap_or_else(|| {
+        let commit = one.sent.clone().unwrap_or_else(|| {
             let continues = before.epoch == epoch;
             let seq = if continues { before.version + 1 } else { 1 };
             let base = !continues && before != Position::default();
@@ -211,7 +252,9 @@ impl Authoring {
                 act: act(&one.write),
             }
         });
-        one.sent = Some(commit.clone());
+        if one.sent.replace(commit.clone()).as_ref() != Some(&commit) {
+            self.changes(index..index + 1);
+        }
         Some(commit)
     }
 
@@ -258,6 +301,7 @@ impl Authoring {
             if let (Answer::Dated(now), Some(sent)) = (answer, &mut one.sent) {
                 one.dated = true;
                 sent.date(now);
+                self.changes(index..index + 1);
             }
         }
         vec![]
@@ -306,9 +350,18 @@ impl Authoring {
 
     /// All that is not safe: it will not be.
     pub(crate) fn abandon(&mut self) -> Vec<Unsafe> {
+        self.changes(0..self.queue.len());
         self.bytes = 0;
         self.own.clear();
         self.queue.drain(..).collect()
+    }
+
+    /// The calls of which nobody will hear in this life any more; what they wrote stays.
+    pub(crate) fn part(&mut self) -> Vec<u64> {
+        self.queue
+            .iter_mut()
+            .filter_map(|one| one.call.take())
+            .collect()
     }
 
     /// A commit came back, to `here`.
@@ -321,7 +374,7 @@ impl Authoring {
     /// Forgets of the author's own children what `here` has, and learns which numbers that has seen used.
     pub(crate) fn settle(&mut self, here: &Collection) {
         let yours = here.yours(self.author.as_str()).unwrap_or_default();
-        self.number = self.number.max(yours.number);
+        self.has_used(yours.number);
         let seen = yours.position;
         self.own.retain(|_, own| own.left > 0 || seen < own.last);
     }
@@ -350,6 +403,22 @@ impl Authoring {
         for one in &mut self.queue {
             one.sent = None;
         }
+        self.changes(0..self.queue.len());
+    }
+
+    /// The author has used the numbers up to this one.
+    fn has_used(&mut self, number: u64) {
+        if number > self.number {
+            self.number = number;
+            self.changes(0..0);
+        }
+    }
+
+    /// What is at these places in the queue is another, or has left them; or how far the author is.
+    fn changes(&mut self, places: std::ops::Range<usize>) {
+        if let Some(unstored) = &mut self.unstored {
+            unstored.change(places);
+        }
     }
 
     fn safe_up_to(&mut self, position: Position) -> Vec<Unsafe> {
@@ -361,6 +430,9 @@ impl Authoring {
             let Some(one) = self.queue.pop_front() else {
                 break;
             };
+            if let Some(unstored) = &mut self.unstored {
+                unstored.leaves();
+            }
             self.bytes -= one.bytes;
             if let Some(own) = one.write.child().and_then(|id| self.own.get_mut(id)) {
                 own.left -= 1;
@@ -374,6 +446,7 @@ impl Authoring {
     /// Takes a write out: the author's own child is as if it had not been.
     fn remove(&mut self, index: usize, here: &Collection) -> Option<Unsafe> {
         let one = self.queue.remove(index)?;
+        self.changes(index..self.queue.len() + 1);
         self.bytes -= one.bytes;
         if let Some(id) = one.write.child()
             && let Some(own) = self.own.get_mut(id)

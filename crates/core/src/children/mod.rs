@@ -25,6 +25,7 @@ mod properties;
 mod regaining;
 mod reported;
 mod rest;
+mod resting_writes;
 #[cfg(test)]
 mod restored;
 mod taking;
@@ -51,6 +52,7 @@ pub(crate) use observed::{Observed, Received};
 pub(crate) use regaining::Regaining;
 pub(crate) use reported::{NotTaken, Ready, Reported};
 pub(crate) use rest::{Restored, remove_rows};
+pub(crate) use resting_writes::RestoredWrites;
 pub(crate) use write::{Answer, Unsafe, Write};
 
 /// Names that an address would read as another resource.

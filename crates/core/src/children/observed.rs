@@ -1,9 +1,10 @@
 //! An object's collections at a reader: what came with its answers, and what is still to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answering::{Yours, hash};
 use super::collection::{Extent, Taken};
+use super::rest::remove_rows;
 use super::taking::{Answer, NameAnswer, Outcome};
 use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name};
 use crate::address::Address;
@@ -11,6 +12,7 @@ use crate::error::Refusal;
 use crate::limits::{CHILDREN_HAVE_BYTES_MAX, CHILDREN_NAMES_MAX};
 use crate::message::decode;
 use crate::object::Hash;
+use crate::storage::Batch;
 use crate::stream::{ChildrenPositions, Origin};
 
 /// All collections of an object that is observed.
@@ -21,6 +23,8 @@ pub(crate) struct Observed {
     pub(crate) yours: BTreeMap<String, Yours>,
     /// The `read` of a page that is not answered.
     pub(crate) asked: Option<u64>,
+    /// Where they rest: the names that the object has no longer, and that are to be removed.
+    gone: Option<BTreeSet<String>>,
 }
 
 /// What came of something received.
@@ -54,6 +58,40 @@ impl Received {
 }
 
 impl Observed {
+    /// They rest from now on, and those that come.
+    pub(crate) fn rest(&mut self) {
+        self.gone = Some(BTreeSet::new());
+        self.collections.values_mut().for_each(Collection::rests);
+    }
+
+    /// They rest no longer.
+    pub(crate) fn forget(&mut self) {
+        self.gone = None;
+        self.collections.values_mut().for_each(Collection::forget);
+    }
+
+    /// These rested, and are there again.
+    pub(crate) fn restore(&mut self, collections: BTreeMap<String, Collection>) {
+        self.gone = Some(BTreeSet::new());
+        self.collections = collections;
+    }
+
+    /// Whether something of them is to be stored.
+    pub(crate) fn is_to_be_stored(&self) -> bool {
+        let gone = self.gone.as_ref().is_some_and(|gone| !gone.is_empty());
+        gone || self.collections.values().any(Collection::is_to_be_stored)
+    }
+
+    /// Puts into `batch` what is to be stored of them; their rows are at `place`.
+    pub(crate) fn write_rows(&mut self, place: &[u8], batch: &mut Batch) {
+        for name in self.gone.as_mut().map(std::mem::take).into_iter().flatten() {
+            remove_rows(place, Some(&name), batch);
+        }
+        for (name, collection) in &mut self.collections {
+            collection.write_rows(place, name, batch);
+        }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name)
     }
@@ -128,11 +166,7 @@ impl Observed {
         };
         self.asked = None;
         self.yours = answer.you;
-        self.collections
-            .retain(|name, _| answer.names.contains(name));
-        for name in answer.names {
-            self.collections.entry(name).or_default();
-        }
+        self.has_names(&answer.names);
         self.take_all(answer.children)
     }
 
@@ -150,6 +184,22 @@ impl Observed {
         // Who answers with something else is not asked again at once.
         received.recover |= self.next_page() == before;
         received
+    }
+
+    fn has_names(&mut self, names: &[String]) {
+        let gone = self
+            .collections
+            .extract_if(.., |name, _| !names.contains(name));
+        let gone: Vec<_> = gone.map(|(name, _)| name).collect();
+        for name in names {
+            let collection = self.collections.entry(name.clone()).or_default();
+            if self.gone.is_some() && !collection.is_resting() {
+                collection.rests();
+            }
+        }
+        if let Some(left) = &mut self.gone {
+            left.extend(gone);
+        }
     }
 
     fn take_all(&mut self, children: BTreeMap<String, NameAnswer<'_>>) -> Received {

@@ -104,6 +104,11 @@ impl Collection {
         self.unstored = None;
     }
 
+    /// Whether it rests.
+    pub(crate) const fn is_resting(&self) -> bool {
+        self.unstored.is_some()
+    }
+
     /// Whether it rests, and its rows do not say all of it.
     pub(crate) fn is_to_be_stored(&self) -> bool {
         self.unstored.as_ref().is_some_and(|one| !one.is_empty())

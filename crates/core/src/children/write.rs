@@ -76,6 +76,11 @@ pub(crate) struct Unsafe {
 }
 
 impl Unsafe {
+    /// It makes room, and goes before what was not sent yet.
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.call.is_none() && matches!(self.write, Write::Moderate(_) | Write::Forget(_))
+    }
+
     pub(super) fn is_at(&self, position: Position) -> bool {
         let sent = self.sent.as_ref();
         sent.is_some_and(|commit| commit.position == position)

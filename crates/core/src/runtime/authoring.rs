@@ -148,7 +148,14 @@ pub(super) fn desk<'a>(
     }
     let here = observer.children.get(name).ok_or_else(unknown)?;
     let yours = observer.children.yours.get(name).copied();
-    let begin = || Authoring::new(seat.hyperty.clone(), yours, now);
+    let rests = observer.stream.rests();
+    let begin = || {
+        let mut authoring = Authoring::new(seat.hyperty.clone(), yours, now);
+        if rests {
+            authoring.rests();
+        }
+        authoring
+    };
     Ok(Desk {
         authoring: observer
             .authoring
@@ -238,6 +245,8 @@ impl Runtime {
             }
         };
         let takes = desk.takes();
+        // Another life would write its place anew.
+        self.children_change_first(seat);
         let (from, to) = (seat.hyperty.as_str(), children_of(seat, name));
         let purpose = Purpose::Child(seat.clone(), name.to_owned(), commit.position);
         self.request(commit.kind(), from, &to, &commit.encode(), purpose, now);
@@ -299,6 +308,7 @@ impl Runtime {
         self.writes_over(over, refusal);
         self.writes_over(safe, None);
         self.prune(seat, name);
+        self.children_change(seat);
     }
 
     /// What was written has come to an end: it is safe, or refused for good.
@@ -339,6 +349,10 @@ impl Runtime {
         };
         let mut authoring = std::mem::take(&mut observer.authoring);
         self.abandon(authoring.values_mut(), refusal);
+        if let Some(observer) = self.observer_mut(seat) {
+            observer.authoring = authoring;
+        }
+        self.children_change(seat);
     }
 
     /// It is over with a Reporter: nothing that it wrote to children will become safe.
@@ -348,11 +362,11 @@ impl Runtime {
         };
         let mut authoring = std::mem::take(&mut reporter.authoring);
         self.abandon(authoring.values_mut(), refusal);
-        if let Some(claim) = self.manager.claims.get(url) {
-            let seat = Seat {
-                hyperty: claim.reporter.clone(),
-                object: url.clone(),
-            };
+        if let Some(reporter) = self.reporter_mut(url) {
+            reporter.authoring = authoring;
+        }
+        if let Some(seat) = self.seat_of_reporter(url) {
+            self.children_change(&seat);
             self.fetches_end(&seat, refusal);
         }
         self.keeps_no_more(url);
@@ -364,6 +378,13 @@ impl Runtime {
         refusal: &Refusal,
     ) {
         for one in authoring {
+            if self.session.ended().is_some() && one.is_resting() {
+                // It is only this life that ends: what rests is written in another.
+                let calls = one.part().into_iter();
+                let told = calls.map(|call| Output::Done(call, Err(refusal.clone())));
+                self.outbox.extend(told);
+                continue;
+            }
             let over = one.abandon();
             self.writes_over(over, Some(refusal));
         }

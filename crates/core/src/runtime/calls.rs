@@ -117,7 +117,7 @@ impl Runtime {
         if let Some(lost) = self.take_up(&seat, &create) {
             reporter = lost;
         } else if create.store {
-            reporter.stream.rest();
+            reporter.rest();
         }
         let claim = Claim {
             name: create.name,
@@ -141,6 +141,7 @@ impl Runtime {
         syncher.reporters.insert(url.clone(), reporter);
         self.claim_changes(&url);
         self.reporter_changes(&url);
+        self.children_change(&seat);
         if create.local {
             self.begin_local(&url, now);
         }
@@ -374,6 +375,7 @@ impl Runtime {
         let all_sent = self.session.is_live()
             && self.deliveries.values().any(waits)
             && self.dirty.is_empty()
+            && self.withheld.is_empty()
             && self
                 .manager
                 .claims

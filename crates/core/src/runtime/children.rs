@@ -135,6 +135,7 @@ impl Runtime {
             code: 200,
             position: commit.position,
         };
+        self.children_change_first(&seat);
         self.respond(header.id, &header.to, &header.from, &body);
         self.written(&seat.object, now);
         self.children_changed(&seat, step.map(|step| (name.to_owned(), step)));

@@ -28,8 +28,11 @@ impl Runtime {
         self.session.is_live() || self.is_local(url.as_str())
     }
 
-    /// Puts a message on its way: to the node, or round where it is about an object of this runtime alone.
+    /// Puts a message on its way, when nothing is to be stored before: to the node, or round where it is about an object of this runtime alone.
     pub(super) fn send(&mut self, from: &str, to: &str, text: String) {
+        let Some(text) = self.withheld.take(from, to, text) else {
+            return;
+        };
         if self.is_about_local(to) || self.is_about_local(from) {
             self.round.push_back(text);
         } else {

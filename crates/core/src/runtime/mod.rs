@@ -28,6 +28,7 @@ mod regaining;
 mod reporting;
 mod requests;
 mod resting;
+mod resting_children;
 mod restoring;
 mod resuming;
 mod session;
@@ -66,6 +67,7 @@ use questions::Questions;
 use requests::Requests;
 use resting::Resting;
 pub use resting::Role;
+use resting_children::Withheld;
 pub use restoring::RestoreError;
 pub use resuming::{Criteria, Resumed};
 use session::Session;
@@ -114,6 +116,7 @@ pub struct Runtime {
     /// Calls of [`Runtime::flush`] that are not answered.
     flushes: BTreeMap<u64, Flush>,
     resting: Resting,
+    withheld: Withheld,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
     /// What is commanded about objects of others' sessions, by its calls.
@@ -167,6 +170,7 @@ impl Runtime {
             deliveries: BTreeMap::new(),
             flushes: BTreeMap::new(),
             resting: Resting::default(),
+            withheld: Withheld::default(),
             commands: BTreeMap::new(),
             owning: BTreeMap::new(),
             wanted: BTreeMap::new(),

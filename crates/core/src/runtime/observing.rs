@@ -113,6 +113,7 @@ impl Runtime {
                 told
             });
             self.writes_over(safe, None);
+            self.children_change(seat);
             if self.is_local(seat.object.as_str()) {
                 self.presence_changed(&seat.object);
             }

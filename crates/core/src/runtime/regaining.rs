@@ -24,6 +24,9 @@ impl Runtime {
             self.reads_all_children(url);
         }
         self.writes_over(safe, None);
+        if let Some(seat) = self.seat_of_reporter(url) {
+            self.children_change(&seat);
+        }
     }
 
     /// All children of `url` are read of the node, where that takes them.
@@ -53,6 +56,7 @@ impl Runtime {
         if let Some(seat) = self.seat_of_reporter(url) {
             self.children_changed(&seat, step.map(|step| (name.to_owned(), step)));
             self.prune(&seat, name);
+            self.children_change(&seat);
         }
         self.send_children(now);
     }
@@ -121,6 +125,7 @@ impl Runtime {
                     // More were written, while it was away, than are kept.
                     self.prune(&seat, &name);
                 }
+                self.children_change(&seat);
                 self.regaining.insert(url.clone());
                 self.send_children(now);
             }
@@ -151,7 +156,7 @@ impl Runtime {
     }
 
     /// The seat that reports `url`, if one does.
-    fn seat_of_reporter(&self, url: &Address) -> Option<Seat> {
+    pub(super) fn seat_of_reporter(&self, url: &Address) -> Option<Seat> {
         let claim = self.manager.claims.get(url)?;
         Some(Seat {
             hyperty: claim.reporter.clone(),

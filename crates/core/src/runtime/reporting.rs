@@ -263,6 +263,7 @@ impl Runtime {
             let (steps, safe) = reporter.adopt();
             self.children_changed(&seat, steps);
             self.writes_over(safe, None);
+            self.children_change_first(&seat);
         }
         self.send_due(now);
     }

@@ -8,6 +8,8 @@
 //! | claims | place | [`ClaimRow`] of a Reporter, [`CopyRow`] of an Observer |
 //! | grants | place, hyperty | who it is that the application let in |
 //! | snapshots, commits, unnumbered | place, and position or version | of the stream |
+//! | children, collections | place, and name | of the collections |
+//! | child_writes | place, and name | of what the hyperty wrote to them |
 //!
 //! A place is an object, a hyperty, and what that is to the object.
 
@@ -46,6 +48,8 @@ pub(super) struct Resting {
     claims: BTreeSet<Address>,
     /// The streams of these are.
     streams: BTreeSet<(Seat, Role)>,
+    /// The children of these are, and what is written to them.
+    pub(super) children: BTreeSet<(Seat, Role)>,
     /// These rest no longer.
     gone: BTreeSet<(Seat, Role)>,
     /// What the next batch begins with: the claims of objects that were lost before they were stored.
@@ -125,7 +129,7 @@ impl Role {
 }
 
 /// Where the rows are of what a hyperty is to an object.
-fn place(seat: &Seat, role: Role) -> Vec<u8> {
+pub(super) fn place(seat: &Seat, role: Role) -> Vec<u8> {
     let (object, hyperty) = (seat.object.as_str(), seat.hyperty.as_str());
     key(&[
         object.as_bytes(),
@@ -144,6 +148,7 @@ impl Resting {
         let sets = [
             self.claims.is_empty(),
             self.streams.is_empty(),
+            self.children.is_empty(),
             self.gone.is_empty(),
         ];
         let changed = sets.contains(&false) || !self.parting.is_empty();
@@ -154,6 +159,7 @@ impl Resting {
     pub(super) fn forget(&mut self, seat: Seat, role: Role) {
         let one = (seat, role);
         self.streams.remove(&one);
+        self.children.remove(&one);
         self.under_way.remove(&one);
         self.resumed.remove(&one);
         if role == Role::Reporter {
@@ -171,6 +177,9 @@ impl Resting {
                 Table::Snapshots,
                 Table::Commits,
                 Table::Unnumbered,
+                Table::Children,
+                Table::Collections,
+                Table::ChildWrites,
             ] {
                 batch.remove_under(table, &[&place]);
             }
@@ -202,9 +211,17 @@ impl Runtime {
                 Role::Observer => self.store_observer(seat, now, &mut batch),
             }
         }
+        for (seat, role) in std::mem::take(&mut self.resting.children) {
+            self.store_children(&seat, role, &mut batch);
+        }
         self.resting.under_way = streams;
-        self.resting.made += u64::from(!batch.is_empty());
-        (!batch.is_empty()).then_some(batch)
+        if batch.is_empty() {
+            // What was to be stored is there no longer.
+            self.says_what_waited(self.resting.made + 1);
+            return None;
+        }
+        self.resting.made += 1;
+        Some(batch)
     }
 
     /// Whether a batch is under way.
@@ -313,6 +330,7 @@ impl Runtime {
                 self.dirty.insert(seat.object);
             }
         }
+        self.says_what_waited(self.resting.stored);
         self.end_flushes();
     }
 
@@ -351,6 +369,7 @@ impl Runtime {
         if self.observer_mut(seat).is_some_and(due) {
             self.observer_rests(seat.clone());
         }
+        self.children_change(seat);
     }
 
     pub(super) fn observer_rests(&mut self, seat: Seat) {
@@ -363,7 +382,7 @@ impl Runtime {
         if let Some(reporter) = syncher.and_then(|one| one.reporters.get_mut(&seat.object))
             && reporter.stream.rests()
         {
-            reporter.stream.forget();
+            reporter.forget();
             self.resting.forget(seat.clone(), Role::Reporter);
         }
     }
@@ -373,7 +392,7 @@ impl Runtime {
         if let Some(observer) = self.observer_mut(seat)
             && observer.stream.rests()
         {
-            observer.stream.forget();
+            observer.forget();
             self.resting.forget(seat.clone(), Role::Observer);
         }
     }

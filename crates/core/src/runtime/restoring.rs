@@ -15,7 +15,7 @@ use crate::limits::CHILDREN_NAMES_MAX;
 use crate::manager::Claim;
 use crate::storage::{Row, Table};
 use crate::stream::{ObserverStream, ReporterStream, Rows};
-use crate::syncher::{Observer, Reporter};
+use crate::syncher::{ChildrenRows, Observer, Reporter};
 use crate::time::Time;
 
 /// Why a runtime cannot go on from its store.
@@ -52,6 +52,7 @@ struct Found {
     commits: Vec<Vec<u8>>,
     unnumbered: Vec<(u64, Vec<u8>)>,
     grants: Vec<(String, Vec<u8>)>,
+    children: ChildrenRows,
 }
 
 /// All rows of a store, before anything is made of them.
@@ -89,13 +90,19 @@ impl Runtime {
             runtime.goes_by(url, &nonce)?;
             runtime.resting.named = true;
         }
-        for ((seat, role), found) in store.places {
+        for ((seat, role), mut found) in store.places {
+            let children = std::mem::take(&mut found.children);
             let asleep = match role {
                 Role::Reporter => runtime.reporter_of(&seat, found),
                 Role::Observer => observer_of(found),
             };
-            let asleep = asleep
-                .map_err(|why| damaged(&Table::Snapshots, seat.object.as_str().as_bytes(), why))?;
+            let of = |table: Table| {
+                let key = seat.object.as_str().as_bytes();
+                move |why| damaged(&table, key, why)
+            };
+            let mut asleep = asleep.map_err(of(Table::Snapshots))?;
+            let restored = asleep.restore_children(&seat.hyperty, children);
+            restored.map_err(of(Table::Collections))?;
             runtime.resting.asleep.insert((seat, role), asleep);
         }
         Ok(runtime)
@@ -165,10 +172,17 @@ impl Store {
                 let (place, _) = place_of(&row.key)?;
                 self.places.entry(place).or_default().claim = row.value;
             }
-            Table::Grants | Table::Snapshots | Table::Commits | Table::Unnumbered => {
+            Table::Grants
+            | Table::Snapshots
+            | Table::Commits
+            | Table::Unnumbered
+            | Table::Children
+            | Table::Collections
+            | Table::ChildWrites => {
                 let (place, rest) = place_of(&row.key)?;
+                let hyperty = place.0.hyperty.clone();
                 let found = self.places.entry(place).or_default();
-                found.take(row.table, rest, row.value)?;
+                found.take(row.table, rest, row.value, &hyperty)?;
             }
             _ => {}
         }
@@ -177,11 +191,20 @@ impl Store {
 }
 
 impl Found {
-    fn take(&mut self, table: Table, rest: &[u8], value: Vec<u8>) -> Result<(), String> {
+    fn take(
+        &mut self,
+        table: Table,
+        rest: &[u8],
+        value: Vec<u8>,
+        hyperty: &Address,
+    ) -> Result<(), String> {
         match table {
             Table::Grants => {
                 let hyperty = String::from_utf8_lossy(rest).into_owned();
                 self.grants.push((hyperty, value));
+            }
+            Table::Children | Table::Collections | Table::ChildWrites => {
+                self.children.row(table, rest, &value, hyperty)?;
             }
             Table::Snapshots => self.snapshot = Some(value),
             Table::Unnumbered => {

@@ -6,7 +6,7 @@ use super::{CallError, Create, Runtime, Seat};
 use crate::address::Address;
 use crate::manager::Claim;
 use crate::object::Metadata;
-use crate::syncher::{Observer, Reporter, State};
+use crate::syncher::{ChildrenRows, Observer, Reporter, State};
 use crate::time::Time;
 
 /// What rested when the runtime started.
@@ -14,6 +14,23 @@ use crate::time::Time;
 pub(super) enum Asleep {
     Reporter(Box<(Claim, Reporter)>),
     Observer(Box<Observer>),
+}
+
+impl Asleep {
+    /// Its children are there again.
+    ///
+    /// # Errors
+    /// What of the rows cannot be.
+    pub(super) fn restore_children(
+        &mut self,
+        hyperty: &Address,
+        rows: ChildrenRows,
+    ) -> Result<(), String> {
+        match self {
+            Self::Reporter(one) => one.1.restore_children(hyperty, rows),
+            Self::Observer(observer) => observer.restore_children(hyperty, rows),
+        }
+    }
 }
 
 /// One that went on by itself, and how it is doing.
@@ -84,6 +101,7 @@ impl Runtime {
                     let state = observer.state.clone();
                     let syncher = self.synchers.entry(seat.hyperty.clone()).or_default();
                     syncher.observers.insert(seat.object.clone(), *observer);
+                    self.children_wake(&seat);
                     state
                 }
             };
@@ -98,13 +116,15 @@ impl Runtime {
     fn reports_again(
         &mut self,
         seat: &Seat,
-        (claim, reporter): (Claim, Reporter),
+        (claim, mut reporter): (Claim, Reporter),
         now: Time,
     ) -> State {
+        reporter.wake_children(&seat.hyperty, now);
         let (local, deleting) = (claim.local, reporter.deleting);
         self.manager.claims.insert(seat.object.clone(), claim);
         let syncher = self.synchers.entry(seat.hyperty.clone()).or_default();
         syncher.reporters.insert(seat.object.clone(), reporter);
+        self.children_wake(seat);
         if local {
             self.begin_local(&seat.object, now);
         }
@@ -156,8 +176,9 @@ impl Runtime {
         self.check_store()?;
         let not_observed = || CallError::NotObserved(seat.object.clone());
         let observer = self.observer_mut(seat).ok_or_else(not_observed)?;
-        observer.stream.rest();
+        observer.rest();
         self.observer_rests(seat.clone());
+        self.children_change(seat);
         Ok(())
     }
 

@@ -305,6 +305,7 @@ impl Runtime {
         self.calls += 1;
         desk.authoring.push(self.calls, write, bytes, value);
         self.writing.insert((seat.clone(), name.to_owned()));
+        self.children_change(seat);
         self.send_children(now);
         Ok(self.calls)
     }

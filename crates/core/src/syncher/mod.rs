@@ -5,6 +5,7 @@ mod audience;
 mod following;
 mod observer;
 mod reporter;
+mod resting;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::time::Time;
 pub use audience::Audience;
 pub(crate) use observer::{Next, Observer, Recovery};
 pub(crate) use reporter::{Due, Outgoing, Reporter};
+pub(crate) use resting::ChildrenRows;
 
 /// How an object is doing, seen from one hyperty (protocol.md §5, §7).
 #[derive(Clone, Debug, PartialEq, Eq)]

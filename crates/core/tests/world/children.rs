@@ -20,6 +20,17 @@ pub struct ChildrenMirror {
 }
 
 impl ChildrenMirror {
+    /// Of a collection that is there before its first step.
+    pub(super) fn of(collection: &Collection) -> Self {
+        let child = |(id, child): (&ChildId, &Child)| (id.clone(), child.clone());
+        Self {
+            children: collection.iter().map(child).collect(),
+            closed: collection.is_closed(),
+            number: collection.steps(),
+            origins: vec![],
+        }
+    }
+
     pub(super) fn takes(&mut self, changed: ChildrenChanged) {
         assert_eq!(changed.number, self.number + 1, "steps are counted");
         self.number = changed.number;

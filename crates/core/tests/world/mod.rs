@@ -257,6 +257,7 @@ impl World {
             if self.disk.as_ref().is_some_and(disk::Disk::is_cut) {
                 self.node_restarts();
             }
+            self.power_fails();
             if !self.moves_one_frame() {
                 return self.checks();
             }

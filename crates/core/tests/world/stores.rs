@@ -5,7 +5,8 @@ use byline_core::runtime::{FlushError, Input, Resumed, Role, Runtime, Seat};
 use byline_core::storage::Batch;
 use serde_json::Value;
 
-use super::disk::Disk;
+use super::children::ChildrenMirror;
+use super::disk::{Cut, Disk};
 use super::place::{Mirror, Place};
 use super::{DOMAIN, Who, World};
 
@@ -28,7 +29,10 @@ impl World {
         let disk = self.disk_of(who);
         assert_eq!(disk.under_way, None, "one batch at a time");
         disk.batches += 1;
-        if disk.waits {
+        if disk.cut == Some(Cut::After(disk.batches)) {
+            disk.write(&batch);
+        }
+        if disk.waits || disk.is_cut() {
             disk.under_way = Some(batch);
         } else {
             disk.write(&batch);
@@ -51,6 +55,15 @@ impl World {
     pub fn flushes(&mut self, seat: &Seat) -> Result<u64, FlushError> {
         let (who, now) = (self.who(seat), self.now);
         self.machine(who).flush(seat, now)
+    }
+
+    /// Those whose power fails there are cut off from it.
+    pub(super) fn power_fails(&mut self) {
+        for who in 0..self.places.len() {
+            if self.places[who].disk.as_ref().is_some_and(Disk::is_cut) {
+                self.power_cut(who);
+            }
+        }
     }
 
     /// The disk says no.
@@ -78,6 +91,11 @@ impl World {
         for one in &resumed {
             let states = vec![one.state.clone()];
             self.places[who].states.insert(one.seat.clone(), states);
+            let chat = self.places[who].runtime.children(&one.seat, "chat");
+            if let Some(mirror) = chat.map(ChildrenMirror::of) {
+                let chat = (one.seat.clone(), "chat".to_owned());
+                self.places[who].children.insert(chat, mirror);
+            }
             let copy = self.places[who].runtime.observer(&one.seat);
             let parts = copy.and_then(|copy| Some((copy.data()?, copy.position()?)));
             if let (Role::Observer, Some((data, position))) = (one.role, parts) {
