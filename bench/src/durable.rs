@@ -21,7 +21,7 @@ use crate::join::join;
 use crate::line::{Line, PATIENCE};
 use crate::machine::{Cores, pin};
 use crate::process::Process;
-use crate::reporter::{Claimed, OBJECT, Reporter};
+use crate::reporter::{Claimed, OBJECT, Reporter, read_back};
 use crate::round::SETTLE;
 use crate::stats::Summary;
 
@@ -40,6 +40,10 @@ const MANY: usize = 100_000;
 const JOINS: usize = 200;
 /// Bytes taken from a socket at once.
 const BUFFER: usize = 64 << 10;
+/// Children of an object that is read back.
+const CHILDREN: usize = 10_000;
+/// Characters of each.
+const CHILD_CHARS: usize = 100;
 /// Commits whose bytes a node keeps before it folds them: those of a small object, as in protocol.md §7.
 const FOLD_BYTES: usize = 64 << 10;
 
@@ -52,6 +56,7 @@ const LEGEND: &str = "\
 - **ratio**: by the store alone at that size, in the same round.
 - **joining**: a new connection, `open` without a key, `subscribe`; 200 of them, one after the other, from the connection to
   the 200 that the node gives from what it keeps.
+- **read back**: from the opening of a Reporter's folder until its object with all children is there.
 ";
 
 /// A run of commits.
@@ -82,6 +87,7 @@ struct Round {
     both: Run,
     few: Joined,
     many: Joined,
+    read_back_ms: f64,
 }
 
 /// Measures `rounds` rounds in a new folder below `place`, and gives Markdown.
@@ -133,6 +139,12 @@ fn report(rounds: &[Round]) -> Result<String> {
         show(2, |round| round.many.ms / round.few.ms),
         show(0, |round| round.many.bytes as f64),
     )?;
+    text.push_str("\n| read back | ms |\n|---|---|\n");
+    writeln!(
+        text,
+        "| {CHILDREN} children | {}, target < 50 |",
+        show(1, |round| round.read_back_ms)
+    )?;
     text.push('\n');
     text.push_str(LEGEND);
     Ok(text)
@@ -143,11 +155,13 @@ fn round(cores: Cores, byline: &OsStr, folder: &Path) -> Result<Round> {
     let (node, bytes) = node_durable(cores, byline, folder).context("node durable")?;
     let both = both(cores, byline, folder, bytes).context("both")?;
     let (few, many) = joining(cores, byline, folder).context("joining")?;
+    let read_back_ms = reading_back(cores, byline, folder).context("reading back")?;
     Ok(Round {
         node,
         both,
         few,
         many,
+        read_back_ms,
     })
 }
 
@@ -248,6 +262,26 @@ fn joining(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Joined, Joine
         })
     };
     Ok((joined(FEW)?, joined(MANY - FEW)?))
+}
+
+/// Milliseconds from the opening of a Reporter's folder until all children of its object are there.
+fn reading_back(cores: Cores, byline: &OsStr, folder: &Path) -> Result<f64> {
+    let process = start(cores, byline, &folder.join("node-of-room"))?;
+    let store = folder.join("room");
+    let claimed = Claimed {
+        fields: 1,
+        room: true,
+        kept: true,
+        store: Some(&store),
+    };
+    let mut reporter = Reporter::claim_as(process.address, claimed)?;
+    reporter.say(CHILDREN, &"x".repeat(CHILD_CHARS))?;
+    reporter.close()?;
+    let start = Instant::now();
+    let children = read_back(&store)?;
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    ensure!(children == CHILDREN, "{children} children are there");
+    Ok(ms)
 }
 
 fn start(cores: Cores, byline: &OsStr, data: &Path) -> Result<Process> {

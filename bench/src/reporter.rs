@@ -208,6 +208,17 @@ impl Reporter {
         })
     }
 
+    /// Waits until everything is stored, and closes the store.
+    pub(crate) fn close(mut self) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        self.perform()?;
+        while self.runtime.is_storing() {
+            self.step(until).context("it is not stored")?;
+        }
+        let store = self.store.context("there is no store")?;
+        Ok(store.writer.stop()?)
+    }
+
     /// How many changes were written.
     pub(crate) const fn written(&self) -> usize {
         self.written
@@ -346,6 +357,18 @@ impl Reporter {
             .reporter(&self.seat)
             .context("the object was let go")
     }
+}
+
+/// What a store holds, read back from `path`: how many children of the object there are.
+pub(crate) fn read_back(path: &FilePath) -> Result<usize> {
+    let mut folder = Folder::open(path, &Whose::Runtime, None)?;
+    let rows = folder.rows()?.collect::<Result<Vec<_>, _>>()?;
+    let mut runtime = Runtime::restored(DOMAIN, Key::from_bytes(&[0; 32]), [0; 32], rows)?;
+    let hyperty = runtime.hyperty("bench")?;
+    runtime.wake(&hyperty, now());
+    let object = OBJECT.parse()?;
+    let children = runtime.children(&Seat { hyperty, object }, CHILDREN);
+    Ok(children.map_or(0, byline_core::children::Collection::len))
 }
 
 /// Somebody who joins: a whole runtime, as an application has it.
