@@ -326,7 +326,7 @@ impl Runtime {
                 Some((_, Timer::Recovery(seat))) => self.recover_again(&seat, now),
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
-                Some((_, Timer::Flush(call))) => self.flush_over(call),
+                Some((_, Timer::Flush(call))) => self.flush_over(call, now),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,
