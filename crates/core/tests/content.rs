@@ -6,7 +6,7 @@
 mod world;
 
 use byline_core::limits::{GRACE_MS, STORED_SAID_MS};
-use byline_core::runtime::{Create, Seat};
+use byline_core::runtime::{Create, FlushError, Seat};
 use byline_core::storage::Table;
 use byline_core::{State, stream::Position};
 use serde_json::{Value, json};
@@ -270,6 +270,33 @@ fn of_more_than_may_be_kept_what_was_not_used_the_longest_is_dropped() {
     let observer = world.subscribes(guest, "b");
     world.settles();
     world.assert_follows(&observer, &seats[1]);
+}
+
+#[test]
+fn flushed_does_not_wait_for_a_node_that_keeps_the_object_no_longer() {
+    let mut world = World::with_disk();
+    world.node.keep_content(100_000);
+    let owner = world.runtime_with_disk();
+    let large = || json!({"n": 0, "pad": "x".repeat(60_000)});
+    let stored = world.creates_as(owner, "a", large(), |create| {
+        kept(create);
+        create.store = true;
+    });
+    let only_kept = world.creates_as(owner, "b", large(), kept);
+    world.passes(1_000);
+    world.creates_as(owner, "c", large(), kept);
+    world.passes(1_000);
+    for seat in [&stored, &only_kept] {
+        world.writes(seat, "n", 1);
+    }
+    let calls = [&stored, &only_kept].map(|seat| world.flushes(seat).unwrap());
+    world.passes(40_000);
+    let flushed = &world.place(owner).flushed;
+    assert_eq!(flushed.get(&calls[0]), Some(&Ok(())), "it is stored here");
+    assert_eq!(
+        flushed.get(&calls[1]),
+        Some(&Err(FlushError::NotKept(only_kept.object.clone())))
+    );
 }
 
 #[test]

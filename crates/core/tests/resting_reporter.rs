@@ -451,6 +451,33 @@ fn who_lost_its_object_takes_it_up_as_it_rests_and_gets_back_what_it_wrote_besid
 }
 
 #[test]
+fn delivered_does_not_wait_for_what_was_given_back() {
+    let (mut world, owner, _, reporter, _) = room();
+    world.cut(owner, InFlight::Lost);
+    world.power_cut(owner);
+    for n in 1..=3 {
+        world.writes(&reporter, "n", n);
+    }
+    let device = world.runtime_of(1);
+    world.creates_as(device, "room", count(7), |create| {
+        (create.take, create.discard) = (true, true);
+    });
+    world.passes(60_000);
+    world.power_cut(owner);
+    world.heals(owner);
+    world.passes(60_000);
+    let reporter = world.creates_as(owner, "room", count(8), |create| {
+        storing(create);
+        create.take = true;
+    });
+    let call = world.delivers(owner);
+    world.passes(60_000);
+    assert_eq!(world.state(&reporter), "live");
+    assert_eq!(world.place(owner).rejected.len(), 1);
+    assert_eq!(world.place(owner).delivered, [call]);
+}
+
+#[test]
 fn an_object_of_this_runtime_alone_rests_too() {
     let mut world = World::new();
     let owner = world.runtime_with_disk();

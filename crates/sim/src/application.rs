@@ -16,6 +16,9 @@ use crate::totals::Count;
 use crate::world::{DOMAIN, World};
 use crate::writing::ballast;
 
+/// The hyperties of every runtime.
+pub(crate) const NAMES: [&str; 3] = ["reporter", "first", "second"];
+
 impl World {
     pub(crate) fn names_objects(&mut self) {
         for object in &self.plan.objects {
@@ -51,6 +54,7 @@ impl World {
                 self.places[*who].asks_for_delivery(call);
                 self.place_puts_out(*who);
             }
+            Action::Flush { object } => self.flushes(*object),
             Action::Report {
                 object,
                 device,
@@ -88,27 +92,18 @@ impl World {
             return;
         }
         self.denied[object].extend(deny);
-        let access = self.access(&self.plan.objects[object].openness, &self.denied[object]);
         self.written += 1;
         let ballast = ballast(object);
         let data = json!({"n": self.written, "a": SUM, "b": 0, "log": [1, 2], "text": "",
             "ballast": ballast});
         let time = self.place_time(who);
-        let place = &mut self.places[who];
         let create = Create {
-            schema: "Context".into(),
             data,
-            url: self.urls[object].clone(),
-            access,
             discard,
             take,
-            children: self.plan.objects[object]
-                .children
-                .iter()
-                .map(|(name, keep)| ((*name).to_owned(), *keep))
-                .collect(),
-            ..Create::default()
+            ..self.create_of(who, object)
         };
+        let place = &mut self.places[who];
         let seat = place
             .runtime
             .hyperty("reporter")
@@ -119,9 +114,19 @@ impl World {
                 .breaks(Rule::Answer, || format!("cannot create: {seat:?}"));
         };
         let initial = place.runtime.reporter(&seat).map(|stream| stream.data());
+        let initial = initial.unwrap_or_default();
+        if let Some(lost) = place.reporters.get_mut(&object)
+            && initial["n"] != self.written
+        {
+            // What it was when it lost the object rests, and goes on.
+            self.totals.one(Count::ReportersTakenUp);
+            lost.state = State::Claiming;
+            return self.place_puts_out(who);
+        }
         self.oracle.new_author(&seat.object, &place.identity);
+        self.oracle.is_now(&seat, initial.clone());
         self.urls[object] = Some(seat.object.clone());
-        let author = Author::new(seat, initial.unwrap_or_default());
+        let author = Author::new(seat, initial);
         let state = State::Claiming;
         let copies = BTreeMap::new();
         let reporter = Reporter {
@@ -133,17 +138,66 @@ impl World {
         self.place_puts_out(who);
     }
 
-    /// Whether a place reports an object that no other process could.
-    pub(crate) fn reports_minted(&self, who: usize) -> bool {
-        let minted = |object: &usize| self.plan.objects[*object].id.is_none();
-        self.places[who].reporters.keys().any(minted)
+    fn create_of(&self, who: usize, object: usize) -> Create {
+        let plan = &self.plan.objects[object];
+        let children = plan.children.iter();
+        Create {
+            schema: "Context".into(),
+            data: json!({}),
+            url: self.urls[object].clone(),
+            access: self.access(&plan.openness, &self.denied[object]),
+            store: self.rests(who, object),
+            children: children
+                .map(|(name, keep)| ((*name).to_owned(), *keep))
+                .collect(),
+            ..Create::default()
+        }
+    }
+
+    /// Whether what a place has of an object rests.
+    fn rests(&self, who: usize, object: usize) -> bool {
+        let plan = self.plan.objects.get(object);
+        self.places[who].disk.is_some() && plan.is_none_or(|plan| plan.store)
+    }
+
+    /// An application creates what went on by itself: that is what it gets.
+    pub(crate) fn reports_what_rests(&mut self, who: usize, object: usize, seat: &Seat) {
+        let (create, time) = (self.create_of(who, object), self.place_time(who));
+        let runtime = &mut self.places[who].runtime;
+        let created = runtime.create(&seat.hyperty, create, time);
+        self.oracle
+            .expects(created.as_ref() == Ok(seat), Rule::Answer, || {
+                format!("{seat:?} rests, and is created as {created:?}")
+            });
+    }
+
+    fn flushes(&mut self, object: usize) {
+        let reporters = self.reporters_of(object);
+        if reporters.is_empty() {
+            return;
+        }
+        let who = reporters[self.random.index(reporters.len())];
+        let time = self.place_time(who);
+        let place = &mut self.places[who];
+        let Some(reporter) = place.reporters.get(&object) else {
+            return;
+        };
+        let seat = reporter.author.seat.clone();
+        match place.runtime.flush(&seat, time) {
+            Ok(call) => {
+                let states = self.oracle.states(&seat);
+                place.asks_to_flush(call, seat, states);
+            }
+            Err(_) => self.totals.one(Count::FlushRefused),
+        }
+        self.place_puts_out(who);
     }
 
     pub(crate) fn subscribes(&mut self, who: usize, object: usize, second: bool) {
         let Some(object_url) = self.url_of(object) else {
             return;
         };
-        let time = self.place_time(who);
+        let (time, rests) = (self.place_time(who), self.rests(who, object));
         let place = &mut self.places[who];
         let Ok(hyperty) = place.runtime.hyperty(name(second)) else {
             return;
@@ -155,9 +209,14 @@ impl World {
             if place.own_children.keys().any(|(author, _)| *author == seat) {
                 self.totals.one(Count::AuthorRejoined);
             }
-            place
-                .readers
-                .insert(seat, Reader::new(object, second, lied_to));
+            if rests && !second {
+                let kept = place.runtime.keep(&seat);
+                self.oracle
+                    .expects(kept.is_ok(), Rule::Answer, || format!("{seat:?}: {kept:?}"));
+            }
+            // What rested is there already.
+            let reader = || Reader::new(object, second, lied_to);
+            place.readers.entry(seat).or_insert_with(reader);
             self.place_puts_out(who);
         }
     }
@@ -274,6 +333,9 @@ impl World {
             Output::Delivered(call) => {
                 place.delivery_ends(call, &mut self.oracle, &mut self.totals);
             }
+            Output::Flushed(call, result) => {
+                place.flush_ends(call, &result, &mut self.oracle, &mut self.totals);
+            }
             Output::Refused(refusal) => {
                 let what = || format!("the session of {who} is refused: {refusal}");
                 self.oracle.breaks(Rule::Answer, what);
@@ -283,7 +345,7 @@ impl World {
                 moved.children.insert((seat, name));
             }
             Output::Event(..) => self.totals.one(Count::EventsHeard),
-            // Every object here says whom it lets in; nobody is invited, or has anything done; nothing rests.
+            // Every object here says whom it lets in; nobody is invited, or has anything done.
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
@@ -297,7 +359,6 @@ impl World {
             | Output::Disconnect
             | Output::Send(_)
             | Output::Store(_)
-            | Output::Flushed(..)
             | Output::Connection(_)
             | Output::NeedsToken => {}
         }
@@ -305,7 +366,7 @@ impl World {
 }
 
 const fn name(second: bool) -> &'static str {
-    if second { "second" } else { "first" }
+    NAMES[if second { 2 } else { 1 }]
 }
 
 fn url(id: &str) -> Result<Address, byline_core::address::AddressError> {

@@ -46,6 +46,7 @@ impl World {
             self.totals.one(Count::ChildForgeryRefused);
         }
         let heard = self.liars[liar].connection.is_none() || refused;
+        let heard = heard || self.node.held_bytes() > 0;
         self.oracle.expects(!at_once || heard, Rule::Holder, || {
             format!("{from} is not refused at {}: {kind} {body}", aim.to)
         });

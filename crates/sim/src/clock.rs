@@ -1,4 +1,4 @@
-//! The clocks of machines: each has its own idea of the time, none ever goes back.
+//! The clocks of machines: each has its own idea of the time. None goes back while its machine runs.
 
 use byline_core::time::Time;
 
@@ -9,12 +9,12 @@ const MILLION: i128 = 1_000_000;
 /// One machine's clock: ahead by some time, and a little fast or slow.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    ahead_ms: u64,
+    ahead_ms: i64,
     drift_ppm: i64,
 }
 
 impl Clock {
-    pub(crate) const fn new(ahead_ms: u64, drift_ppm: i64) -> Self {
+    pub(crate) const fn new(ahead_ms: i64, drift_ppm: i64) -> Self {
         Self {
             ahead_ms,
             drift_ppm,
@@ -24,7 +24,7 @@ impl Clock {
     /// What the clock shows `elapsed_ms` after the world began.
     pub(crate) fn shows(&self, elapsed_ms: u64) -> Time {
         let drift = i128::from(elapsed_ms) * i128::from(self.drift_ppm) / MILLION;
-        let shown = i128::from(START_MS + self.ahead_ms + elapsed_ms) + drift;
+        let shown = i128::from(START_MS + elapsed_ms) + i128::from(self.ahead_ms) + drift;
         Time::from_unix_ms(u64::try_from(shown).unwrap_or_default())
     }
 
@@ -42,7 +42,8 @@ impl Clock {
         at
     }
 
-    pub(crate) const fn jump(&mut self, ms: u64) {
+    /// Shows another time at once: a later one, or, of a machine that starts, an earlier one.
+    pub(crate) const fn jump(&mut self, ms: i64) {
         self.ahead_ms += ms;
     }
 }

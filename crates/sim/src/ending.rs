@@ -57,6 +57,7 @@ impl World {
         self.trace.note(self.now, || "the faults stop".to_owned());
         self.node_down_until = 0;
         self.liars_leave();
+        self.heals_disks();
         for place in &mut self.places {
             place.offline_until = 0;
             place.delay_ms = place.delay_ms.min(100);

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use byline_core::node::{Input, Node};
-use byline_core::runtime::Runtime;
+use byline_core::node::Input;
 
 use crate::link::Badness;
 use crate::node_driver::is_head;
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::storing::{Outage, Part};
 use crate::totals::Count;
-use crate::world::{DOMAIN, Event, World};
+use crate::world::{Event, World};
 
 /// The longest a node takes to find out that a socket is dead: it pings every 25 s.
 const NODE_NOTICES_MS: u64 = 50_000;
@@ -53,18 +53,28 @@ pub(crate) enum Fault {
     Echo {
         who: usize,
     },
-    /// The node loses all connections; it may have forgotten everything.
+    /// The node loses all connections; it may have forgotten everything that it has on no disk.
     Node {
         forgets: bool,
         down_ms: u64,
         lost: usize,
     },
-    /// A process ends without a word and another begins, with the same key.
+    /// A process ends without a word and another begins, with the same key, and with what its disk holds.
     Process {
         who: usize,
         node_ms: u64,
         discard: bool,
         take: bool,
+    },
+    /// The power of a part fails at one of the next batches that it stores.
+    Power {
+        part: Part,
+        batches: u64,
+        outage: Outage,
+    },
+    FullDisk {
+        part: Part,
+        ms: u64,
     },
     NodeJumps {
         ms: u64,
@@ -78,6 +88,11 @@ pub(crate) enum Fault {
 /// A fault for a world as `plan` has it.
 pub(crate) fn drawn(random: &mut Random, plan: &Plan) -> Fault {
     let who = random.index(plan.places.len());
+    let part = if random.chance(40) {
+        Part::Node
+    } else {
+        Part::Place(who)
+    };
     let jump = [50, 2_000, 17_000, 45_000, 600_000, 10_000_000];
     match random.between(0, 99) {
         0..32 => cut(random, who),
@@ -104,24 +119,41 @@ pub(crate) fn drawn(random: &mut Random, plan: &Plan) -> Fault {
             },
         },
         73..76 => Fault::Echo { who },
-        76..84 => Fault::Node {
+        76..82 => Fault::Node {
             forgets: random.chance(50),
             down_ms: random.one_of(&[0, 10, 1_500, 8_000]),
             lost: random.index(4),
         },
-        84..90 => Fault::Process {
+        82..87 => Fault::Process {
             who,
             node_ms: random.one_of(&[0, 100, 20_000, NODE_NOTICES_MS]),
             discard: random.chance(70),
             take: random.chance(85),
         },
-        90..94 => Fault::NodeJumps {
+        87..92 => Fault::Power {
+            part,
+            batches: random.between(1, 9),
+            outage: outage(random),
+        },
+        92..94 => Fault::FullDisk {
+            part,
+            ms: random.one_of(&[300, 4_000, 40_000]),
+        },
+        94..97 => Fault::NodeJumps {
             ms: random.one_of(&jump),
         },
         _ => Fault::PlaceJumps {
             who,
             ms: random.one_of(&jump),
         },
+    }
+}
+
+/// How a part whose power fails comes back.
+pub(crate) fn outage(random: &mut Random) -> Outage {
+    Outage {
+        down_ms: random.one_of(&[0, 10, 1_500, 8_000]),
+        back_ms: random.one_of(&[0, 0, 0, 900, 60_000, 7_200_000]),
     }
 }
 
@@ -180,14 +212,20 @@ impl World {
                 node_ms,
                 discard,
                 take,
-            } => self.process_ends(who, node_ms, discard, take),
+            } => self.process_ends(who, node_ms, discard, take, 0),
+            Fault::Power {
+                part,
+                batches,
+                outage,
+            } => self.will_fail(part, batches, outage),
+            Fault::FullDisk { part, ms } => self.fills(part, ms),
             Fault::NodeJumps { ms } => {
                 self.totals.one(Count::Jumped);
-                self.node_clock.jump(ms);
+                self.node_clock.jump(ms.cast_signed());
             }
             Fault::PlaceJumps { who, ms } => {
                 self.totals.one(Count::Jumped);
-                self.places[who].clock.jump(ms);
+                self.places[who].clock.jump(ms.cast_signed());
             }
         }
     }
@@ -242,34 +280,54 @@ impl World {
     }
 
     fn node_stops(&mut self, forgets: bool, down_ms: u64, lost: usize) {
-        let connections: Vec<_> = self.links.keys().copied().collect();
-        if forgets {
-            self.totals.one(Count::NodeForgot);
-            self.node_lives += 1;
-            let (seed, time) = (self.random.seed(), self.node_time());
-            self.node = Node::new(DOMAIN, seed, time);
-            self.oracle.node_forgot();
-            for link in self.links.values_mut() {
-                link.at_node = false;
-                link.up.cut(usize::MAX);
-            }
-            self.liars_lose_their_sessions();
-        } else {
+        if !forgets {
             self.totals.one(Count::NodeKept);
+        } else if self.node_disk.is_some() {
+            let back_ms = 0;
+            return self.node_loses_power(Outage { down_ms, back_ms });
+        } else {
+            self.totals.one(Count::NodeForgot);
+            self.node_starts();
         }
+        self.ends_all_links(down_ms, lost);
+    }
+
+    /// What the node's ends of all connections had is gone with its process.
+    pub(crate) fn closes_all_at_node(&mut self) {
+        for link in self.links.values_mut() {
+            link.at_node = false;
+            link.up.cut(usize::MAX);
+        }
+        self.liars_lose_their_sessions();
+    }
+
+    /// The node is away, and all connections with it end.
+    pub(crate) fn ends_all_links(&mut self, down_ms: u64, lost: usize) {
         self.node_down_until = self.now + down_ms;
+        let connections: Vec<_> = self.links.keys().copied().collect();
         for connection in connections {
             let notices_ms = self.random.one_of(&[0, 0, 3, 200, 20_000]);
             self.cut(connection, [usize::MAX, lost], 0, Some(notices_ms));
         }
     }
 
-    fn process_ends(&mut self, who: usize, node_ms: u64, discard: bool, take: bool) {
-        if self.reports_minted(who) {
-            // Its address cannot be had by another process: nothing could go on.
+    /// A process ends, and another begins with what its disk holds and a clock that is set back.
+    pub(crate) fn process_ends(
+        &mut self,
+        who: usize,
+        node_ms: u64,
+        discard: bool,
+        take: bool,
+        back_ms: u64,
+    ) {
+        if !self.may_end(who) {
             return;
         }
-        self.totals.one(Count::NewProcess);
+        if self.places[who].disk.is_some() {
+            self.cuts_power(Part::Place(who));
+        } else {
+            self.totals.one(Count::NewProcess);
+        }
         if let Some(connection) = self.places[who].link.take() {
             let lost = self.random.index(5);
             self.cut(connection, [lost, usize::MAX], node_ms, None);
@@ -278,8 +336,12 @@ impl World {
             }
         }
         self.counts_readers(who);
-        let (key, seed) = (self.places[who].key.clone(), self.random.seed());
-        let followed = self.places[who].starts_again(Runtime::new(DOMAIN, key, seed));
+        self.sets_back(Part::Place(who), back_ms);
+        let Some(runtime) = self.new_runtime(who) else {
+            return;
+        };
+        let followed = self.places[who].starts_again(runtime);
+        self.resumes(who);
         for object in followed.reported {
             self.reports(who, object, discard, take, None);
         }

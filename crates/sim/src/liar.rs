@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::oracle::Rule;
 use crate::random::Random;
 use crate::totals::Count;
-use crate::world::{DOMAIN, World};
+use crate::world::{DOMAIN, Peer, World};
 
 /// The object of the Reporter that lies.
 pub(crate) const LIES: &str = "lies";
@@ -113,6 +113,8 @@ pub(crate) struct Liar {
     runtime: String,
     pub(crate) hyperty: String,
     pub(crate) connection: Option<ConnectionId>,
+    /// It has proved who it is.
+    proved: bool,
     pub(crate) inbox: VecDeque<Arc<str>>,
     asked: u64,
     /// Where it says its own object stands.
@@ -139,6 +141,7 @@ impl Liar {
                     runtime: format!("hyperty-runtime://{DOMAIN}/{id}"),
                     hyperty: format!("hyperty://{DOMAIN}/{id}/liar"),
                     connection: None,
+                    proved: false,
                     inbox: VecDeque::new(),
                     asked: 0,
                     epoch: 0,
@@ -161,6 +164,7 @@ impl Liar {
 
     pub(crate) fn loses_its_session(&mut self) {
         self.connection = None;
+        self.proved = false;
         self.inbox.clear();
     }
 
@@ -214,6 +218,8 @@ impl World {
                 self.observes_as_a_guest(lie.liar);
             }
         }
+        self.proves(lie.liar);
+        self.liars[REPORTER].learns_its_claim();
         let mut random = Random::new(lie.random);
         match lie.kind {
             Kind::Leave => self.leaves(lie.liar),
@@ -235,7 +241,8 @@ impl World {
                     let some = random.index(self.overheard.len().max(1));
                     // A node that has forgotten gives a readable address to whoever claims it first.
                     let may = |frame: &Arc<str>| {
-                        !self.oracle.node_has_forgotten() || !frame.contains("\"claim\"")
+                        !(self.oracle.node_has_forgotten() || self.node_disk.is_some())
+                            || !frame.contains("\"claim\"")
                     };
                     let frame = self.overheard.get(some).cloned();
                     if let Some(frame) = frame.filter(may) {
@@ -272,7 +279,7 @@ impl World {
     }
 
     fn opens(&mut self, liar: usize) {
-        let connection = self.new_connection();
+        let connection = self.new_connection(Peer::Liar(liar));
         self.node_takes(Input::Connected(connection));
         let one = &mut self.liars[liar];
         one.connection = Some(connection);
@@ -283,13 +290,26 @@ impl World {
         }
         let open = one.message("open", &runtime, "mn:/session", &body);
         self.says(liar, open);
+        self.proves(liar);
+    }
+
+    /// Answers the node's challenge, as soon as that is here.
+    fn proves(&mut self, liar: usize) {
         let one = &mut self.liars[liar];
-        let heard = one.last_heard();
-        if let (Some(key), Some(challenge)) = (&one.key, heard["body"]["challenge"].as_str()) {
-            body["signature"] = json!(key.prove(DOMAIN, &runtime, challenge));
-            let open = one.message("open", &runtime, "mn:/session", &body);
-            self.says(liar, open);
-        }
+        let heard = one.inbox.iter().rev();
+        let heard = heard.filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
+        let challenge = heard
+            .filter(|_| !one.proved)
+            .find_map(|frame| Some(frame["body"]["challenge"].as_str()?.to_owned()));
+        let (Some(key), Some(challenge)) = (&one.key, challenge) else {
+            return;
+        };
+        let body = json!({"publicKey": key.public().to_string(), "nonce": one.nonce,
+            "signature": key.prove(DOMAIN, &one.runtime, &challenge)});
+        let runtime = one.runtime.clone();
+        let open = one.message("open", &runtime, "mn:/session", &body);
+        one.proved = true;
+        self.says(liar, open);
     }
 
     /// Many requests that nobody answers: no more of them are kept than the limit allows.
@@ -307,11 +327,16 @@ impl World {
         }
         let unanswered = self.oracle.answers.unanswered(connection);
         let unanswered = unanswered.saturating_sub(before);
-        let there = self.liars[REPORTER].connection.is_some();
-        self.oracle
-            .expects(!there || unanswered <= UNANSWERED_MAX, Rule::Answer, || {
-                format!("{unanswered} requests of one session are unanswered")
-            });
+        let holder = self.oracle.holder(&to);
+        let there =
+            self.liars[REPORTER].connection.is_some() && holder == Some(Peer::Liar(REPORTER));
+        // What is decided is not said while something is to be stored first.
+        let said = self.node.held_bytes() == 0;
+        self.oracle.expects(
+            !there || !said || unanswered <= UNANSWERED_MAX,
+            Rule::Answer,
+            || format!("{unanswered} requests of one session are unanswered"),
+        );
     }
 }
 

@@ -28,11 +28,7 @@ impl World {
         let body = json!({"resources": [url, format!("{url}/subscription")], "source": own, "claim": claim});
         let frame = one.message("subscribe", &own, &manager(), &body);
         self.says(REPORTER, frame);
-        let one = &mut self.liars[REPORTER];
-        let answer = one.last_heard();
-        if let Some(epoch) = answer["body"]["epoch"].as_u64() {
-            (one.epoch, one.version) = (epoch, answer["body"]["position"][1].as_u64().unwrap_or(0));
-        }
+        self.liars[REPORTER].learns_its_claim();
     }
 
     pub(crate) fn writes_its_own(&mut self, random: &mut Random) {
@@ -78,6 +74,20 @@ impl World {
 }
 
 impl Liar {
+    /// Goes by the newest claim that it was granted.
+    pub(crate) fn learns_its_claim(&mut self) {
+        let heard = self.inbox.iter().rev();
+        let claims = heard.filter(|frame| frame.contains("\"access\""));
+        let mut claims = claims.filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
+        let granted = claims.find_map(|answer| {
+            let epoch = answer["body"]["epoch"].as_u64()?;
+            Some((epoch, answer["body"]["position"][1].as_u64()?))
+        });
+        if let Some((epoch, version)) = granted.filter(|(epoch, _)| *epoch > self.epoch) {
+            (self.epoch, self.version) = (epoch, version);
+        }
+    }
+
     /// An answer to a reader, mostly a wrong one.
     fn false_content(&self, random: &mut Random) -> Value {
         let (epoch, version) = (self.epoch, self.version);

@@ -10,6 +10,7 @@ use byline_core::node::{ConnectionId, Input, ObjectId, Output};
 use crate::liar::Liar;
 use crate::place::Place;
 use crate::random::Random;
+use crate::storing::Part;
 use crate::totals::Count;
 use crate::world::{Event, Peer, World};
 
@@ -38,11 +39,33 @@ impl World {
             .note(self.now, || format!("node hears {}: {frame}", connection.0));
         self.overhear(frame);
         self.oracle.node_hears(connection, frame, &mut self.totals);
-        let (sender, commits) = (self.peer(connection), self.node.counters().commits);
+        let sender = self.peers.get(&connection).copied();
+        let (commits, kept) = self.counted();
         self.node_takes(Input::Received(connection, Arc::clone(frame)));
+        if self.node.counters().kept_answers > kept {
+            self.counts_kept_answer(frame);
+        }
         if self.node.counters().commits > commits {
             self.oracle
                 .node_took_commit(sender, frame, &mut self.totals);
+        }
+    }
+
+    fn counted(&self) -> (u64, u64) {
+        let counters = self.node.counters();
+        (counters.commits, counters.kept_answers)
+    }
+
+    /// The node has answered a reader from what it keeps.
+    fn counts_kept_answer(&mut self, frame: &str) {
+        self.totals.one(Count::KeptAnswers);
+        let header = Header::peek(frame).ok();
+        let object = header.map(|header| header.to.into_owned());
+        let object = object.as_deref().unwrap_or_default();
+        let holder = self.oracle.holder(object.trim_end_matches("/subscription"));
+        let of = |link: &crate::link::Link| holder == Some(Peer::Place(link.who, link.process));
+        if !self.links.values().any(|link| link.at_node && of(link)) {
+            self.totals.one(Count::KeptAnswersAway);
         }
     }
 
@@ -55,13 +78,13 @@ impl World {
                 Output::Publish(of, to, frame) => self.node_publishes(of, &to, &frame),
                 Output::Withdraw(from, of) => self.node_withdraws(from, of),
                 Output::Close(connection, code, _) => self.node_closes(connection, code),
-                Output::Store(_) => unreachable!("it has no store"),
+                Output::Store(batch) => self.stores(Part::Node, batch),
             }
         }
     }
 
     fn node_sends(&mut self, to: ConnectionId, frame: String) {
-        if let Some(peer) = self.peer(to) {
+        if let Some(peer) = self.peers.get(&to).copied() {
             let identity = identity_of(&self.places, &self.liars, peer);
             self.oracle
                 .node_sends(to, peer, identity, &frame, &mut self.totals);
@@ -70,9 +93,14 @@ impl World {
     }
 
     fn node_publishes(&mut self, of: ObjectId, to: &[ConnectionId], frame: &Arc<str>) {
-        let of_whom = Header::peek(frame).map(|header| header.to.into_owned());
+        let header = Header::peek(frame).ok();
+        if let Some(header) = &header {
+            self.oracle.node_publishes(header);
+        }
+        let of_whom = header.map(|header| header.to.into_owned());
         for connection in to {
-            if let (Some(peer), Ok(of_whom)) = (self.peer(*connection), &of_whom) {
+            let peer = self.peers.get(connection).copied();
+            if let (Some(peer), Some(of_whom)) = (peer, &of_whom) {
                 let identity = identity_of(&self.places, &self.liars, peer);
                 self.oracle.hears((peer, identity), of_whom, frame);
             }

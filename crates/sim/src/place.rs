@@ -9,9 +9,10 @@ use byline_core::children::ChildId;
 use byline_core::error::Refusal;
 use byline_core::identity::{Identity, Key};
 use byline_core::node::{ConnectionId, ObjectId};
-use byline_core::runtime::{Runtime, Seat, Snapshot};
+use byline_core::runtime::{FlushError, Runtime, Seat, Snapshot};
 
 use crate::clock::Clock;
+use crate::disk::Disk;
 use crate::oracle::{Asked, Author, Copy, Oracle, Reader, Rule};
 use crate::plan::PlacePlan;
 use crate::totals::{Count, Totals};
@@ -30,6 +31,7 @@ pub(crate) struct Place {
     /// The number of its identity in the plan.
     pub(crate) number: u8,
     pub(crate) clock: Clock,
+    pub(crate) disk: Option<Disk>,
     pub(crate) delay_ms: u64,
     pub(crate) link: Option<ConnectionId>,
     /// How often it tried to connect: what belongs to an earlier attempt is late.
@@ -44,6 +46,10 @@ pub(crate) struct Place {
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
     commands: BTreeSet<u64>,
+    /// Deletions that may have gone on by themselves, under calls that nobody made.
+    pub(crate) repeated: usize,
+    /// Who waits for its writes to be stored, and how many states it had then.
+    flushes: BTreeMap<u64, (Seat, usize)>,
     /// What authors asked for, by its call.
     asked: BTreeMap<u64, Asked>,
     /// The children that each author has made, by their collection.
@@ -77,6 +83,7 @@ impl Place {
             process: 0,
             key,
             clock: Clock::new(plan.ahead_ms, plan.drift_ppm),
+            disk: plan.disk.then(Disk::default),
             delay_ms: plan.delay_ms,
             link: None,
             attempt: 0,
@@ -88,6 +95,8 @@ impl Place {
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             commands: BTreeSet::new(),
+            repeated: 0,
+            flushes: BTreeMap::new(),
             asked: BTreeMap::new(),
             own_children: BTreeMap::new(),
         }
@@ -103,6 +112,8 @@ impl Place {
         self.reads.clear();
         self.deliveries.clear();
         self.commands.clear();
+        self.repeated = 0;
+        self.flushes.clear();
         self.asked.clear();
         self.own_children.clear();
         let reporters = std::mem::take(&mut self.reporters).into_iter();
@@ -161,6 +172,29 @@ impl Place {
         });
     }
 
+    pub(crate) fn asks_to_flush(&mut self, call: u64, seat: Seat, states: usize) {
+        self.flushes.insert(call, (seat, states));
+    }
+
+    pub(crate) fn flush_ends(
+        &mut self,
+        call: u64,
+        result: &Result<(), FlushError>,
+        oracle: &mut Oracle,
+        totals: &mut Totals,
+    ) {
+        let Some((seat, states)) = self.flushes.remove(&call) else {
+            return oracle.breaks(Rule::Answer, || format!("flush {call} ends twice"));
+        };
+        match result {
+            Ok(()) => {
+                totals.one(Count::Flushed);
+                oracle.are_stored(&seat, states);
+            }
+            Err(_) => totals.one(Count::FlushRefused),
+        }
+    }
+
     pub(crate) fn asks_for_command(&mut self, call: u64) {
         self.commands.insert(call);
     }
@@ -199,7 +233,11 @@ impl Place {
         if !well {
             totals.one(Count::CommandRefused);
         }
-        let waited = self.commands.remove(&call);
+        let mut waited = self.commands.remove(&call);
+        if !waited && self.repeated > 0 {
+            self.repeated -= 1;
+            waited = true;
+        }
         oracle.expects(waited, Rule::Answer, || {
             format!("command {call} ends twice")
         });
@@ -207,6 +245,10 @@ impl Place {
 
     /// Calls of the application that have not ended.
     pub(crate) fn unfinished(&self) -> usize {
-        self.reads.len() + self.deliveries.len() + self.commands.len() + self.asked.len()
+        self.reads.len()
+            + self.deliveries.len()
+            + self.commands.len()
+            + self.asked.len()
+            + self.flushes.len()
     }
 }

@@ -26,9 +26,11 @@ const BRIEF: &str = "brief";
 pub(crate) struct PlacePlan {
     /// Places with the same number have the same key.
     pub(crate) identity: u8,
-    pub(crate) ahead_ms: u64,
+    pub(crate) ahead_ms: i64,
     pub(crate) drift_ppm: i64,
     pub(crate) delay_ms: u64,
+    /// It has a store.
+    pub(crate) disk: bool,
 }
 
 /// Who may read an object.
@@ -49,8 +51,17 @@ pub(crate) struct ObjectPlan {
     /// The places of its owner; the first creates it.
     pub(crate) devices: Vec<usize>,
     pub(crate) openness: Openness,
+    /// Where it is reported or observed with a store, it rests there.
+    pub(crate) store: bool,
     /// Its collections, and how many children each of them keeps.
     pub(crate) children: Vec<(&'static str, usize)>,
+}
+
+impl ObjectPlan {
+    /// Whether its owner may delete it.
+    pub(crate) fn may_be_deleted(&self) -> bool {
+        self.id == Some(BRIEF)
+    }
 }
 
 /// What an application does, or what is done to it.
@@ -78,6 +89,10 @@ pub(crate) enum Action {
     },
     Deliver {
         who: usize,
+    },
+    /// Its Reporter asks when all it wrote is stored.
+    Flush {
+        object: usize,
     },
     /// Somebody does something to the children of an object, so many times.
     Author {
@@ -131,6 +146,10 @@ pub(crate) struct Step {
 pub struct Plan {
     pub(crate) seed: u64,
     pub(crate) node_drift_ppm: i64,
+    /// The node has a store.
+    pub(crate) node_disk: bool,
+    /// How many bytes of content the node keeps, where that is not as many as there are.
+    pub(crate) content_bytes: Option<usize>,
     pub(crate) places: Vec<PlacePlan>,
     pub(crate) objects: Vec<ObjectPlan>,
     pub(crate) steps: Vec<Step>,
@@ -146,6 +165,8 @@ impl Plan {
         let mut plan = Self {
             seed,
             node_drift_ppm: drift(&mut random),
+            node_disk: random.chance(60),
+            content_bytes: random.one_of(&[None, None, None, Some(0), Some(6_000)]),
             places,
             objects,
             steps: vec![],
@@ -260,11 +281,12 @@ impl Plan {
                 object: any,
                 second: random.chance(40),
             },
-            84..90 => Action::Read {
+            84..88 => Action::Read {
                 who,
                 object: any,
                 times: random.one_of(&[1, 1, 1, 9]),
             },
+            88..90 => Action::Flush { object },
             90..92 => Action::Deliver { who },
             92..96 => self.command(random, object),
             _ => self.report(random, object),
@@ -274,7 +296,7 @@ impl Plan {
     fn command(&self, random: &mut Random, object: usize) -> Action {
         let reader = random.index(self.places.len());
         let by_hyperty = random.chance(50);
-        let brief = self.objects[object].id == Some(BRIEF);
+        let brief = self.objects[object].may_be_deleted();
         let command = match random.between(0, 6) {
             0..2 => Command::Kick { reader, by_hyperty },
             2..4 => Command::Allow { reader, by_hyperty },
@@ -309,12 +331,14 @@ fn places(random: &mut Random) -> Vec<PlacePlan> {
         ahead_ms: 0,
         drift_ppm: 0,
         delay_ms: 0,
+        disk: false,
     };
     let mut places: Vec<PlacePlan> = (0..count).map(place).collect();
     for place in &mut places {
         place.ahead_ms = random.one_of(&[0, 0, 1, 700, 40_000, 3_600_000]);
         place.drift_ppm = drift(random);
         place.delay_ms = random.one_of(&[0, 1, 5, 20, 80]);
+        place.disk = random.chance(55);
     }
     places
 }
@@ -327,6 +351,7 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
         id,
         devices: devices.to_vec(),
         openness,
+        store: true,
         children: vec![],
     };
     let mut objects = vec![
@@ -335,6 +360,9 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
         object(None, &[last], Openness::Public),
     ];
     let keep = random.one_of(&[3, 6, 20, 1_000]);
+    for object in &mut objects {
+        object.store = random.chance(75);
+    }
     objects[0].children = vec![("chat", keep), ("marks", 1_000)];
     objects[1].children = vec![("chat", 1_000)];
     objects[2].children = vec![("chat", random.one_of(&[4, 1_000]))];

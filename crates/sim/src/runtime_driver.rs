@@ -7,8 +7,9 @@ use byline_core::node::{ConnectionId, Input};
 use byline_core::runtime::{self, Output, Seat};
 
 use crate::link::Link;
+use crate::storing::Part;
 use crate::totals::Count;
-use crate::world::{Event, World};
+use crate::world::{Event, Peer, World};
 
 /// What made a step, and is compared when all steps are told.
 #[derive(Debug, Default)]
@@ -53,6 +54,9 @@ impl World {
         let mut moved = Moved::default();
         loop {
             if self.places[who].frame.is_some() && !self.frame_leaves(who) {
+                if let Some(batch) = self.places[who].runtime.poll_batch(time) {
+                    self.stores(Part::Place(who), batch);
+                }
                 return;
             }
             let Some(output) = self.places[who].runtime.poll_output(time) else {
@@ -70,6 +74,7 @@ impl World {
                         self.places[who].frame = Some(frame.into());
                     }
                 }
+                Output::Store(batch) => self.stores(Part::Place(who), batch),
                 told => self.told(who, told, &mut moved),
             }
         }
@@ -117,7 +122,8 @@ impl World {
         if self.places[who].offline_until.max(self.node_down_until) > self.now {
             return self.place_takes(who, runtime::Input::Disconnected(None));
         }
-        let connection = self.new_connection();
+        let peer = Peer::Place(who, self.places[who].process);
+        let connection = self.new_connection(peer);
         let place = &mut self.places[who];
         place.link = Some(connection);
         let link = Link::new(connection, (who, place.process), place.delay_ms);

@@ -1,16 +1,18 @@
 //! Scenes: steps in an order that chance alone brings about too seldom.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, outage};
 use crate::plan::{Action, Plan, Step};
 use crate::random::Random;
+use crate::storing::Part;
 
 /// Longer than the node keeps a session whose socket is lost.
 const LONG_MS: u64 = 36_000;
 
 /// The steps of one scene that begins at `at_ms`.
 pub(crate) fn drawn(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
-    match random.between(0, 2) {
+    match random.between(0, 4) {
         0 | 1 => old_device_returns(random, plan, at_ms),
+        2 | 3 => devices_take_turns(random, at_ms),
         _ => crowd_leaves(random, plan, at_ms),
     }
 }
@@ -68,6 +70,60 @@ fn old_device_returns(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step>
         action,
     };
     steps.into_iter().map(step).collect()
+}
+
+/// Two devices have an object in turns, and take it or do not, one or both of them cut off now and then; and the power
+/// of a device or of the node fails while they write.
+fn devices_take_turns(random: &mut Random, at_ms: u64) -> Vec<Step> {
+    let object = random.index(2);
+    let mut steps = vec![];
+    let mut after_ms = 0;
+    for turn in 0..6 {
+        let device = turn % 2;
+        let part = random.one_of(&[Part::Node, Part::Place(device), Part::Place(1 - device)]);
+        let cut = Fault::Cut {
+            who: 1 - device,
+            lost_up: random.index(4),
+            lost_down: random.index(4),
+            node_ms: 0,
+            place_ms: Some(0),
+            offline_ms: random.one_of(&[0, 2_500, LONG_MS]),
+        };
+        let power = Fault::Power {
+            part,
+            batches: random.between(1, 4),
+            outage: outage(random),
+        };
+        let write = |count: u64| Action::Write {
+            object,
+            count,
+            bytes: 0,
+        };
+        let report = Action::Report {
+            object,
+            device,
+            discard: false,
+            take: random.chance(75),
+            deny: None,
+        };
+        let mut then = |wait_ms: u64, action: Action| {
+            after_ms += wait_ms;
+            let at_ms = at_ms + after_ms;
+            steps.push(Step { at_ms, action });
+        };
+        if random.chance(50) {
+            then(0, Action::Fault(cut));
+        }
+        then(random.between(0, 300), report);
+        then(random.between(0, 900), write(random.between(1, 5)));
+        if random.chance(60) {
+            then(0, Action::Fault(power));
+        }
+        then(random.between(0, 900), write(random.between(1, 5)));
+        then(random.between(0, 2_000), Action::Flush { object });
+        then(random.between(0, 4_000), write(1));
+    }
+    steps
 }
 
 /// Everybody is cut off at once, and the node's machine comes back with or without its memory.

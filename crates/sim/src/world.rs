@@ -10,12 +10,14 @@ use byline_core::runtime;
 use byline_core::time::Time;
 
 use crate::clock::Clock;
+use crate::disk::Disk;
 use crate::liar::Liar;
 use crate::link::Link;
 use crate::oracle::{Oracle, Rule};
 use crate::place::Place;
 use crate::plan::{Plan, Step};
 use crate::random::Random;
+use crate::storing::{Outage, Part};
 use crate::totals::Totals;
 use crate::trace::Trace;
 
@@ -38,6 +40,10 @@ pub(crate) enum Event {
     NodeLost(ConnectionId),
     PlaceLost(ConnectionId, Option<u16>),
     LinkIsGood(ConnectionId),
+    /// A disk is done with its batch of this number, if it is still that one.
+    Written(Part, u64),
+    /// The power fails while that batch is being written.
+    PowerFails(Part, u64),
     /// A bad link says again what it said before.
     SaidAgain(ConnectionId),
 }
@@ -60,6 +66,7 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) node: Node,
     pub(crate) node_clock: Clock,
+    pub(crate) node_disk: Option<Disk>,
     pub(crate) node_lives: u64,
     pub(crate) node_down_until: u64,
     pub(crate) places: Vec<Place>,
@@ -69,7 +76,10 @@ pub(crate) struct World {
     /// Whom applications deny, by object.
     pub(crate) denied: Vec<Vec<u8>>,
     pub(crate) links: BTreeMap<ConnectionId, Link>,
-    connections: u64,
+    /// Who is, or was, at the other end of each connection.
+    pub(crate) peers: BTreeMap<ConnectionId, Peer>,
+    /// What becomes of the parts whose power will fail.
+    pub(crate) outages: BTreeMap<Part, Outage>,
     events: BTreeSet<(u64, u64, Event)>,
     scheduled: u64,
     taken: usize,
@@ -86,7 +96,8 @@ impl World {
     pub(crate) fn new(plan: Plan, traced: bool) -> Self {
         let mut random = Random::new(plan.seed ^ 0x005e_ed0f_7e57);
         let node_clock = Clock::new(0, plan.node_drift_ppm);
-        let node = Node::new(DOMAIN, random.seed(), node_clock.shows(0));
+        let node_disk = plan.node_disk.then(Disk::default);
+        let node = new_node(&plan, &mut random, node_clock.shows(0));
         let places = plan.places.iter();
         let places = places
             .map(|place| Place::new(place, random.seed()))
@@ -99,6 +110,7 @@ impl World {
             random,
             node,
             node_clock,
+            node_disk,
             node_lives: 1,
             node_down_until: 0,
             places,
@@ -106,7 +118,8 @@ impl World {
             urls: vec![],
             denied: vec![vec![]; objects],
             links: BTreeMap::new(),
-            connections: 0,
+            peers: BTreeMap::new(),
+            outages: BTreeMap::new(),
             events: BTreeSet::new(),
             scheduled: 0,
             taken: 0,
@@ -118,6 +131,7 @@ impl World {
             trace: Trace::new(traced),
         };
         world.names_objects();
+        world.begins_to_keep();
         for who in 0..world.places.len() {
             world.place_puts_out(who);
         }
@@ -156,8 +170,9 @@ impl World {
         if let Some((at, _, _)) = self.events.first() {
             offer(*at, Next::Event);
         }
+        let reads = self.node_reads();
         for (connection, link) in &self.links {
-            if let Some(at) = link.up.next_at() {
+            if let Some(at) = link.up.next_at().filter(|_| reads) {
                 offer(at, Next::Up(*connection));
             }
             if let Some(at) = link.down.next_at() {
@@ -219,6 +234,12 @@ impl World {
                 }
                 self.forget_link(connection);
             }
+            Event::Written(part, number) => self.written(part, number),
+            Event::PowerFails(part, number) => {
+                if self.disk(part).is_some_and(|disk| disk.number == number) {
+                    self.power_fails(part);
+                }
+            }
             Event::SaidAgain(connection) => {
                 let now = self.now;
                 if let Some(link) = self.links.get_mut(&connection)
@@ -261,9 +282,11 @@ impl World {
         self.links.get_mut(&connection).filter(|link| !link.up.cut)
     }
 
-    pub(crate) const fn new_connection(&mut self) -> ConnectionId {
-        self.connections += 1;
-        ConnectionId(self.connections)
+    /// A connection that is another's than all before.
+    pub(crate) fn new_connection(&mut self, peer: Peer) -> ConnectionId {
+        let connection = ConnectionId(self.peers.len() as u64 + 1);
+        self.peers.insert(connection, peer);
+        connection
     }
 
     pub(crate) fn forget_link(&mut self, connection: ConnectionId) {
@@ -275,15 +298,13 @@ impl World {
             self.links.remove(&connection);
         }
     }
+}
 
-    pub(crate) fn peer(&self, connection: ConnectionId) -> Option<Peer> {
-        if let Some(link) = self.links.get(&connection) {
-            return Some(Peer::Place(link.who, link.process));
-        }
-        let liar = self
-            .liars
-            .iter()
-            .position(|one| one.connection == Some(connection));
-        liar.map(Peer::Liar)
+/// A node that knows nothing yet.
+pub(crate) fn new_node(plan: &Plan, random: &mut Random, time: Time) -> Node {
+    let mut node = Node::new(DOMAIN, random.seed(), time);
+    if let Some(bytes_max) = plan.content_bytes {
+        node.keep_content(bytes_max);
     }
+    node
 }

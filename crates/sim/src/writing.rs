@@ -84,6 +84,7 @@ impl World {
             place.reporters.get_mut(&object),
         ) {
             reporter.author.wrote(stream.data());
+            self.oracle.is_now(&seat, stream.data());
             self.oracle.numbers(&mut reporter.author, stream);
         }
     }

@@ -405,7 +405,11 @@ impl Runtime {
                     .get(url)
                     .and_then(|claim| synchers.get(&claim.reporter));
                 let reporter = syncher.and_then(|syncher| syncher.reporters.get(url));
-                reporter.is_some_and(|one| !one.stream.has_sent(*version))
+                // What was written beside the object is no part of it: that many are not sent any more.
+                reporter.is_some_and(|one| {
+                    let last = (*version).min(one.stream.written());
+                    !one.stream.has_sent(last)
+                })
             });
         }
     }

@@ -7,7 +7,7 @@ use super::{Output, Runtime, Seat, Timer};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::{COMMANDS_MAX, REQUEST_MS};
-use crate::manager::Kept;
+use crate::manager::{Kept, Progress};
 use crate::time::Time;
 
 /// Why it is not known that what was written is safe.
@@ -33,6 +33,10 @@ pub(super) struct Flush {
     batch: Option<u64>,
     /// The version of the last of it.
     version: u64,
+    /// When it is asked whether the node still keeps the object.
+    until: Time,
+    /// The node had all of it when that was asked last.
+    sent: bool,
 }
 
 impl Runtime {
@@ -61,12 +65,11 @@ impl Runtime {
             seat: seat.clone(),
             batch: rests.then(|| self.resting.next()),
             version,
+            until: now.plus_ms(REQUEST_MS),
+            sent: self.node_has(&seat.object, version),
         };
+        self.timers.insert((flush.until, Timer::Flush(self.calls)));
         self.flushes.insert(self.calls, flush);
-        if !rests {
-            let at = now.plus_ms(REQUEST_MS);
-            self.timers.insert((at, Timer::Flush(self.calls)));
-        }
         self.end_flushes();
         Ok(self.calls)
     }
@@ -79,10 +82,25 @@ impl Runtime {
                 .get(&call)
                 .and_then(|flush| self.is_safe(flush));
             if let Some(result) = result {
-                self.flushes.remove(&call);
-                self.outbox.push_back(Output::Flushed(call, result));
+                self.flush_ends(call, result);
             }
         }
+    }
+
+    fn flush_ends(&mut self, call: u64, result: Result<(), FlushError>) {
+        if let Some(flush) = self.flushes.remove(&call) {
+            self.timers.remove(&(flush.until, Timer::Flush(call)));
+            self.outbox.push_back(Output::Flushed(call, result));
+        }
+    }
+
+    /// Whether the node has been sent the commits of an object up to `version`, and is there.
+    fn node_has(&self, object: &Address, version: u64) -> bool {
+        let claim = self.manager.claims.get(object);
+        let held = claim.filter(|claim| claim.progress == Progress::Held);
+        let syncher = held.and_then(|claim| self.synchers.get(&claim.reporter));
+        let reporter = syncher.and_then(|syncher| syncher.reporters.get(object));
+        self.session.is_live() && reporter.is_some_and(|one| one.stream.has_sent(version))
     }
 
     /// Whether it is stored wherever it should be; `None` while that is not known.
@@ -109,17 +127,29 @@ impl Runtime {
         }
     }
 
-    /// A node that keeps what an object holds, and has not said in all the time that it stores it, does not.
-    pub(super) fn flush_over(&mut self, call: u64) {
+    /// A node that had everything in all the time, and has not said that it stores it, does not, or no longer.
+    pub(super) fn flush_over(&mut self, call: u64, now: Time) {
         let Some(flush) = self.flushes.get(&call) else {
             return;
         };
-        let object = &flush.seat.object;
-        let claim = self.manager.claims.get(object);
-        if claim.is_none_or(|claim| claim.kept == Kept::Unknown) {
-            let error = FlushError::NotKept(object.clone());
-            self.flushes.remove(&call);
-            self.outbox.push_back(Output::Flushed(call, Err(error)));
+        let object = flush.seat.object.clone();
+        let (sent, before) = (self.node_has(&object, flush.version), flush.sent);
+        let claim = self.manager.claims.get_mut(&object);
+        if claim
+            .as_ref()
+            .is_none_or(|claim| claim.kept == Kept::Unknown)
+            && flush.batch.is_none()
+        {
+            return self.flush_ends(call, Err(FlushError::NotKept(object)));
+        }
+        if let Some(claim) = claim.filter(|_| sent && before) {
+            claim.kept = Kept::Nothing;
+            return self.end_flushes();
+        }
+        if let Some(flush) = self.flushes.get_mut(&call) {
+            flush.until = now.plus_ms(REQUEST_MS);
+            flush.sent = sent;
+            self.timers.insert((flush.until, Timer::Flush(call)));
         }
     }
 
@@ -134,15 +164,11 @@ impl Runtime {
     /// The store takes nothing now.
     pub(super) fn fail_flushes(&mut self, why: &str) {
         let why: Arc<str> = why.into();
-        let outbox = &mut self.outbox;
         let stored = self.resting.stored;
-        self.flushes.retain(|call, flush| {
-            let waits = flush.batch.is_some_and(|batch| batch > stored);
-            if waits {
-                let error = FlushError::NotStored(Arc::clone(&why));
-                outbox.push_back(Output::Flushed(*call, Err(error)));
-            }
-            !waits
-        });
+        let waits = |flush: &Flush| flush.batch.is_some_and(|batch| batch > stored);
+        let waiting = self.flushes.iter().filter(|(_, flush)| waits(flush));
+        for call in waiting.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.flush_ends(call, Err(FlushError::NotStored(Arc::clone(&why))));
+        }
     }
 }

@@ -336,7 +336,7 @@ impl Runtime {
                 Some((_, Timer::Read(call))) => self.read_over(call, now),
                 Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
-                Some((_, Timer::Flush(call))) => self.flush_over(call),
+                Some((_, Timer::Flush(call))) => self.flush_over(call, now),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,

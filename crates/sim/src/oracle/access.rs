@@ -42,8 +42,21 @@ impl Granted {
         self.records.contains_key(object)
     }
 
-    pub(super) fn delete(&mut self, object: &Address) {
-        self.deleted.insert(object.as_str().to_owned());
+    pub(super) fn deleted(&mut self, object: &str) {
+        self.deleted.insert(object.to_owned());
+    }
+
+    /// The objects that an honest Reporter has claimed.
+    pub(super) fn known(&self) -> Vec<String> {
+        let known = self.records.keys();
+        known.filter(|one| !self.is_deleted(one)).cloned().collect()
+    }
+
+    /// The node comes back with this access; says whether it is the one that it said.
+    pub(super) fn returns(&mut self, object: &str, access: Access) -> bool {
+        let same = self.records.get(object) == Some(&access);
+        self.records.insert(object.to_owned(), access);
+        same
     }
 
     pub(super) fn is_deleted(&self, object: &str) -> bool {

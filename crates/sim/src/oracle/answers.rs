@@ -1,6 +1,6 @@
 //! Every request has exactly one final answer, on the connection it came from, while that lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use byline_core::address::{Address, Resource, Target};
 use byline_core::message::body::{Claim, ClaimRequest, Command, Many, SubscribeMany};
@@ -30,6 +30,24 @@ pub(super) enum What {
     Delete(Address),
 }
 
+impl What {
+    /// The object whose record it changes.
+    fn object(&self) -> Option<&str> {
+        let object = match self {
+            Self::Other => return None,
+            Self::Claim(claim) => &claim.url,
+            Self::Command(command) => match &**command {
+                Command::Kick(object, ..)
+                | Command::Allow(object, ..)
+                | Command::Access(object, ..) => object,
+                _ => return None,
+            },
+            Self::Delete(object) => object,
+        };
+        Some(object.as_str())
+    }
+}
+
 /// What a final answer answers.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
@@ -44,6 +62,8 @@ type Key = (ConnectionId, String, String);
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     asked: BTreeMap<Key, Tally>,
+    /// Connections that are gone. What was decided there may have to be stored before it is said.
+    gone: BTreeSet<ConnectionId>,
 }
 
 impl Answers {
@@ -96,6 +116,9 @@ impl Answers {
         let key = |id: String| (connection, id, header.to.to_string());
         let own = key(header.id.to_owned());
         let Some(tally) = self.asked.get_mut(&own) else {
+            if self.gone.contains(&connection) {
+                return Ok(Answered::default());
+            }
             return Err(format!("nobody asked for {code}: {own:?}"));
         };
         if code < 200 {
@@ -130,7 +153,9 @@ impl Answers {
 
     /// Nobody waits at this connection any more.
     pub(crate) fn lost(&mut self, connection: ConnectionId) {
-        self.asked.retain(|(at, _, _), _| *at != connection);
+        self.gone.insert(connection);
+        self.asked
+            .retain(|(at, _, _), tally| *at != connection || tally.what.object().is_some());
     }
 
     /// Requests of a connection without a final answer, those that were told to wait left out.
@@ -152,8 +177,16 @@ impl Answers {
         missing.map(|(key, _)| format!("{key:?}")).collect()
     }
 
+    /// Whether somebody asked for a change of what is on record of an object, and has no answer.
+    pub(super) fn is_asked(&self, object: &str) -> bool {
+        let asked = self.asked.values();
+        let mut open = asked.filter(|tally| tally.answers < tally.requests);
+        open.any(|tally| tally.what.object() == Some(object))
+    }
+
     fn open(&self) -> impl Iterator<Item = (&Key, &Tally)> {
-        let all = self.asked.iter();
+        let here = |(at, _, _): &Key| !self.gone.contains(at);
+        let all = self.asked.iter().filter(move |(key, _)| here(key));
         all.filter(|(_, tally)| tally.answers < tally.requests)
     }
 }

@@ -54,6 +54,21 @@ impl Author {
         }
     }
 
+    /// One that comes back at `known` with what it had no position for.
+    pub(super) const fn again(
+        seat: Seat,
+        known: Option<Position>,
+        initial: Arc<Value>,
+        pending: Vec<Arc<Value>>,
+    ) -> Self {
+        Self {
+            seat,
+            known,
+            initial,
+            pending,
+        }
+    }
+
     pub(crate) fn wrote(&mut self, data: Arc<Value>) {
         self.pending.push(data);
     }
@@ -109,6 +124,11 @@ impl Books {
         }
     }
 
+    /// The node comes back with the object at `position`.
+    pub(super) fn stands(&mut self, object: &str, position: Position) {
+        self.book(object).published = Some(position);
+    }
+
     pub(super) fn claimed(&mut self, object: &Address, peer: Peer, position: Position) {
         let book = self.book(object.as_str());
         book.holder = Some(peer);
@@ -160,7 +180,10 @@ impl Oracle {
         if Some(position) == author.known {
             // It has caught up with what it knew, and given back what had no position.
             let kept = stream.unsent().min(author.pending.len());
-            author.pending.drain(..author.pending.len() - kept);
+            if kept < author.pending.len() {
+                author.pending.drain(..author.pending.len() - kept);
+                self.adopts(author, position);
+            }
             return;
         }
         let object = author.seat.object.clone();
@@ -168,7 +191,7 @@ impl Oracle {
             // It has caught up with what another wrote, and given back what it had beside.
             author.pending.clear();
             author.known = Some(position);
-            return;
+            return self.adopts(author, position);
         }
         let start = author.known.unwrap_or_else(|| {
             let start = Position::new(position.epoch, 0);
@@ -189,6 +212,14 @@ impl Oracle {
             before = at;
         }
         author.known = Some(position);
+    }
+
+    /// A Reporter goes on from what is at `position`.
+    fn adopts(&mut self, author: &Author, position: Position) {
+        let there = self.books.data_at(&author.seat.object, position).cloned();
+        for data in there.into_iter().chain(author.pending.iter().cloned()) {
+            self.is_now(&author.seat, data);
+        }
     }
 
     fn enters(

@@ -66,6 +66,8 @@ pub(crate) struct Children {
     reigns: BTreeMap<Address, Reign>,
     /// In which reign the node passed on a commit of an author.
     pub(super) passed: BTreeMap<(Where, Address, Position), u64>,
+    /// The children that commits would remove for good, until the node says whether they do.
+    removing: BTreeMap<(Where, Address, Position), Vec<ChildId>>,
     /// In which reign the node passed on that a child is removed for good.
     pub(super) removed: BTreeMap<(Where, ChildId), u64>,
     /// The commits that authors sent, to know one that is sent again.
@@ -74,7 +76,7 @@ pub(crate) struct Children {
 
 impl Children {
     /// Another process reports the object, or the same one anew: it may know nothing of before.
-    pub(super) fn begins(&mut self, object: &Address) {
+    pub(crate) fn begins(&mut self, object: &Address) {
         self.reign_of(object).number += 1;
     }
 
@@ -108,6 +110,36 @@ impl Children {
         })
     }
 
+    /// A commit reaches the node that would remove children for good.
+    pub(super) fn is_removing(&mut self, header: &Header<'_>) {
+        let place = place_of(&header.to);
+        let liar = header.from.ends_with("/liar");
+        let moderates = header.kind == Type::Delete && header.body.contains("\"of\"") && !liar;
+        let (Some(place), Ok(author)) = (place.filter(|_| moderates), Address::parse(&header.from))
+        else {
+            return;
+        };
+        if let Ok(commit) = ChildCommit::decode(header.kind, &header.from, header.body)
+            && let Act::Moderate(of) = commit.act
+        {
+            let key = (place, author, commit.position);
+            self.removing.insert(key, of.into_keys().collect());
+        }
+    }
+
+    /// The node says that a commit is taken: what that removes for good is removed.
+    pub(super) fn are_removed(&mut self, place: &Where, header: &Header<'_>) {
+        let committed = header.decode::<ChildCommitted>();
+        let (Ok(committed), Ok(author)) = (committed, Address::parse(&header.to)) else {
+            return;
+        };
+        let key = (place.clone(), author, committed.position);
+        let reign = self.reign(&place.0);
+        for id in self.removing.remove(&key).unwrap_or_default() {
+            self.removed.insert((place.clone(), id), reign);
+        }
+    }
+
     fn reign_of(&mut self, object: &Address) -> &mut Reign {
         self.reigns.entry(object.clone()).or_default()
     }
@@ -127,6 +159,16 @@ pub(super) fn place_of(address: &str) -> Option<Where> {
     }
 }
 
+/// Where the author's stream stands after the commit that `header` brings or answers.
+fn commit_of(header: &Header<'_>) -> Option<Position> {
+    if header.kind == Type::Response {
+        let committed = header.decode::<ChildCommitted>();
+        return committed.ok().map(|committed| committed.position);
+    }
+    let commit = ChildHeader::peek(header.kind, header.body).ok()?;
+    Some(commit.position)
+}
+
 impl Oracle {
     /// The node lets everybody have a child commit: its holder took it, or made it. Says of which
     /// collection, when the frame is about one.
@@ -141,29 +183,12 @@ impl Oracle {
             format!("{sender:?} decides on children where {holder:?} holds: {header:?}")
         });
         let author = if answers { &header.to } else { &header.from };
-        let (Ok(author), Some(at)) = (Address::parse(author), self.commit_of(&place, header))
-        else {
+        let (Ok(author), Some(at)) = (Address::parse(author), commit_of(header)) else {
             return true;
         };
         let reign = self.children.reign(&place.0);
         self.children.passed.insert((place, author, at), reign);
         true
-    }
-
-    /// Where the author's stream stands after the commit that `header` brings or answers.
-    fn commit_of(&mut self, place: &Where, header: &Header<'_>) -> Option<Position> {
-        if header.kind == Type::Response {
-            let committed = header.decode::<ChildCommitted>();
-            return committed.ok().map(|committed| committed.position);
-        }
-        let commit = ChildCommit::decode(header.kind, &header.from, header.body).ok()?;
-        if let Act::Moderate(of) = commit.act {
-            let reign = self.children.reign(&place.0);
-            for id in of.into_keys() {
-                self.children.removed.insert((place.clone(), id), reign);
-            }
-        }
-        Some(commit.position)
     }
 
     /// What an object's Reporter says of its children holds nothing of those that it removed for good.

@@ -23,6 +23,31 @@ pub(crate) struct Copy {
     made: BTreeSet<ChildId>,
 }
 
+impl Copy {
+    /// A collection that is there when its application begins.
+    pub(crate) fn of(there: &Collection) -> Self {
+        let children = there.iter();
+        let children: BTreeMap<_, _> = children
+            .map(|(id, child)| (id.clone(), child.clone()))
+            .collect();
+        let values = children.values();
+        Self {
+            closed: there.is_closed(),
+            steps: there.steps(),
+            removed: BTreeMap::new(),
+            took: values
+                .filter_map(|child| child.value["n"].as_u64())
+                .collect(),
+            made: children.keys().cloned().collect(),
+            children,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+}
+
 impl Oracle {
     /// A collection made a step; `keep` says how many its Reporter keeps, when that is who is told.
     pub(crate) fn children_step(

@@ -1,4 +1,4 @@
-//! What always holds (ARCHITECTURE.md, invariants 1–6, 8 and 9), checked at every step from outside: from
+//! What always holds (ARCHITECTURE.md, invariants 1–9), checked at every step from outside: from
 //! what applications wrote and were told, and from the frames that passed.
 
 mod access;
@@ -6,8 +6,10 @@ mod answers;
 mod books;
 mod children;
 mod collections;
+mod kept;
 mod presence;
 mod readers;
+mod resting;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +21,7 @@ use byline_core::message::body::{Claim, Claimed, Code, Command, Commanded};
 use byline_core::message::{Header, Type, decode};
 use byline_core::node::ConnectionId;
 use byline_core::runtime::{Seat, Snapshot};
-use byline_core::stream::{CommitHeader, Position};
+use byline_core::stream::CommitHeader;
 
 use crate::totals::{Count, Totals};
 use crate::world::Peer;
@@ -30,8 +32,10 @@ use books::Books;
 pub(crate) use children::{Asked, Where, value};
 use children::{Children, place_of};
 pub(crate) use collections::Copy;
+use kept::Kept;
 use presence::Presences;
 pub(crate) use readers::{Reader, SUM};
+use resting::Pasts;
 
 /// What was broken: an invariant of ARCHITECTURE.md by its number, or the world itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Rule {
     Whole,
     /// 6: every request is answered exactly once, and nothing grows without a limit.
     Answer,
+    /// 7: what was said to be stored survives a power cut.
+    Stored,
     /// 8: no commit that was seen is silently replaced.
     Seen,
     /// 9: a child is its author's alone; what is removed stays removed, and what is safe is kept.
@@ -67,6 +73,7 @@ impl fmt::Display for Rule {
             Self::Access => "invariant 4 (who may not read gets nothing)",
             Self::Whole => "invariant 5 (a commit is visible whole)",
             Self::Answer => "invariant 6 (answered exactly once, nothing without a limit)",
+            Self::Stored => "invariant 7 (what was said to be stored survives)",
             Self::Seen => "invariant 8 (no seen commit is silently replaced)",
             Self::Child => "invariant 9 (a child is its author's, and what was said of it holds)",
             Self::Rest => "the world comes to rest",
@@ -92,6 +99,10 @@ pub(crate) struct Oracle {
     pub(crate) children: Children,
     granted: Granted,
     presences: Presences,
+    kept: Kept,
+    pasts: Pasts,
+    /// The node has a disk.
+    pub(crate) has_disk: bool,
     broken: Option<Broken>,
     /// The record of the node is gone, at least once.
     forgot: bool,
@@ -124,6 +135,7 @@ impl Oracle {
     pub(crate) fn node_forgot(&mut self) {
         self.forgot = true;
         self.granted.forget();
+        self.kept.forget();
         self.books.forget_holders();
         self.answers = Answers::default();
     }
@@ -138,7 +150,9 @@ impl Oracle {
         let child = Header::peek(frame)
             .ok()
             .filter(|header| header.kind != Type::Response && place_of(&header.to).is_some());
-        if child.is_some_and(|child| self.children.is_sent_again(&child)) {
+        let Some(child) = child else { return };
+        self.children.is_removing(&child);
+        if self.children.is_sent_again(&child) {
             totals.one(Count::ChildrenSentAgain);
         }
     }
@@ -169,7 +183,7 @@ impl Oracle {
             }
         }
         if header.kind != Type::Response {
-            return;
+            return self.gives(&header);
         }
         let code = header.decode::<Code>().map_or(500, |body| body.code);
         count_answer(&header, code, totals);
@@ -181,10 +195,19 @@ impl Oracle {
         if code == 200 && header.body.contains("\"children\"") {
             self.removed_are_not_told(&header);
         }
-        let child = place_of(&header.from).is_some();
-        if code == 200 && !child && header.body.contains("\"position\"") {
-            self.reads(&header.from, &header.to, identity, frame);
+        let child = place_of(&header.from).filter(|_| code == 200);
+        if let Some(place) = &child {
+            self.children.are_removed(place, &header);
         }
+        if code == 200 && child.is_none() && header.body.contains("\"position\"") {
+            self.reads(&header.from, &header.to, identity, frame);
+            self.gives(&header);
+        }
+    }
+
+    /// The node sends something of an object to all who read it.
+    pub(crate) fn node_publishes(&mut self, header: &Header<'_>) {
+        self.gives(header);
     }
 
     /// The node took a commit, and passes it on to whoever reads.
@@ -205,6 +228,10 @@ impl Oracle {
             return;
         };
         let holder = self.books.holder(&header.from);
+        if self.granted.is_free(&header.from) && holder.is_none() {
+            // Its claim is granted, and not said before it is stored.
+            return;
+        }
         self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
             format!("{sender:?} wrote where {holder:?} holds: {frame}")
         });
@@ -294,7 +321,7 @@ impl Oracle {
             }
             What::Delete(object) if code == 200 => {
                 totals.one(Count::Deleted);
-                self.granted.delete(&object);
+                self.granted.deleted(object.as_str());
                 self.books.deleted(&object);
                 let holder = matches!(peer, Peer::Place(..));
                 self.expects(holder, Rule::Holder, || {
@@ -326,9 +353,13 @@ impl Oracle {
         } else if self.granted.claimed(&claim.url, &claim.access, !based) {
             totals.one(Count::OtherAccess);
         }
-        let position = decode::<Claimed>(body)
-            .map_or_else(|_| Position::default(), |claimed| claimed.position);
-        self.books.claimed(&claim.url, peer, position);
+        let claimed = decode::<Claimed>(body).ok();
+        let position = claimed.as_ref().map(|claimed| claimed.position);
+        self.books
+            .claimed(&claim.url, peer, position.unwrap_or_default());
+        if let Some(claimed) = claimed {
+            self.gives_epoch(&claim.url, peer, &claimed, !based || claim.snapshot);
+        }
         self.children.claimed(&claim.url, peer);
     }
 }
@@ -358,6 +389,11 @@ impl Oracle {
         self.books.new_author(object);
         self.children.begins(object);
         self.granted.owned_by(object, identity);
+    }
+
+    /// Who holds an object, as the node said.
+    pub(crate) fn holder(&self, object: &str) -> Option<Peer> {
+        self.books.holder(object)
     }
 
     /// Whether the node has no record of a claim.

@@ -86,6 +86,19 @@ impl Oracle {
         }
     }
 
+    /// A copy is there again as a disk has it: some state of its original.
+    pub(crate) fn copy_returns(&mut self, seat: &Seat, reader: &mut Reader, copy: &ObserverStream) {
+        let (Some(data), Some(at)) = (copy.data(), copy.position()) else {
+            return;
+        };
+        let written = self.books.data_at(&seat.object, at);
+        let same = reader.lied_to || written == Some(&data);
+        self.expects(same, Rule::Whole, || {
+            format!("{seat:?} comes back with {data} at {at}, which is another there")
+        });
+        (reader.mirror, reader.position) = (Value::clone(&data), Some(at));
+    }
+
     /// Positions go up, unless it is told that they do not.
     fn order(&mut self, seat: &Seat, lied_to: bool, before: Option<Position>, changed: &Changed) {
         let at = changed.position;
