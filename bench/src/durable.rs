@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::thread::{sleep, yield_now};
 use std::time::Instant;
@@ -170,10 +170,10 @@ fn node_durable(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Run, usi
     let process = start(cores, byline, &folder.join("node"))?;
     let (mut crowd, bytes) = crowd(&process, WARM_UP + COMMITS)?;
     crowd.closed_loop(WARM_UP, WINDOW)?;
-    let (batches, start) = (stored_batches(process.address)?, Instant::now());
+    let (batches, start) = (stored_batches(&process)?, Instant::now());
     crowd.closed_loop(COMMITS, WINDOW)?;
     let seconds = start.elapsed().as_secs_f64();
-    let batches = stored_batches(process.address)? - batches;
+    let batches = stored_batches(&process)? - batches;
     drop(process);
     Ok((run(cores, folder, seconds, batches, bytes)?, bytes))
 }
@@ -192,10 +192,10 @@ fn both(cores: Cores, byline: &OsStr, folder: &Path, bytes: usize) -> Result<Run
     let observer = observers.pop().context("nobody has joined")?;
     let mut reader = Reader::new(observer.line);
     reader.follow(&mut reporter, WARM_UP)?;
-    let (batches, start) = (stored_batches(process.address)?, Instant::now());
+    let (batches, start) = (stored_batches(&process)?, Instant::now());
     reader.follow(&mut reporter, COMMITS)?;
     let seconds = start.elapsed().as_secs_f64();
-    let batches = stored_batches(process.address)? - batches;
+    let batches = stored_batches(&process)? - batches;
     drop(process);
     run(cores, folder, seconds, batches, bytes)
 }
@@ -363,11 +363,12 @@ fn bytes_in(folder: &Path) -> Result<u64> {
 }
 
 /// Batches that a node has stored, as it tells its operator.
-fn stored_batches(node: SocketAddr) -> Result<u64> {
-    let mut socket = TcpStream::connect_timeout(&node, PATIENCE)?;
+fn stored_batches(node: &Process) -> Result<u64> {
+    let mut socket = TcpStream::connect_timeout(&node.address, PATIENCE)?;
+    let (host, token) = (node.address, &node.operator_token);
     write!(
         socket,
-        "GET /metrics HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n"
+        "GET /metrics HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     )?;
     let mut text = String::new();
     socket.read_to_string(&mut text)?;

@@ -40,6 +40,7 @@ pub(crate) fn run(observers: usize, floor: Floor) -> Result<()> {
     let ready = Ready {
         event: "ready".to_owned(),
         url: format!("tcp://{}/", listener.local_addr()?),
+        operator_token: String::new(),
     };
     println!("{}", serde_json::to_string(&ready)?);
     let (feed, _) = listener.accept()?;

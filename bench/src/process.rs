@@ -22,9 +22,13 @@ const READY: Duration = Duration::from_secs(10);
 
 /// What a node, and the floor, print when they listen.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Ready {
     pub(crate) event: String,
     pub(crate) url: String,
+    /// With which a node shows its numbers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) operator_token: String,
 }
 
 /// A process that listens on loopback. It is killed when this is dropped.
@@ -32,6 +36,8 @@ pub(crate) struct Ready {
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// With which a node shows its numbers.
+    pub(crate) operator_token: String,
 }
 
 impl Process {
@@ -51,14 +57,17 @@ impl Process {
         let mut process = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            operator_token: String::new(),
         };
         let name = program.to_string_lossy();
         let line = stdout
             .context("the process has no output")
             .and_then(first_line)
             .with_context(|| format!("`{name}` did not say where it listens"))?;
-        process.address =
-            address_of(&line).with_context(|| format!("`{name}` said `{}`", line.trim_end()))?;
+        let ready: Ready = serde_json::from_str(&line)
+            .with_context(|| format!("`{name}` said `{}`", line.trim_end()))?;
+        process.address = address_of(&ready)?;
+        process.operator_token = ready.operator_token;
         Ok(process)
     }
 
@@ -161,8 +170,7 @@ fn first_line(mut stdout: ChildStdout) -> Result<String> {
     Ok(String::from_utf8(line)?)
 }
 
-fn address_of(line: &str) -> Result<SocketAddr> {
-    let ready: Ready = serde_json::from_str(line)?;
+fn address_of(ready: &Ready) -> Result<SocketAddr> {
     let (_, rest) = ready.url.split_once("://").context("no URL")?;
     let address: SocketAddr = rest.split('/').next().unwrap_or_default().parse()?;
     if ready.event != "ready" || !address.ip().is_loopback() {
@@ -175,14 +183,16 @@ fn address_of(line: &str) -> Result<SocketAddr> {
 mod tests {
     use super::*;
 
+    fn address(line: &str) -> Result<SocketAddr> {
+        address_of(&serde_json::from_str(line)?)
+    }
+
     #[test]
     fn the_first_line_of_a_node_says_where_it_listens() {
         let line = r#"{"event":"ready","url":"ws://127.0.0.1:4711/ws"}"#;
-        assert_eq!(
-            address_of(line).unwrap(),
-            SocketAddr::from(([127, 0, 0, 1], 4711))
-        );
-        assert!(address_of(r#"{"event":"ready","url":"ws://192.0.2.1:80/ws"}"#).is_err());
-        assert!(address_of("listening").is_err());
+        let at = SocketAddr::from(([127, 0, 0, 1], 4711));
+        assert_eq!(address(line).unwrap(), at);
+        assert!(address(r#"{"event":"ready","url":"ws://192.0.2.1:80/ws"}"#).is_err());
+        assert!(address("listening").is_err());
     }
 }

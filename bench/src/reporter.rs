@@ -17,7 +17,7 @@ use byline_core::object::{Change, Path};
 use byline_core::runtime::{Create, Input, Output, Runtime, Seat};
 use byline_core::stream::ReporterStream;
 use byline_core::time::Time;
-use byline_store::{Folder, StoreError, Whose, Writer};
+use byline_store::{Folder, Store as _, StoreError, Whose, Writer};
 use serde_json::{Value, json};
 
 use crate::line::{Line, PATIENCE};
@@ -361,7 +361,7 @@ impl Reporter {
 
 /// What a store holds, read back from `path`: how many children of the object there are.
 pub(crate) fn read_back(path: &FilePath) -> Result<usize> {
-    let mut folder = Folder::open(path, &Whose::Runtime, None)?;
+    let folder = Folder::open(path, &Whose::Runtime, None)?;
     let rows = folder.rows()?.collect::<Result<Vec<_>, _>>()?;
     let mut runtime = Runtime::restored(DOMAIN, Key::from_bytes(&[0; 32]), [0; 32], rows)?;
     let hyperty = runtime.hyperty("bench")?;
