@@ -141,11 +141,14 @@ impl World {
     fn create_of(&self, who: usize, object: usize) -> Create {
         let plan = &self.plan.objects[object];
         let children = plan.children.iter();
+        let access = self.access(&plan.openness, &self.denied[object]);
         Create {
             schema: "Context".into(),
             data: json!({}),
             url: self.urls[object].clone(),
-            access: self.access(&plan.openness, &self.denied[object]),
+            // Of what has children the node keeps nothing: its Reporter alone decides on them.
+            cache: Some(access.public && plan.children.is_empty()),
+            access,
             store: self.rests(who, object),
             children: children
                 .map(|(name, keep)| ((*name).to_owned(), *keep))
