@@ -141,11 +141,14 @@ impl World {
     fn create_of(&self, who: usize, object: usize) -> Create {
         let plan = &self.plan.objects[object];
         let children = plan.children.iter();
+        let access = self.access(&plan.openness, &self.denied[object]);
         Create {
             schema: "Context".into(),
             data: json!({}),
             url: self.urls[object].clone(),
-            access: self.access(&plan.openness, &self.denied[object]),
+            // Of what has children the node keeps nothing: its Reporter alone decides on them.
+            cache: Some(access.public && plan.children.is_empty()),
+            access,
             store: self.rests(who, object),
             children: children
                 .map(|(name, keep)| ((*name).to_owned(), *keep))
@@ -319,9 +322,8 @@ impl World {
                 }
             }
             Output::Read(call, result) => {
-                if let Some(lies) = lies {
-                    place.read_ends(call, &result, &lies, &mut self.oracle, &mut self.totals);
-                }
+                let lies = lies.as_ref();
+                place.read_ends(call, &result, lies, &mut self.oracle, &mut self.totals);
             }
             Output::Done(call, result) => {
                 place.command_ends(call, result.is_ok(), &mut self.oracle, &mut self.totals);
@@ -336,10 +338,9 @@ impl World {
             Output::Flushed(call, result) => {
                 place.flush_ends(call, &result, &mut self.oracle, &mut self.totals);
             }
-            Output::Refused(refusal) => {
-                let what = || format!("the session of {who} is refused: {refusal}");
-                self.oracle.breaks(Rule::Answer, what);
-            }
+            Output::Refused(refusal) => self.oracle.breaks(Rule::Answer, || {
+                format!("the session of {who} is refused: {refusal}")
+            }),
             Output::Children(seat, name, changed) => {
                 self.children_told(who, &seat, &name, &changed);
                 moved.children.insert((seat, name));

@@ -146,7 +146,7 @@ impl Place {
         &mut self,
         call: u64,
         result: &Result<Snapshot, Refusal>,
-        lies: &Address,
+        lies: Option<&Address>,
         oracle: &mut Oracle,
         totals: &mut Totals,
     ) {
@@ -156,7 +156,7 @@ impl Place {
         match result {
             Ok(snapshot) => {
                 totals.one(Count::ReadAnswered);
-                if object != *lies {
+                if Some(&object) != lies {
                     oracle.was_read(&object, snapshot);
                 }
             }
