@@ -11,7 +11,7 @@ use super::{Act, ChildCommit, ChildId, Collection, Observed, Reported, answer};
 use crate::address::Address;
 use crate::object::{Change, Path};
 use crate::storage::{Batch, Table, Write, key};
-use crate::stream::Position;
+use crate::stream::{Origin, Position};
 use crate::time::Time;
 
 const PLACE: &[u8] = b"comm://d/room";
@@ -139,11 +139,11 @@ fn what_comes_page_by_page_or_from_another_session_is_stored_as_it_then_is() {
     store(&mut disk, &mut old);
     let first = answer(&theirs, &BTreeMap::new(), "nobody", true);
     reader.content(&serde_json::to_string(&first).unwrap());
-    old.adopt(reader.get(NAME).unwrap().clone());
+    old.adopt(reader.get(NAME).unwrap().clone(), Origin::Snapshot);
     store(&mut disk, &mut old);
     assert_same(&restored(&disk).unwrap_or_default(), &old);
     assert!(!old.is_whole());
-    old.adopt(theirs[NAME].collection.clone());
+    old.adopt(theirs[NAME].collection.clone(), Origin::Snapshot);
     store(&mut disk, &mut old);
     assert_same(&restored(&disk).unwrap(), &old);
     assert_eq!(old.len(), 300);
