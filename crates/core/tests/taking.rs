@@ -257,8 +257,12 @@ fn a_claim_says_how_many_are_kept_and_beyond_that_nobody_makes_more() {
     let author = kitchen.author.clone();
     let room = 1 + CHILDREN_OVER_MAX as u64;
     for number in 1..=room {
-        kitchen.creates(&author, number);
+        let creation = kitchen.creation(&author, number);
+        let frame = json!({"id": number, "type": "create", "from": author.hyperty, "to": CHAT,
+            "body": creation});
+        kitchen.world.says(&author, &frame.to_string());
     }
+    assert_eq!(code(&kitchen.world.answer(&author, &json!(room))), 200);
     let one_more = kitchen.creation(&author, room + 1);
     assert_eq!(
         code(&kitchen.commits(&author, "create", one_more.clone())),

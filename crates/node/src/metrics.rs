@@ -76,7 +76,7 @@ impl Collector for Snapshot {
 type Row<T> = (&'static str, &'static str, T);
 
 impl Snapshot {
-    const fn gauge_rows(&self) -> [Row<usize>; 12] {
+    const fn gauge_rows(&self) -> [Row<usize>; 13] {
         let held = &self.gauges;
         [
             ("connections", "Connections", held.connections),
@@ -126,8 +126,13 @@ impl Snapshot {
                 held.kept_objects,
             ),
             (
+                "kept_children",
+                "Children that are kept",
+                held.kept_children,
+            ),
+            (
                 "kept_bytes",
-                "Bytes that are kept of what objects hold",
+                "Bytes that are kept of what objects hold, children included",
                 held.kept_bytes,
             ),
             (

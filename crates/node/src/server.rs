@@ -40,7 +40,7 @@ pub struct Config {
     /// The folder where what the node promises is kept, made when there is none; without, it is forgotten when
     /// the node stops.
     pub data: Option<PathBuf>,
-    /// Bytes that are kept of what objects hold, of all together (protocol.md §7).
+    /// Bytes that are kept of what objects hold, children included, of all together (protocol.md §7).
     pub content_bytes_max: usize,
     /// Where to listen; port 0 takes any that is free.
     pub listen: SocketAddr,

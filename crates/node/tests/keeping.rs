@@ -46,11 +46,16 @@ fn kept_in(folder: &Path) -> Config {
 
 /// Claims the object again, from `base`.
 fn claims(client: &mut Client, base: Value) -> Value {
+    claims_with(client, base, &[])
+}
+
+/// The same of an object with children of these names.
+fn claims_with(client: &mut Client, base: Value, children: &[&str]) -> Value {
     let hyperty = "hyperty://localhost/r";
     let body = json!({
         "resources": [OBJECT, format!("{OBJECT}/subscription")],
         "source": hyperty,
-        "claim": {"url": OBJECT, "reporter": hyperty, "base": base, "cache": true},
+        "claim": {"url": OBJECT, "reporter": hyperty, "base": base, "cache": true, "children": children},
     });
     client.ask(
         "subscribe",
@@ -58,6 +63,11 @@ fn claims(client: &mut Client, base: Value) -> Value {
         "domain://msg-node.localhost/sm",
         &body,
     )
+}
+
+fn unix_ms() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    u64::try_from(since.as_millis()).unwrap()
 }
 
 fn owner(node: &Node) -> Client {
@@ -120,6 +130,60 @@ fn a_node_that_was_stopped_and_started_serves_a_reader_without_a_reporter() {
     let head = reader.message();
     assert_eq!(head["body"]["live"], false, "{head}");
     assert_eq!(metric(&node, "byline_kept_objects "), 1);
+}
+
+#[test]
+fn what_was_written_while_the_reporter_was_away_is_there_when_the_power_fails() {
+    let folder = Folder::new("chat");
+    let node = node_with(kept_in(&folder.0));
+    let mut owner = owner(&node);
+    let claimed = claims_with(&mut owner, Value::Null, &["chat"]);
+    let epoch = &claimed["body"]["epoch"];
+    let read = owner.message();
+    owner.send(&json!({
+        "id": read["id"], "type": "response", "from": read["to"], "to": read["from"],
+        "body": {"code": 200, "epoch": epoch, "position": [epoch, 0],
+                 "value": {"url": OBJECT, "data": {"n": 1}},
+                 "childrenResources": ["chat"], "children": {"chat": {"at": {}, "page": []}}},
+    }));
+    let stored = owner.message();
+    assert_eq!(stored["body"]["stored"], 0, "{stored}");
+    drop(owner);
+    let author = "hyperty://localhost/a";
+    let (subscription, chat) = (
+        format!("{OBJECT}/subscription"),
+        format!("{OBJECT}/children/chat"),
+    );
+    let key = byline_core::identity::Key::from_bytes(&[7; 32]);
+    let mut writer = Client::connect(&node);
+    writer.open_with("hyperty-runtime://localhost/a", &key);
+    let there = writer.ask("subscribe", author, &subscription, &json!({}));
+    assert_eq!(there["body"]["code"], 200, "{there}");
+    let created = byline_core::time::Time::from_unix_ms(unix_ms()).rfc3339();
+    let creation = json!({"epoch": 1, "seq": 1, "resource": format!("{author}#1"),
+        "created": created, "value": {"text": "hello"}});
+    writer.send(&json!({"id": 7, "type": "create", "from": author, "to": chat, "body": creation}));
+    // Behind what it reads: heads, and the child itself.
+    let taken = loop {
+        let message = writer.message();
+        if message["type"] == "response" {
+            break message;
+        }
+    };
+    assert_eq!(taken["body"]["position"], json!([1, 1]), "{taken}");
+    let copy = folder.after_a_power_cut("chat-copy");
+    let again = node_with(kept_in(&copy.0));
+    let mut reader = Client::connect(&again);
+    reader.open_with("hyperty-runtime://localhost/o", &key);
+    let answer = reader.ask(
+        "subscribe",
+        "hyperty://localhost/o",
+        &subscription,
+        &json!({}),
+    );
+    let page = &answer["body"]["children"]["chat"]["page"];
+    assert_eq!(page[0]["value"]["text"], "hello", "{answer}");
+    assert_eq!(metric(&again, "byline_kept_children "), 1);
 }
 
 #[test]

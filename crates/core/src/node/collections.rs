@@ -76,6 +76,8 @@ impl Contents {
             return BTreeMap::new();
         };
         self.bytes -= children.bytes;
+        // What is left of the object may go.
+        self.exhausted = false;
         match children.extent {
             Extent::Whole(collections) => collections,
             Extent::Copying(_) => BTreeMap::new(),

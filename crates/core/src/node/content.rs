@@ -33,6 +33,8 @@ pub(super) struct Contents {
     pub(super) objects: usize,
     /// Counts what is written and asked for.
     uses: u64,
+    /// Nothing was left to drop when room was made last, and nothing has come since.
+    pub(super) exhausted: bool,
 }
 
 impl Contents {
@@ -42,6 +44,7 @@ impl Contents {
             bytes: 0,
             objects: 0,
             uses: 0,
+            exhausted: false,
         }
     }
 
@@ -52,6 +55,7 @@ impl Contents {
 
     pub(super) fn keeps(&mut self, object: &mut Object, stream: KeptStream) {
         self.drops(object);
+        self.exhausted = false;
         self.objects += 1;
         object.content = Some(Content {
             stream,
@@ -225,7 +229,7 @@ impl Node {
     /// Drops what was not used the longest, an eighth of what may be kept at a time: the pass over the objects
     /// is rare then. Who holds it answers again, and what it holds is kept from its next claim on.
     pub(super) fn make_room(&mut self) {
-        if self.contents.bytes <= self.contents.bytes_max {
+        if !self.contents.is_full() || self.contents.exhausted {
             return;
         }
         let used = |object: &Object| Some((object.content.as_ref()?.used, object.url.clone()));
@@ -246,6 +250,7 @@ impl Node {
                     .follows(object, |unstored| unstored.claim = true);
             }
         }
+        self.contents.exhausted = self.contents.is_full();
     }
 
     /// What was kept of these objects survives a power cut now: their Reporters hear of it, each at most once
