@@ -331,6 +331,9 @@ impl Scenario {
         let one = format!("{}", self.written);
         self.written += 1;
         if let Ok((_, call)) = self.room.world.tries_to_write_child(seat, text(&one)) {
+            // Another life counts its calls anew.
+            self.calls
+                .retain(|(whose, earlier, _)| whose != seat || *earlier < call);
             self.calls.push((seat.clone(), call, one));
         }
         self.room.world.moves_once();
@@ -413,7 +416,6 @@ fn wherever_the_power_fails_nothing_that_was_safe_is_gone_and_nothing_is_there_t
         );
         for at in first + 1..=last {
             for cut in [Cut::Before(at), Cut::After(at)] {
-                eprintln!("{cut:?} of {whose}");
                 begins().runs(|room| {
                     let who = [room.owner, room.guest][whose];
                     room.world.disk_of(who).cut = Some(cut);

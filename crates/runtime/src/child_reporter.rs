@@ -111,7 +111,7 @@ impl<T> ChildReporter<T> {
         Ok(())
     }
 
-    /// Waits until everything written so far is safe: the object's Reporter has it, and so has or gets
+    /// Waits until everything written so far is safe: the object's Reporter has it, or a node in its place, and so has or gets
     /// every reader. Waits through cuts.
     ///
     /// # Errors

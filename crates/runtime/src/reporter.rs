@@ -220,8 +220,9 @@ impl<T> Reporter<T> {
         }
     }
 
-    /// Waits until everything written so far is stored: here, where it was created with [`Create::store`](crate::Create::store), and at
-    /// a node that says that it stores what the object holds. Works again when the store does.
+    /// Waits until everything written so far is stored: here, where it was created with [`Create::store`](crate::Create::store), with what
+    /// was written to its children; and at a node that says that it stores what the object holds, without that. Works again
+    /// when the store does.
     ///
     /// # Errors
     /// [`FlushError`]: what the store says (the disk is full), or that nothing is stored anywhere.

@@ -29,8 +29,9 @@ impl Subscribe {
         }
     }
 
-    /// Stores the copy: it is there at once when the runtime starts again, can be read offline, and catches up from where it
-    /// was. It rests until [`Observer::unsubscribe`], whether there is a handle of it or not.
+    /// Stores the copy and its children: they are there at once when the runtime starts again, can be read offline, and catch
+    /// up from where they were. What this hyperty writes to the children is stored before it is sent, and what was not sent is
+    /// sent then. It rests until [`Observer::unsubscribe`], whether there is a handle of it or not.
     pub const fn store(mut self) -> Self {
         self.store = true;
         self

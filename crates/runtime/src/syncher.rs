@@ -94,8 +94,8 @@ impl<T> Create<T> {
         self
     }
 
-    /// Stores the object: it is what it was when the runtime starts again, and goes on when its Syncher does. What is
-    /// written is sent when it is stored; [`Reporter::flushed`] waits for that. Creating it again at the same address gives the
+    /// Stores the object and its children: they are what they were when the runtime starts again, and go on when its Syncher
+    /// does. What is written is sent when it is stored; [`Reporter::flushed`] waits for that. Creating it again at the same address gives the
     /// object as it rests.
     pub const fn store(mut self) -> Self {
         self.create.store = true;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use byline::{
-    Create, Criteria, FlushError, MemoryNode, Observer, Origin, Reporter, Runtime, StartError,
-    State, StoreError, Subscribe,
+    Children, Create, Criteria, FlushError, MemoryNode, Observer, Origin, Reporter, Runtime,
+    StartError, State, StoreError, Subscribe,
 };
 use serde_json::json;
 
@@ -183,4 +183,37 @@ async fn a_folder_is_of_one_process_and_of_one_key() {
         identity,
         "the file's key rests"
     );
+}
+
+#[tokio::test]
+async fn children_rest_with_the_object_and_with_a_copy_of_it() {
+    let node = MemoryNode::start("localhost").unwrap();
+    let scratch = [Scratch::new(), Scratch::new()];
+    let room = || kitchen().children("notes");
+    let texts = |notes: &Children| {
+        let notes = notes.list().into_iter();
+        notes
+            .map(|(_, child)| child.value["text"].clone())
+            .collect::<Vec<_>>()
+    };
+    for (life, text) in ["one", "two", "three"].into_iter().enumerate() {
+        let [ann, bob] = scratch.each_ref().map(|scratch| start(&node, scratch));
+        let reporter = ann.syncher("sensor").unwrap().create(room()).unwrap();
+        reporter.claimed().await.unwrap();
+        let subscribe = Subscribe::to("ctxt://localhost/kitchen").store();
+        let observer = bob.syncher("hall").unwrap().subscribe(subscribe).unwrap();
+        let (anns, bobs) = (reporter.children("notes"), observer.children("notes"));
+        if life > 0 {
+            assert_eq!(texts(&anns), texts(&bobs), "both are there at once");
+        }
+        live(&observer).await;
+        let mut note = [&anns, &bobs][life % 2]
+            .add(json!({ "text": text }))
+            .unwrap();
+        note.safe().await.unwrap();
+        reporter.flushed().await.unwrap();
+        assert_eq!(texts(&anns), ["one", "two", "three"][..=life]);
+        bob.close().await;
+        ann.close().await;
+    }
 }

@@ -11,6 +11,7 @@ mod timeline;
 mod told;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::SessionArgs;
 use crate::output::left;
-use crate::session::{interrupted, start, token_wanted};
+use crate::session::{interrupted, start_with, token_wanted};
 use face::Face;
 use guests::Guests;
 use room::{Hint, Room, Side, now};
@@ -41,9 +42,8 @@ const ASKING_MAX: usize = 256;
 pub(crate) struct ChatArgs {
     /// The room's address, as in comm://localhost/tea
     url: String,
-    /// Open the room, and be its host for as long as this runs. It begins empty: what was said is with
-    /// the host and with those who are there. Unless said otherwise it is for this user's devices and for
-    /// those whom the host invites
+    /// Open the room, and be its host for as long as this runs. It begins empty, but where --store has it from
+    /// before. Unless said otherwise it is for this user's devices and for those whom the host invites
     #[arg(long)]
     host: bool,
     /// Let in everybody whom the node knows
@@ -61,13 +61,18 @@ pub(crate) struct ChatArgs {
         hide_default_value = true
     )]
     name: Name,
+    /// Store the room in this folder, made when there is none. Run again, its host goes on with all that was said,
+    /// also while it was away, and anybody with what they wrote and was not sent. One command at a time uses the
+    /// folder
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArgs,
 }
 
 pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
-    let runtime = start(&args.session, &url).await?;
+    let runtime = start_with(&args.session, &url, args.store.as_deref()).await?;
     let room = Room::enter(&runtime.syncher("chat")?, &url, &args);
     let face = Face::open(args.session.json, &url)?;
     let mut chat = Chat::new(&runtime, room.with_context(|| url.to_string())?, face, url);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use byline::{
-    Address, ChildId, ChildReporter, Children, Create, Observer, Reporter, State, Syncher, Time,
+    Address, CallError, ChildId, ChildReporter, Children, Create, Criteria, Observer, Reporter,
+    State, Subscribe, Syncher, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,9 +55,13 @@ impl Room {
     /// Opens the room as its host, or joins it.
     pub(crate) fn enter(syncher: &Syncher, url: &Address, args: &ChatArgs) -> anyhow::Result<Self> {
         let side = if args.host {
-            Side::Host(syncher.create(create(url, args))?, Guests::default())
+            Side::Host(opens(syncher, url, args)?, Guests::default())
         } else {
-            Side::Guest(syncher.subscribe(url.as_str())?)
+            let mut subscribe = Subscribe::to(url.as_str());
+            if args.store.is_some() {
+                subscribe = subscribe.store();
+            }
+            Side::Guest(syncher.subscribe(subscribe)?)
         };
         Ok(Self {
             hyperty: syncher.hyperty().clone(),
@@ -195,9 +200,21 @@ pub(crate) fn meant<T>(children: &Children<T>, id: &str, shows: &str) -> Result<
     }
 }
 
+/// The room as it was stored, or a new one.
+fn opens(syncher: &Syncher, url: &Address, args: &ChatArgs) -> Result<Reporter, CallError> {
+    let stored = syncher.resume(Criteria {
+        url: Some(url.clone()),
+        ..Criteria::default()
+    });
+    match stored.reporters.into_iter().next() {
+        Some(reporter) => Ok(reporter),
+        None => syncher.create(create(url, args)),
+    }
+}
+
 fn create(url: &Address, args: &ChatArgs) -> Create {
     let data: Value = json!({ "people": {} });
-    // Whoever hosts a room again begins it anew: what was said was with the host alone.
+    // Whoever hosts a room again of which nothing is stored begins it anew.
     let mut create = Create::new("Communication", data)
         .at(url.as_str())
         .children("messages")
@@ -208,6 +225,9 @@ fn create(url: &Address, args: &ChatArgs) -> Create {
     }
     if args.approve {
         create = create.approve();
+    }
+    if args.store.is_some() {
+        create = create.store();
     }
     create
 }

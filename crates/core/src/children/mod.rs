@@ -6,6 +6,8 @@
 //! `authoring.rs`.
 
 mod answering;
+#[cfg(test)]
+mod authored;
 mod authoring;
 #[cfg(test)]
 mod bounds;

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answering::{Yours, hash};
 use super::collection::{Extent, Taken};
-use super::rest::remove_rows;
 use super::taking::{Answer, NameAnswer, Outcome};
-use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name};
+use super::{ChildCommit, ChildId, ChildrenChanged, Collection, is_name, remove_rows};
 use crate::address::Address;
 use crate::error::Refusal;
 use crate::limits::{CHILDREN_HAVE_BYTES_MAX, CHILDREN_NAMES_MAX};
