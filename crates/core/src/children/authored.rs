@@ -30,10 +30,10 @@ fn at(epoch: u64, seq: u64) -> Position {
     Position::new(epoch, seq)
 }
 
-/// An author who is at `[1, 9]`, and the collection.
+/// An author whose stream stands at `[1, 9]`, and the collection.
 fn authoring() -> (Authoring, Collection) {
     let yours = Yours {
-        position: at(0, 9),
+        position: at(1, 9),
         number: 9,
     };
     let authoring = Authoring::new(author(), Some(yours), Time::default());
@@ -49,7 +49,10 @@ fn creates(authoring: &mut Authoring) -> ChildId {
 
 fn sends(authoring: &mut Authoring) -> Option<ChildCommit> {
     authoring.due(Time::default())?;
-    authoring.send(|write| write.act(Time::from_unix_ms(5)))
+    authoring.send(|write| match write {
+        Write::Moderate(_) | Write::Forget(_) => write.unplaced(),
+        _ => write.act(Time::from_unix_ms(5)),
+    })
 }
 
 fn drains(authoring: &mut Authoring) {
@@ -63,13 +66,13 @@ fn after_a_refusal_for_good_an_author_goes_on_in_a_new_epoch() {
     creates(&mut author);
     let kept = creates(&mut author);
     let refused = sends(&mut author).unwrap();
-    assert_eq!((refused.position, refused.base), (at(1, 1), Some(at(0, 9))));
+    assert_eq!((refused.position, refused.base), (at(2, 1), Some(at(1, 9))));
     let ended = author.answered(refused.position, Answer::Refused, &here);
     assert_eq!(ended.len(), 1);
     drains(&mut author);
     let next = sends(&mut author).unwrap();
     // The place of what was refused may be with a reader that had it from a Reporter that lost it since.
-    assert_eq!((next.position, next.base), (at(2, 1), Some(at(0, 9))));
+    assert_eq!((next.position, next.base), (at(3, 1), Some(at(1, 9))));
     assert!(matches!(next.act, Act::Create(id, ..) if id == kept));
 }
 

@@ -20,11 +20,11 @@ use crate::time::Time;
 
 /// A child as its author has it, what is not safe included.
 #[derive(Debug, Default)]
-struct Own {
+pub(super) struct Own {
     /// None when it is deleted.
-    value: Option<Arc<Value>>,
+    pub(super) value: Option<Arc<Value>>,
     /// How many of its commits are not safe.
-    left: usize,
+    pub(super) left: usize,
     /// The last that is.
     last: Position,
 }
@@ -40,8 +40,8 @@ pub(crate) struct Authoring {
     /// The highest number used.
     pub(super) number: u64,
     pub(super) queue: VecDeque<Unsafe>,
-    bytes: usize,
-    own: BTreeMap<ChildId, Own>,
+    pub(super) bytes: usize,
+    pub(super) own: BTreeMap<ChildId, Own>,
     /// Where it rests: what of it is to be stored.
     pub(super) unstored: Option<UnstoredWrites>,
     /// Something was not taken: nothing is sent until all that is under way is answered.
@@ -86,41 +86,6 @@ impl Authoring {
             until: None,
             backoff: Backoff::default(),
         }
-    }
-
-    /// What `author` wrote, as it rested: the epoch of what is sent next, up to where everything is safe, the highest
-    /// number used, and what waits.
-    pub(super) fn restored(
-        author: Address,
-        (epoch, safe, number): (u64, Position, u64),
-        queue: VecDeque<Unsafe>,
-        unstored: UnstoredWrites,
-        here: &Collection,
-    ) -> Self {
-        let mut own: BTreeMap<ChildId, Own> = BTreeMap::new();
-        for one in &queue {
-            if let Some(id) = one.write.child() {
-                let begin = || Own {
-                    value: here.get(id).map(|child| Arc::clone(&child.value)),
-                    ..Own::default()
-                };
-                let own = own.entry(id.clone()).or_insert_with(begin);
-                own.value = one.write.applied(own.value.take());
-                own.left += 1;
-            }
-        }
-        let mut authoring = Self {
-            epoch,
-            safe,
-            number,
-            bytes: queue.iter().map(|one| one.bytes).sum(),
-            queue,
-            own,
-            unstored: Some(unstored),
-            ..Self::new(author, None, Time::default())
-        };
-        authoring.settle(here);
-        authoring
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -356,14 +321,6 @@ impl Authoring {
         self.queue.drain(..).collect()
     }
 
-    /// The calls of which nobody will hear in this life any more; what they wrote stays.
-    pub(crate) fn part(&mut self) -> Vec<u64> {
-        self.queue
-            .iter_mut()
-            .filter_map(|one| one.call.take())
-            .collect()
-    }
-
     /// A commit came back, to `here`.
     pub(crate) fn saw(&mut self, commit: &ChildCommit, here: &Collection) {
         if commit.from == self.author {
@@ -411,13 +368,6 @@ impl Authoring {
         if number > self.number {
             self.number = number;
             self.changes(0..0);
-        }
-    }
-
-    /// What is at these places in the queue is another, or has left them; or how far the author is.
-    fn changes(&mut self, places: std::ops::Range<usize>) {
-        if let Some(unstored) = &mut self.unstored {
-            unstored.change(places);
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -87,6 +88,49 @@ impl Authoring {
         self.unstored.as_ref().is_some_and(|one| one.author)
     }
 
+    /// What is at these places in the queue is another, or has left them; or how far the author is.
+    pub(super) fn changes(&mut self, places: Range<usize>) {
+        if let Some(unstored) = &mut self.unstored {
+            unstored.change(places);
+        }
+    }
+
+    /// The calls of which nobody will hear in this life any more; what they wrote stays.
+    pub(crate) fn part(&mut self) -> Vec<u64> {
+        self.queue
+            .iter_mut()
+            .filter_map(|one| one.call.take())
+            .collect()
+    }
+
+    /// What `author` wrote, as it rested: the epoch of what is sent next, up to where everything is safe, the highest
+    /// number used, and what waits.
+    fn restored(
+        author: Address,
+        (epoch, safe, number): (u64, Position, u64),
+        queue: VecDeque<Unsafe>,
+        unstored: UnstoredWrites,
+        here: &Collection,
+    ) -> Self {
+        let mut authoring = Self::new(author, None, Time::default());
+        (authoring.epoch, authoring.safe, authoring.number) = (epoch, safe, number);
+        authoring.bytes = queue.iter().map(|one| one.bytes).sum();
+        for one in &queue {
+            if let Some(id) = one.write.child() {
+                let value = match authoring.own.get_mut(id) {
+                    Some(own) => own.value.take(),
+                    None => here.get(id).map(|child| Arc::clone(&child.value)),
+                };
+                let own = authoring.own.entry(id.clone()).or_default();
+                own.value = one.write.applied(value);
+                own.left += 1;
+            }
+        }
+        (authoring.queue, authoring.unstored) = (queue, Some(unstored));
+        authoring.settle(here);
+        authoring
+    }
+
     /// Puts into `batch` what its rows at `place` do not say yet; from now on they do. Costs as much as that.
     pub(crate) fn write_rows(&mut self, place: &[u8], name: &str, batch: &mut Batch) {
         let Some(unstored) = self.unstored.as_mut().filter(|one| one.author) else {
@@ -148,7 +192,7 @@ impl WriteRow {
 
 impl Write {
     /// What it does, as far as that is known before it is sent.
-    fn unplaced(&self) -> Act {
+    pub(super) fn unplaced(&self) -> Act {
         let nowhere = Position::default();
         match self {
             Self::Moderate(ids) => {

@@ -164,6 +164,15 @@ impl Record {
     fn keep_of(&self, name: &str) -> usize {
         self.keep.get(name).copied().unwrap_or(KEEP_DEFAULT)
     }
+
+    /// Its collection `name` without a child, which `rests` or not.
+    fn nothing_of(&self, name: &str, rests: bool) -> Reported {
+        let mut reported = Reported::new(self.reporter.clone(), self.keep_of(name));
+        if rests {
+            reported.collection.rests();
+        }
+        reported
+    }
 }
 
 impl Node {
@@ -176,25 +185,22 @@ impl Node {
         let mut before = self.contents.drops_children(object);
         let record = object.record.as_ref()?;
         let afresh = claim.base == Some(None);
-        object.children = match record.takes_children() {
-            false => None,
-            true if afresh || !were_here => Some(KeptChildren::copying()),
-            true => {
-                let collection = |name: &String| {
-                    let keep = record.keep_of(name);
-                    let reported = match before.remove(name) {
-                        Some(mut reported) => {
-                            reported.goes_on(&record.reporter, keep);
-                            reported
-                        }
-                        None => new(record, name, rests),
-                    };
-                    (name.clone(), reported)
+        let extent = if afresh || !were_here {
+            Extent::Copying(Observed::default())
+        } else {
+            let collection = |name: &String| {
+                let reported = match before.remove(name) {
+                    Some(mut reported) => {
+                        reported.goes_on(&record.reporter, record.keep_of(name));
+                        reported
+                    }
+                    None => record.nothing_of(name, rests),
                 };
-                let collections = record.children.iter().map(collection).collect();
-                Some(KeptChildren::new(Extent::Whole(collections)))
-            }
+                (name.clone(), reported)
+            };
+            Extent::Whole(record.children.iter().map(collection).collect())
         };
+        object.children = record.takes_children().then(|| KeptChildren::new(extent));
         self.contents.counts_children(object);
         self.outbox.follows(object, |unstored| {
             unstored.names_gone.extend(before.into_keys());
@@ -283,7 +289,7 @@ impl Node {
                     }
                     Reported::of(collection, record.reporter.clone(), record.keep_of(name))
                 }
-                None => new(record, name, rests),
+                None => record.nothing_of(name, rests),
             };
             (name.clone(), reported)
         };
@@ -334,15 +340,6 @@ impl Node {
             position: commit.position,
         })
     }
-}
-
-/// A collection of which nothing is here.
-fn new(record: &Record, name: &str, rests: bool) -> Reported {
-    let mut reported = Reported::new(record.reporter.clone(), record.keep_of(name));
-    if rests {
-        reported.collection.rests();
-    }
-    reported
 }
 
 fn being_read(url: &Address) -> Refusal {

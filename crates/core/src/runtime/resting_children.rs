@@ -163,3 +163,30 @@ impl Runtime {
         self.withheld.cut(|url| !is_local(url));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_said_in_its_order_and_no_more_of_it_than_may_wait() {
+        let room = Address::object("comm://d/room").unwrap();
+        let (from, to) = ("hyperty://d/a", "comm://d/room/children/chat");
+        let mut withheld = Withheld::default();
+        let say = |withheld: &mut Withheld, frame: &str| withheld.take(from, to, frame.to_owned());
+        assert_eq!(say(&mut withheld, "at once").as_deref(), Some("at once"));
+        withheld.wait(room.clone(), 7);
+        assert_eq!(say(&mut withheld, "first"), None);
+        let other = withheld.take(from, "comm://d/other", "of another".to_owned());
+        assert_eq!(other.as_deref(), Some("of another"));
+        withheld.wait(room.clone(), 8);
+        assert_eq!(say(&mut withheld, "second"), None);
+        assert_eq!(say(&mut withheld, &"x".repeat(WITHHELD_BYTES_MAX)), None);
+        let told = |frame: &str| (room.clone(), frame.to_owned());
+        assert_eq!(withheld.release(7), [told("first")]);
+        assert_eq!(say(&mut withheld, "third"), None, "after the second");
+        assert_eq!(withheld.release(8), [told("second"), told("third")]);
+        assert_eq!(say(&mut withheld, "at once").as_deref(), Some("at once"));
+        assert!(withheld.is_empty());
+    }
+}

@@ -63,6 +63,9 @@ pub enum ChildError {
     /// A change does not fit the child.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// A commit of no change.
+    #[error("a commit to a child must change something")]
+    NoChange,
     /// A child must be an object.
     #[error("a child must be a JSON object")]
     NotAnObject,
@@ -158,6 +161,9 @@ impl Runtime {
             .map(Change::normalise)
             .collect::<Result<_, JsonError>>()?;
         let bytes = measured("a commit", &changes, CHILD_BYTES_MAX)?;
+        if changes.is_empty() {
+            return Err(ChildError::NoChange);
+        }
         let mut value = self.own(seat, name, id, now)?;
         let _undo = apply(Arc::make_mut(&mut value), &changes)?;
         measured("a child", &value, CHILD_BYTES_MAX)?;
