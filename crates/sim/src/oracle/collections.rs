@@ -67,6 +67,7 @@ impl Oracle {
         });
         totals.one(match (changed.origin, keep.is_some()) {
             (Origin::Live, _) => Count::ChildSteps,
+            (_, true) if self.node_takes(&place.0) => Count::ChildrenRegained,
             (_, true) => Count::ChildrenAdopted,
             (Origin::CatchUp, _) => Count::ChildrenCaughtUp,
             _ => Count::ChildrenPaged,
@@ -145,12 +146,12 @@ impl Oracle {
                 self.expects(new, Rule::Child, || {
                     format!("{place:?}: {id} is made a second time")
                 });
-                self.takes(copy, child);
+                self.takes(place, copy, id, child);
                 if !self.is_an_authors(id) {
                     totals.one(Count::GuestChildren);
                 }
             }
-            ChildChangeKind::Updated { child, .. } => self.takes(copy, child),
+            ChildChangeKind::Updated { child, .. } => self.takes(place, copy, id, child),
             ChildChangeKind::Removed { moderated } => {
                 let key = (place.clone(), id.clone());
                 let wanted = !self.children.unwanted.contains(&key);
@@ -167,8 +168,11 @@ impl Oracle {
         }
     }
 
-    fn takes(&mut self, copy: &mut Copy, child: &Child) {
+    fn takes(&mut self, place: &Where, copy: &mut Copy, id: &ChildId, child: &Child) {
         if let Some(n) = child.value["n"].as_u64() {
+            if self.is_an_authors(id) {
+                self.is_followed(place, n);
+            }
             copy.took.insert(n);
             self.children.taken.insert(n);
         }

@@ -161,6 +161,7 @@ impl Oracle {
         self.expects(same, Rule::Stored, || {
             format!("{object} comes back with another access than was said: {row}")
         });
+        self.children_return(object, row, disk, asked);
     }
 }
 
