@@ -77,6 +77,8 @@ impl Oracle {
         if anew || !claimed.cache {
             said.stored = None;
         }
+        // Up to where an earlier claim would have gone is of no account.
+        said.named = None;
         said.position = said.position.max(Some(claimed.position));
         let new = before.is_none_or(|(epoch, whose)| {
             claimed.epoch > epoch || claimed.epoch == epoch && whose == peer
