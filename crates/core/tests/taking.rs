@@ -368,8 +368,11 @@ fn a_reporter_that_lets_itself_not_read_has_the_children_all_the_same() {
     let (reporter, author) = (kitchen.reporter.clone(), kitchen.author.clone());
     kitchen.creates(&author, 1);
     let wanted = json!({"children": {"name": "chat"}});
-    let mut read =
-        |from: &str| kitchen.world.asks(&reporter, "read", from, KITCHEN, wanted.clone());
+    let mut read = |from: &str| {
+        kitchen
+            .world
+            .asks(&reporter, "read", from, KITCHEN, wanted.clone())
+    };
     let answer = read(&reporter.hyperty);
     assert_eq!(code(&answer), 200, "{answer}");
     let page = answer["body"]["children"]["chat"]["page"].as_array();
