@@ -18,9 +18,11 @@ pub(crate) struct Copy {
     steps: u64,
     /// Those that it was told are removed for good, and in which reign they were.
     removed: BTreeMap<ChildId, u64>,
-    /// The values that it was told of as they came, and the children: of a Reporter, what it took.
+    /// The values that it was told of as they came, and the children, by reign: of a Reporter, what it took.
     took: BTreeSet<u64>,
-    made: BTreeSet<ChildId>,
+    made: BTreeMap<ChildId, u64>,
+    /// The most children that there were.
+    most: usize,
 }
 
 impl Copy {
@@ -38,7 +40,8 @@ impl Copy {
             took: values
                 .filter_map(|child| child.value["n"].as_u64())
                 .collect(),
-            made: children.keys().cloned().collect(),
+            made: BTreeMap::new(),
+            most: children.len(),
             children,
         }
     }
@@ -104,6 +107,7 @@ impl Oracle {
         match kind {
             ChildChangeKind::Added(child) => {
                 let known = copy.children.insert(id.clone(), child.clone());
+                copy.most = copy.most.max(copy.children.len());
                 self.expects(known.is_none(), Rule::Copy, || {
                     format!("{place:?}: {id} is added, and was there")
                 });
@@ -142,8 +146,9 @@ impl Oracle {
             ChildChangeKind::Added(child) => {
                 let key = (place.clone(), id.clone());
                 self.children.made.insert(key, child.origin);
-                let new = copy.made.insert(id.clone());
-                self.expects(new, Rule::Child, || {
+                let reign = self.children.reign(&place.0);
+                let before = copy.made.insert(id.clone(), reign);
+                self.expects(before != Some(reign), Rule::Child, || {
                     format!("{place:?}: {id} is made a second time")
                 });
                 self.takes(place, copy, id, child);
@@ -155,7 +160,13 @@ impl Oracle {
             ChildChangeKind::Removed { moderated } => {
                 let key = (place.clone(), id.clone());
                 let wanted = !self.children.unwanted.contains(&key);
-                let prunes = *moderated && copy.children.len() > keep;
+                // Where the node takes, others may leave before what was too many then.
+                let there = if self.node_takes(&place.0) {
+                    copy.most
+                } else {
+                    copy.children.len()
+                };
+                let prunes = *moderated && there > keep;
                 if wanted && prunes {
                     totals.one(Count::ChildrenPruned);
                 }

@@ -155,6 +155,10 @@ impl Oracle {
         self.expects(kept, Rule::Stored, || {
             format!("{object} was said to be stored up to {stored:?}, and is up to {content:?}")
         });
+        if asked {
+            // It may have granted what begins without that.
+            self.kept.of(object).stored = None;
+        }
         if let Some(at) = at {
             self.books.stands(object, at);
         }

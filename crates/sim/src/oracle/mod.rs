@@ -216,8 +216,8 @@ impl Oracle {
         }
         if code == 200 && child.is_none() && header.body.contains("\"position\"") {
             // Who reports has what the node took, whether or not its identity may read.
-            let regains = header.to.ends_with("/reporter")
-                && self.granted.owns(&header.from, identity);
+            let regains =
+                header.to.ends_with("/reporter") && self.granted.owns(&header.from, identity);
             if !regains {
                 self.reads(&header.from, &header.to, identity, frame);
             }
