@@ -218,8 +218,13 @@ impl Oracle {
         }
         let body: Value = header.decode().unwrap_or_default();
         let found = removed.find(|((place, id), _)| {
-            let said = body["children"][&place.1].to_string();
-            said.contains(&format!("\"resource\":\"{id}\""))
+            let of = &body["children"][&place.1];
+            let told = |said: &Value| said["resource"] == id.to_string();
+            let page = of["page"].as_array().into_iter().flatten();
+            let commits = of["commits"].as_array().into_iter().flatten();
+            // Its author may have deleted it, too.
+            let mut there = commits.filter(|commit| commit["type"] != "delete");
+            page.clone().any(told) || there.any(|commit| told(&commit["body"]))
         });
         let found = found.map(|(key, _)| key.clone());
         self.expects(found.is_none(), Rule::Child, || {
