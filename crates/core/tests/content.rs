@@ -444,3 +444,16 @@ fn a_kick_is_before_every_answer_from_what_is_kept() {
     }
     assert_eq!(world.observer(&again).position(), None::<Position>);
 }
+
+#[test]
+fn who_begins_afresh_hears_nothing_of_what_was_stored_before() {
+    let (mut world, reporter, epoch) = kitchen(World::with_disk());
+    burst(&mut world, epoch, &reporter, 1..=2);
+    world.disk().waits = true;
+    world.claims(&reporter, KITCHEN, json!({"cache": true, "base": null}));
+    world.passes(STORED_SAID_MS);
+    world.stores();
+    let frames = world.frames(&reporter).into_iter();
+    let heard = frames.filter_map(|frame| frame["body"]["stored"].as_u64());
+    assert_eq!(heard.collect::<Vec<_>>(), [0], "of the first claim");
+}

@@ -108,6 +108,21 @@ fn what_waited_long_enough_for_another_answer_is_dated_again() {
     }
 }
 
+#[test]
+fn what_may_have_been_taken_with_its_date_gets_another_in_another_place() {
+    let (mut author, here) = authoring();
+    creates(&mut author);
+    let first = sends(&mut author).unwrap().position;
+    author.answered(first, Answer::Later(Retry::Now), &here);
+    drains(&mut author);
+    assert_eq!(sends(&mut author).unwrap().position, first, "as it was");
+    author.answered(first, Answer::Dated(Time::from_unix_ms(77)), &here);
+    drains(&mut author);
+    let anew = sends(&mut author).unwrap();
+    assert_eq!(anew.position, at(first.epoch + 1, 1));
+    assert_eq!(anew.base, Some(at(1, 9)));
+}
+
 /// One thing that befalls an author.
 #[derive(Clone, Debug)]
 enum Step {

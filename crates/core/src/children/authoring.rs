@@ -149,6 +149,7 @@ impl Authoring {
             sent: None,
             asked: false,
             dated: false,
+            again: false,
         });
     }
 
@@ -172,6 +173,7 @@ impl Authoring {
                 sent: None,
                 asked: false,
                 dated: false,
+                again: false,
             };
             self.queue.insert(sent, urgent);
             self.changes(sent..self.queue.len());
@@ -204,7 +206,7 @@ impl Authoring {
         let before = ahead.map_or(self.safe, |commit| commit.position);
         let epoch = self.epoch;
         let one = self.queue.get_mut(index)?;
-        one.asked = true;
+        (one.asked, one.again) = (true, one.sent.is_some());
         let commit = one.sent.clone().unwrap_or_else(|| {
             let continues = before.epoch == epoch;
             let seq = if continues { before.version + 1 } else { 1 };
@@ -250,11 +252,13 @@ impl Authoring {
             self.backoff.reset();
             return self.safe_up_to(position);
         }
+        let again = self.queue.get(index).is_some_and(|one| one.again);
         let drain = self.draining.get_or_insert_default();
         match answer {
             Answer::Gap(position) => drain.gap = Some(position),
             Answer::Refused => (drain.refused, drain.mended) = (true, true),
-            Answer::Dated(_) => drain.mended = true,
+            // What was taken with another date may be with readers: its place is used.
+            Answer::Dated(_) => (drain.refused, drain.mended) = (drain.refused || again, true),
             Answer::Later(retry) => drain.retry = Some(retry),
             Answer::Safe => {}
         }
@@ -288,7 +292,7 @@ impl Authoring {
             return (vec![], None);
         };
         let safe = match drain.gap {
-            Some(position) => self.go_on_from(position, false),
+            Some(position) => self.go_on_from(position, drain.refused),
             None => {
                 if drain.refused {
                     // What is refused now may have been taken when it was sent before: its place is used.

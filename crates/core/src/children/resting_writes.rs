@@ -186,6 +186,7 @@ impl WriteRow {
             sent: self.sent.then_some(commit),
             asked: false,
             dated: false,
+            again: false,
         })
     }
 }

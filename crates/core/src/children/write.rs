@@ -73,6 +73,8 @@ pub(crate) struct Unsafe {
     pub(super) asked: bool,
     /// It was dated anew, over this connection.
     pub(super) dated: bool,
+    /// What is under way was sent before: it may have been taken then.
+    pub(super) again: bool,
 }
 
 impl Unsafe {

@@ -66,6 +66,8 @@ impl Contents {
     }
 
     pub(super) fn drops(&mut self, object: &mut Object) {
+        // Nor is anything of it stored that its Reporter is to hear of.
+        object.stored.position = None;
         if let Some(content) = object.content.take() {
             self.bytes -= content.bytes;
             self.objects -= 1;

@@ -96,7 +96,9 @@ impl Oracle {
                 && let Some((keep, own)) = keep
             {
                 let late = was_closed && copy.closed && id.author() != own;
-                let may = !late || matches!(change.kind, ChildChangeKind::Removed { .. });
+                let may = !late
+                    || self.node_takes(&place.0)
+                    || matches!(change.kind, ChildChangeKind::Removed { .. });
                 self.expects(may, Rule::Child, || {
                     format!("{id} is written where its Reporter takes nothing: {change:?}")
                 });
