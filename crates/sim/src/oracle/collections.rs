@@ -49,9 +49,12 @@ impl Copy {
         }
     }
 
-    /// It took what `before` took, its process before, and may have told.
-    pub(crate) fn goes_on_from(&mut self, before: &Self) {
-        self.took.extend(&before.took);
+    /// The same, if it took what the process before did, whose it was `before`.
+    pub(crate) fn after(&self, before: &Self) -> Self {
+        Self {
+            took: before.took.clone(),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -29,8 +29,6 @@ pub(super) struct Takings {
     writes: BTreeMap<u64, (u64, Position)>,
     /// How far authors' streams have come, as the node itself said.
     stands: BTreeMap<(Where, Address), Position>,
-    /// The collections that it said are closed, and by whom.
-    closed: BTreeMap<Where, String>,
 }
 
 impl Takings {
@@ -41,7 +39,6 @@ impl Takings {
     /// What it had of an object is no more.
     fn lets_go(&mut self, object: &Address) {
         self.stands.retain(|((of, _), _), _| of != object);
-        self.closed.retain(|(of, _), _| of != object);
     }
 
     fn is_now(&mut self, object: &Address, takes: bool) {
@@ -107,7 +104,6 @@ impl Oracle {
             self.children.begins(&object, false);
         }
         self.takings.stands.clear();
-        self.takings.closed.clear();
     }
 
     /// A Reporter tells the node itself of its children.
@@ -144,18 +140,7 @@ impl Oracle {
             self.children.taken.insert(n);
             self.children.taken_in.insert(n, reign);
         }
-        let by = self.takings.closed.get(place);
-        let late = by.is_some_and(|by| *by != *header.from) && {
-            let stream = (place.clone(), commit.from.clone());
-            self.takings.stands.get(&stream) < Some(&commit.position)
-        };
-        self.expects(!late, Rule::Child, || {
-            format!("{place:?} is closed, and the node takes {header:?}")
-        });
         match &commit.act {
-            Act::Close(false) => {
-                self.takings.closed.remove(place);
-            }
             Act::Create(id, ..) => {
                 let made = (place.clone(), id.clone());
                 self.children.made.insert(made, commit.position);
@@ -199,11 +184,6 @@ impl Oracle {
             Rule::Seen,
             || format!("{place:?}: {author} said at {at} {before:?}, and now {text}"),
         );
-        if commit.act == Act::Close(true) && before.is_none() && self.takings.takes(&place.0) {
-            self.takings
-                .closed
-                .insert(place.clone(), header.from.to_string());
-        }
         let reign = self.children.reign(&place.0);
         if let Some(n) = number_of(&commit.act) {
             let before = self.takings.writes.insert(n, (reign, at));
