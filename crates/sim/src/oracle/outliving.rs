@@ -18,6 +18,8 @@ pub(super) struct Outliving {
     open: BTreeMap<u64, Seat>,
     /// What authors sent, by who asked and the id of the request.
     asked: BTreeMap<(String, String), u64>,
+    /// Those that were refused for their date: twice in a connection is for good.
+    dated: BTreeSet<u64>,
 }
 
 /// The number of the value that a child commit of `author` gives.
@@ -64,7 +66,7 @@ impl Oracle {
         let later = refusal.is_some_and(|refusal| {
             refusal.retry != Retry::Never
                 || refusal.reason == Some(Reason::Gap)
-                || refusal.time.is_some()
+                || refusal.time.is_some() && self.outliving.dated.insert(n)
         });
         if code == 200 {
             totals.one(Count::ChildrenSafeLater);
