@@ -305,16 +305,12 @@ impl World {
                         format!("{seat:?} told twice: {state}")
                     });
                     reporter.state = state;
-                    if matches!(reporter.state, State::Closed(_)) {
-                        self.oracle.gives_up(&seat);
-                    }
                 }
             }
             Output::Observer(seat, state) => {
                 if let Some(reader) = place.readers.get_mut(&seat) {
                     if matches!(state, State::Closed(_)) {
                         self.totals.one(Count::ReaderClosed);
-                        self.oracle.gives_up(&seat);
                     }
                     reader.state = state;
                 }

@@ -1,9 +1,10 @@
 //! What authors wrote to children and outlives their runtime: it rests with its disk, and is sent in another life
 //! (protocol.md §9).
 
+use byline_core::State;
 use byline_core::children::ChildId;
 use byline_core::message::Type;
-use byline_core::runtime::{Role, Seat};
+use byline_core::runtime::{Output, Role, Seat};
 use byline_core::storage::{Table, below, key};
 use serde_json::Value;
 
@@ -12,6 +13,15 @@ use crate::totals::Count;
 use crate::world::World;
 
 impl World {
+    /// It is over with what a seat wrote to children when it is over with the seat.
+    pub(crate) fn writes_end(&mut self, told: &Output) {
+        if let Output::Reporter(seat, State::Closed(_)) | Output::Observer(seat, State::Closed(_)) =
+            told
+        {
+            self.oracle.gives_up(seat);
+        }
+    }
+
     /// A seat of a place is there again: what it wrote to children and is not safe goes on, and its children are its own.
     pub(crate) fn writes_return(&mut self, who: usize, seat: &Seat, role: Role) {
         let place = &mut self.places[who];

@@ -75,7 +75,10 @@ impl World {
                     }
                 }
                 Output::Store(batch) => self.stores(Part::Place(who), batch),
-                told => self.told(who, told, &mut moved),
+                told => {
+                    self.writes_end(&told);
+                    self.told(who, told, &mut moved);
+                }
             }
         }
         let place = &self.places[who];
