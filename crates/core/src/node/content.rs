@@ -223,7 +223,10 @@ impl Node {
             decided == Some(true) && object.is_kept_up_to(record)
         };
         let record = object.record.as_ref().filter(lets_in);
-        let Some((epoch, connection)) = record.map(|record| record.epoch).zip(asker.connection)
+        let stated =
+            |record: &Record| (record.epoch, record.identity.clone(), record.other_owners());
+        let Some(((epoch, identity, owners), connection)) =
+            record.map(stated).zip(asker.connection)
         else {
             return Ok(false);
         };
@@ -232,6 +235,7 @@ impl Node {
         };
         let frame = content.stream.content(epoch, have, whole).map(|body| {
             let Ask { from, id } = &request.ask;
+            let body = body.stated(identity, owners);
             encode(id, Type::Response, &request.to, from, &body)
         });
         self.contents.uses(object);

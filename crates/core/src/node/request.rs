@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::object::Record;
 use super::session::{Session, SessionId, Waiting};
+use super::stamping::stamp_content;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::error::{Refusal, Retry};
@@ -158,7 +160,12 @@ impl Node {
                 .owner(&request.to)
                 .or_else(|| self.newest_of(&request.to)),
         };
-        let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
+        let withheld = request
+            .object
+            .as_ref()
+            .is_some_and(|url| self.is_withheld_from(url, request.asker));
+        let connection = answers.filter(|_| !withheld);
+        let connection = connection.and_then(|session| self.sessions.get(&session)?.connection);
         match (answers, connection) {
             (Some(session), Some(connection)) => {
                 let text = std::mem::take(&mut request.text);
@@ -223,9 +230,16 @@ impl Node {
         match (&request.object, &request.wanted) {
             (Some(url), Wanted::Route { hyperty, .. }) if code == 200 => {
                 match self.start_route(url.clone(), request.asker, hyperty.clone(), now) {
-                    Ok(()) => self.pass_answer(&request, text),
+                    Ok(()) => {
+                        let url = url.clone();
+                        self.pass_content(request, &url, header);
+                    }
                     Err(refusal) => self.refuse(request, &refusal),
                 }
+            }
+            (Some(url), Wanted::Content(_)) if code == 200 => {
+                let url = url.clone();
+                self.pass_content(request, &url, header);
             }
             (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body),
             (Some(url), Wanted::FanOut(commit)) if code == 200 => {
@@ -237,6 +251,17 @@ impl Node {
                 Err(refusal) => self.refuse(request, &refusal),
             },
             _ => self.pass_answer(&request, text),
+        }
+    }
+
+    /// Passes on what an object holds, and says beside whose it is.
+    fn pass_content(&mut self, request: Request, url: &Address, header: &Header<'_>) {
+        let record = self.objects.get(url).and_then(|one| one.record.as_ref());
+        let identity = record.and_then(|record| record.identity.as_ref());
+        let owners = record.map(Record::other_owners).unwrap_or_default();
+        match stamp_content(header, identity, &owners) {
+            Ok(text) => self.pass_answer(&request, &text),
+            Err(refusal) => self.refuse(request, &refusal),
         }
     }
 

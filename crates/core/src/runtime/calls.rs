@@ -110,6 +110,7 @@ impl Runtime {
         if self.manager.claims.contains_key(&url) {
             return Err(CallError::Reported(url));
         }
+        self.resting.resumed.remove(&(seat.clone(), Role::Reporter));
         let metadata = self.metadata_of(&seat, &create, now);
         let stream = ReporterStream::new(metadata, hyperty.clone(), create.data.clone())?;
         let mut reporter = Reporter::new(&url, stream);
@@ -129,6 +130,8 @@ impl Runtime {
             access: create.access,
             discard: create.discard,
             take: create.take,
+            won: false,
+            lost: false,
             approve: create.approve,
             local: create.local,
             children: create.children.into_keys().collect(),

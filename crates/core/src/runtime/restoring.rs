@@ -137,6 +137,8 @@ impl Runtime {
             on_record: row.on_record,
             discard: row.discard,
             take: false,
+            won: false,
+            lost: row.lost,
             approve: row.approve,
             local: row.local,
             cache: row.cache,
