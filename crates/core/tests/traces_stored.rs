@@ -147,7 +147,7 @@ fn trace_09_epochs_go_up_though_the_node_restarts_between_claims() {
         // At once: with a record there is no first second.
         assert_eq!(code(&claimed), 200, "{claimed}");
         epochs.extend(claimed["body"]["epoch"].as_u64());
-        if epochs.len() % 3 == 0 {
+        if epochs.len().is_multiple_of(3) {
             world.node_restarts();
         }
     }
