@@ -102,6 +102,10 @@ impl<T> Create<T> {
         self
     }
 
+    pub(crate) const fn stores(&self) -> bool {
+        self.create.store
+    }
+
     /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
     /// they are refused.
     pub const fn approve(mut self) -> Self {

@@ -1,6 +1,8 @@
 //! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
 
+use super::object::Record;
 use super::session::{Session, SessionId, Waiting};
+use super::stamping::stamp_content;
 use super::wanted::Wanted;
 use super::{Node, Output, Timer};
 use crate::address::Address;
@@ -127,7 +129,12 @@ impl Node {
                 .owner(&request.to)
                 .or_else(|| self.newest_of(&request.to)),
         };
-        let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
+        let withheld = request
+            .object
+            .as_ref()
+            .is_some_and(|url| self.is_withheld_from(url, request.asker));
+        let connection = answers.filter(|_| !withheld);
+        let connection = connection.and_then(|session| self.sessions.get(&session)?.connection);
         match (answers, connection) {
             (Some(session), Some(connection)) => {
                 let text = std::mem::take(&mut request.text);
@@ -191,7 +198,7 @@ impl Node {
         };
         match (&request.object, &request.wanted) {
             (Some(_), Wanted::Route { .. } | Wanted::Content(_)) if code == 200 => {
-                self.let_in(request, text, now);
+                self.let_in(request, header, now);
             }
             (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body, now),
             (Some(url), Wanted::Page) if code == 200 => {
@@ -209,7 +216,20 @@ impl Node {
         }
     }
 
-    pub(super) fn pass_answer(&mut self, request: &Request, text: &str) {
+    /// Passes on what an object holds, and says beside whose it is.
+    pub(super) fn pass_content(&mut self, request: Request, header: &Header<'_>) {
+        let url = request.object.as_ref();
+        let object = url.and_then(|url| self.objects.get(url));
+        let record = object.and_then(|object| object.record.as_ref());
+        let identity = record.and_then(|record| record.identity.as_ref());
+        let owners = record.map(Record::other_owners).unwrap_or_default();
+        match stamp_content(header, identity, &owners) {
+            Ok(text) => self.pass_answer(&request, &text),
+            Err(refusal) => self.refuse(request, &refusal),
+        }
+    }
+
+    fn pass_answer(&mut self, request: &Request, text: &str) {
         if self.waits_no_longer(request) {
             self.pass(request.asker, text);
         }

@@ -8,7 +8,7 @@ use super::{Node, Output};
 use crate::address::Address;
 use crate::children::{ChildrenWanted, answer, page};
 use crate::error::Refusal;
-use crate::message::{Type, encode};
+use crate::message::{Header, Type, encode};
 use crate::stream::ContentBody;
 use crate::time::Time;
 
@@ -35,9 +35,9 @@ impl Node {
         Ok(lets_in && self.answer_let_in(request, now)?)
     }
 
-    /// The Reporter has let the asker of `request` in, with the answer `text`. Where the node takes the children,
+    /// The Reporter has let the asker of `request` in, by this answer. Where the node takes the children,
     /// that is its yes and no more: what it has of them is not in the order in which they were taken.
-    pub(super) fn let_in(&mut self, request: Request, text: &str, now: Time) {
+    pub(super) fn let_in(&mut self, request: Request, answer: &Header<'_>, now: Time) {
         let object = request
             .object
             .as_ref()
@@ -59,7 +59,7 @@ impl Node {
             (answered, _, _) => answered.map(|_| ()),
         };
         match started {
-            Ok(()) => self.pass_answer(&request, text),
+            Ok(()) => self.pass_content(request, answer),
             Err(refusal) => self.refuse(request, &refusal),
         }
     }
@@ -122,7 +122,7 @@ impl Object {
     /// The answer to who wants the object; none where what is kept of it cannot be applied.
     fn kept_whole(&mut self, request: &Request) -> Option<String> {
         let reading = request.wanted.reading()?;
-        let (have, epoch) = (&reading.have, self.record.as_ref()?.epoch);
+        let (have, record) = (&reading.have, self.record.as_ref()?);
         let reader = request.reader()?;
         let wanted = reading.children.is_default();
         let collections = self.collections();
@@ -131,7 +131,8 @@ impl Object {
         // A `read` starts no route, and has the whole.
         let whole = request.wanted.hyperty().is_none();
         let stream = &mut self.content.as_mut()?.stream;
-        let body = stream.content(epoch, have.data, whole, children.as_ref())?;
+        let body = stream.content(record.epoch, have.data, whole, children.as_ref())?;
+        let body = body.stated(record.identity.clone(), record.other_owners());
         Some(request.answered(&body))
     }
 }
