@@ -229,6 +229,7 @@ impl Runtime {
             Some(Ready::Over) => {
                 let skipped = desk.skip();
                 self.writes_over(skipped, None);
+                self.children_change(seat);
                 return true;
             }
         }
@@ -241,6 +242,7 @@ impl Runtime {
             Err(refusal) => {
                 let over = desk.take_back(commit.position);
                 self.writes_over(over, Some(&refusal));
+                self.children_change(seat);
                 return true;
             }
         };
