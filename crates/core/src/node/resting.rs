@@ -161,21 +161,7 @@ impl Node {
                 }
                 let object = self.restored(&row.key)?;
                 object.expires = claim.expires.map(Time::from_unix_ms);
-                object.record = Some(Record {
-                    owners: claim.owners,
-                    former: claim.former,
-                    identity: claim.identity,
-                    handover: claim.handover,
-                    epoch: claim.epoch,
-                    position: Position::default(),
-                    base: claim.base,
-                    access: claim.access,
-                    reporter: claim.reporter,
-                    children: claim.children,
-                    keep: claim.keep,
-                    grants: Grants::default(),
-                    cache: claim.cache,
-                });
+                object.record = Some(claim.into());
             }
             Table::Positions => self.claimed(&row.key)?.position = position(&row.value)?,
             Table::Grants => {
@@ -360,6 +346,26 @@ impl Object {
             self.at_rest = Some(AtRest { position, after });
         }
         whole
+    }
+}
+
+impl From<ClaimRow> for Record {
+    fn from(claim: ClaimRow) -> Self {
+        Self {
+            owners: claim.owners,
+            former: claim.former,
+            identity: claim.identity,
+            handover: claim.handover,
+            epoch: claim.epoch,
+            position: Position::default(),
+            base: claim.base,
+            access: claim.access,
+            reporter: claim.reporter,
+            children: claim.children,
+            keep: claim.keep,
+            grants: Grants::default(),
+            cache: claim.cache,
+        }
     }
 }
 
