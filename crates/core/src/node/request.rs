@@ -228,18 +228,12 @@ impl Node {
             return;
         };
         match (&request.object, &request.wanted) {
-            (Some(url), Wanted::Route { hyperty, .. }) if code == 200 => {
-                match self.start_route(url.clone(), request.asker, hyperty.clone(), now) {
-                    Ok(()) => {
-                        let url = url.clone();
-                        self.pass_content(request, &url, header);
-                    }
+            (Some(url), Wanted::Route { .. } | Wanted::Content(_)) if code == 200 => {
+                let url = url.clone();
+                match self.content_of(&url, &request, header, now) {
+                    Ok(text) => self.pass_answer(&request, &text),
                     Err(refusal) => self.refuse(request, &refusal),
                 }
-            }
-            (Some(url), Wanted::Content(_)) if code == 200 => {
-                let url = url.clone();
-                self.pass_content(request, &url, header);
             }
             (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body),
             (Some(url), Wanted::FanOut(commit)) if code == 200 => {
@@ -254,15 +248,22 @@ impl Node {
         }
     }
 
-    /// Passes on what an object holds, and says beside whose it is.
-    fn pass_content(&mut self, request: Request, url: &Address, header: &Header<'_>) {
+    /// What an object holds, as its Reporter has answered, with whose it is beside it. Who is to follow does from now on.
+    fn content_of(
+        &mut self,
+        url: &Address,
+        request: &Request,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<String, Refusal> {
         let record = self.objects.get(url).and_then(|one| one.record.as_ref());
         let identity = record.and_then(|record| record.identity.as_ref());
         let owners = record.map(Record::other_owners).unwrap_or_default();
-        match stamp_content(header, identity, &owners) {
-            Ok(text) => self.pass_answer(&request, &text),
-            Err(refusal) => self.refuse(request, &refusal),
+        let text = stamp_content(header, identity, &owners)?;
+        if let Wanted::Route { hyperty, .. } = &request.wanted {
+            self.start_route(url.clone(), request.asker, hyperty.clone(), now)?;
         }
+        Ok(text)
     }
 
     fn pass_answer(&mut self, request: &Request, text: &str) {
