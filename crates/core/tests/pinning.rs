@@ -91,6 +91,7 @@ fn a_reporter_does_not_say_itself_whose_its_object_is() {
     world.says(&reporter, &answer.to_string());
     let refused = world.frames(&reader).pop().unwrap();
     assert_eq!(code(&refused), 503, "{refused}");
+    assert_eq!(world.node.gauges().routes, 1, "the first reader's");
     let head = json!({"epoch": epoch, "position": [epoch, 0], "reporter": reporter.hyperty,
         "live": true, "identity": "user-guid://another"});
     let changes = format!("{KITCHEN}/changes");

@@ -1,8 +1,6 @@
 //! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
 
-use super::object::Record;
 use super::session::{Session, SessionId, Waiting};
-use super::stamping::stamp_content;
 use super::wanted::Wanted;
 use super::{Node, Output, Timer};
 use crate::address::Address;
@@ -216,20 +214,7 @@ impl Node {
         }
     }
 
-    /// Passes on what an object holds, and says beside whose it is.
-    pub(super) fn pass_content(&mut self, request: Request, header: &Header<'_>) {
-        let url = request.object.as_ref();
-        let object = url.and_then(|url| self.objects.get(url));
-        let record = object.and_then(|object| object.record.as_ref());
-        let identity = record.and_then(|record| record.identity.as_ref());
-        let owners = record.map(Record::other_owners).unwrap_or_default();
-        match stamp_content(header, identity, &owners) {
-            Ok(text) => self.pass_answer(&request, &text),
-            Err(refusal) => self.refuse(request, &refusal),
-        }
-    }
-
-    fn pass_answer(&mut self, request: &Request, text: &str) {
+    pub(super) fn pass_answer(&mut self, request: &Request, text: &str) {
         if self.waits_no_longer(request) {
             self.pass(request.asker, text);
         }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::object::Object;
+use super::object::{Object, Record};
 use super::request::Request;
+use super::stamping::stamp_content;
 use super::{Node, Output};
 use crate::address::Address;
 use crate::children::{ChildrenWanted, answer, page};
@@ -48,20 +49,39 @@ impl Node {
         } else {
             Ok(false)
         };
-        let started = match (answered, request.object.clone(), request.wanted.hyperty()) {
-            (Ok(true), _, _) => {
+        let text = match answered {
+            Ok(true) => {
                 self.waits_no_longer(&request);
                 return;
             }
-            (Ok(false), Some(url), Some(hyperty)) => {
-                self.start_route(url, request.asker, hyperty.clone(), now)
-            }
-            (answered, _, _) => answered.map(|_| ()),
+            Ok(false) => self.content_of(&request, answer, now),
+            Err(refusal) => Err(refusal),
         };
-        match started {
-            Ok(()) => self.pass_content(request, answer),
+        match text {
+            Ok(text) => self.pass_answer(&request, &text),
             Err(refusal) => self.refuse(request, &refusal),
         }
+    }
+
+    /// What an object holds, as its Reporter has answered, with whose it is beside it. Who is to follow does from now on.
+    fn content_of(
+        &mut self,
+        request: &Request,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<String, Refusal> {
+        let object = request
+            .object
+            .as_ref()
+            .and_then(|url| self.objects.get(url));
+        let record = object.and_then(|object| object.record.as_ref());
+        let identity = record.and_then(|record| record.identity.as_ref());
+        let owners = record.map(Record::other_owners).unwrap_or_default();
+        let text = stamp_content(header, identity, &owners)?;
+        if let (Some(url), Some(hyperty)) = (&request.object, request.wanted.hyperty()) {
+            self.start_route(url.clone(), request.asker, hyperty.clone(), now)?;
+        }
+        Ok(text)
     }
 
     /// Answers `request`, whose asker is let in. Says whether all is here that this takes.
