@@ -61,7 +61,8 @@ impl Withheld {
         self.until.retain(|_, batch| *batch > stored);
         let mut released = Vec::new();
         for (object, Frames { frames, bytes }) in &mut self.frames {
-            while let Some((_, frame)) = frames.pop_front_if(|(batch, _)| *batch <= stored) {
+            let ready = frames.partition_point(|(batch, _)| *batch <= stored);
+            for (_, frame) in frames.drain(..ready) {
                 *bytes -= frame.len();
                 released.push((object.clone(), frame));
             }
