@@ -175,6 +175,32 @@ fn what_was_written_offline_is_shown_and_sent_in_another_life_and_once() {
 }
 
 #[test]
+fn a_copy_that_is_kept_once_more_has_what_was_written_as_it_was() {
+    let mut room = room();
+    room.world.cut(room.guest, InFlight::Lost);
+    for said in ["first", "second", "third"] {
+        room.world.writes_child(&room.resting, text(said));
+    }
+    room.world.heals(room.guest);
+    room.world.passes(60_000);
+    room.world.cut(room.guest, InFlight::Lost);
+    room.world.writes_child(&room.resting, text("fourth"));
+    room.world.collects();
+    room.world.power_cut(room.guest);
+    room.world.machine(room.guest).keep(&room.resting).unwrap();
+    room.world.writes_child(&room.resting, text("fifth"));
+    room.world.collects();
+    room.world.power_cut(room.guest);
+    room.world.heals(room.guest);
+    room.world.passes(60_000);
+    room.assert_same();
+    let said = ["first", "second", "third", "fourth", "fifth"];
+    assert_eq!(room.world.texts(&room.other), said);
+    let rows = room.world.disk_of(room.guest).count(Table::ChildWrites);
+    assert_eq!(rows, 1, "of the author alone");
+}
+
+#[test]
 fn what_was_sent_and_not_answered_is_sent_again_as_it_was_and_taken_once() {
     for in_flight in [InFlight::Lost, InFlight::Delivered] {
         let mut room = room();

@@ -360,6 +360,28 @@ fn who_lacks_some_of_a_name_asks_for_that_and_gets_the_commits() {
 }
 
 #[test]
+fn a_reporter_that_lets_itself_not_read_has_the_children_all_the_same() {
+    let mine = World::new().client(1).identity();
+    let claim = json!({"children": ["chat"], "cache": true,
+        "access": {"public": true, "deny": [mine]}});
+    let mut kitchen = Kitchen::with(World::new(), claim);
+    let (reporter, author) = (kitchen.reporter.clone(), kitchen.author.clone());
+    kitchen.creates(&author, 1);
+    let wanted = json!({"children": {"name": "chat"}});
+    let mut read = |from: &str| {
+        kitchen
+            .world
+            .asks(&reporter, "read", from, KITCHEN, wanted.clone())
+    };
+    let answer = read(&reporter.hyperty);
+    assert_eq!(code(&answer), 200, "{answer}");
+    let page = answer["body"]["children"]["chat"]["page"].as_array();
+    assert_eq!(page.unwrap().len(), 1, "{answer}");
+    let other = read(&format!("{}/other", reporter.hyperty));
+    assert_eq!(code(&other), 403, "another of its hyperties: {other}");
+}
+
+#[test]
 fn heads_say_where_the_children_stand_whoever_makes_them() {
     let mut kitchen = Kitchen::new(World::with_disk());
     let (reporter, author, reader) = (

@@ -147,8 +147,7 @@ impl World {
             schema: "Context".into(),
             data: json!({}),
             url: self.urls[object].clone(),
-            // Of what has children the node keeps nothing: its Reporter alone decides on them.
-            cache: Some(access.public && plan.children.is_empty()),
+            cache: Some(plan.caching.contains(&who)),
             access,
             store: self.rests(who, object),
             children: children
@@ -241,6 +240,7 @@ impl World {
         self.counts_copy(who, &seat);
         let time = self.place_time(who);
         self.places[who].readers.remove(&seat);
+        self.oracle.gives_up(&seat);
         self.places[who].runtime.unsubscribe(&seat, time);
         self.place_puts_out(who);
     }
@@ -311,12 +311,16 @@ impl World {
                         format!("{seat:?} told twice: {state}")
                     });
                     reporter.state = state;
+                    if matches!(reporter.state, State::Closed(_)) {
+                        self.oracle.gives_up(&seat);
+                    }
                 }
             }
             Output::Observer(seat, state) => {
                 if let Some(reader) = place.readers.get_mut(&seat) {
                     if matches!(state, State::Closed(_)) {
                         self.totals.one(Count::ReaderClosed);
+                        self.oracle.gives_up(&seat);
                     }
                     reader.state = state;
                 }

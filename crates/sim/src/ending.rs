@@ -47,6 +47,7 @@ impl World {
         }
         self.passes(self.now + ARRIVE_MS, false);
         self.checks("after one more commit");
+        self.oracle.nothing_outlives("after one more commit");
         self.checks_the_node();
         for who in 0..self.places.len() {
             self.counts_readers(who);
@@ -58,6 +59,10 @@ impl World {
         self.node_down_until = 0;
         self.liars_leave();
         self.heals_disks();
+        if self.plan.content_bytes.is_some_and(|bytes| bytes > 0) {
+            // What waits for room has it.
+            self.node.keep_content(usize::MAX);
+        }
         for place in &mut self.places {
             place.offline_until = 0;
             place.delay_ms = place.delay_ms.min(100);

@@ -1,6 +1,6 @@
 //! What must be true of children when the faults have stopped (protocol.md §9).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use byline_core::runtime::Seat;
 
@@ -49,6 +49,16 @@ impl World {
 
     /// What authors were told is safe is with the Reporter.
     pub(crate) fn checks_what_is_safe(&mut self, object: usize, (reporter, seat): (usize, &Seat)) {
+        let mut there = BTreeMap::new();
+        for (name, _) in &self.plan.objects[object].children {
+            let place = (seat.object.clone(), (*name).to_owned());
+            let all = self.places[reporter].runtime.children(seat, name);
+            for (id, child) in all.into_iter().flat_map(|all| all.iter()) {
+                let n = child.value["n"].as_u64().unwrap_or_default();
+                there.insert((place.clone(), id.clone()), n);
+            }
+        }
+        self.oracle.safe_at_the_node(&seat.object, &there);
         let Some(reporter) = self.places[reporter].reporters.get(&object) else {
             return;
         };

@@ -26,6 +26,7 @@ mod link;
 mod lying_reporter;
 mod node_driver;
 mod oracle;
+mod outliving;
 mod place;
 mod plan;
 mod random;

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use byline_core::address::{Address, Target};
 use byline_core::identity::Identity;
 use byline_core::message::Header;
 use byline_core::node::{ConnectionId, Input, ObjectId, Output};
 
 use crate::liar::Liar;
+use crate::oracle::place_of;
 use crate::place::Place;
 use crate::random::Random;
 use crate::storing::Part;
@@ -46,6 +48,7 @@ impl World {
             self.counts_kept_answer(frame);
         }
         if self.node.counters().commits > commits {
+            self.counts_taken_child(frame);
             self.oracle
                 .node_took_commit(sender, frame, &mut self.totals);
         }
@@ -59,14 +62,37 @@ impl World {
     /// The node has answered a reader from what it keeps.
     fn counts_kept_answer(&mut self, frame: &str) {
         self.totals.one(Count::KeptAnswers);
-        let header = Header::peek(frame).ok();
-        let object = header.map(|header| header.to.into_owned());
-        let object = object.as_deref().unwrap_or_default();
-        let holder = self.oracle.holder(object.trim_end_matches("/subscription"));
-        let of = |link: &crate::link::Link| holder == Some(Peer::Place(link.who, link.process));
-        if !self.links.values().any(|link| link.at_node && of(link)) {
+        let Some(object) = object_of(frame) else {
+            return;
+        };
+        if self.oracle.node_takes(&object) {
+            self.totals.one(Count::KeptChildren);
+        }
+        if self.is_away(&object) {
             self.totals.one(Count::KeptAnswersAway);
         }
+    }
+
+    /// The node has taken a child commit in its Reporter's place.
+    fn counts_taken_child(&mut self, frame: &str) {
+        let child = |header: &Header<'_>| place_of(&header.to).is_some();
+        let taken = Header::peek(frame).is_ok_and(|header| child(&header));
+        let Some(object) = object_of(frame).filter(|_| taken) else {
+            return;
+        };
+        if self.oracle.node_takes(&object) {
+            self.totals.one(Count::ChildrenTaken);
+            if self.is_away(&object) {
+                self.totals.one(Count::ChildrenTakenAway);
+            }
+        }
+    }
+
+    /// Whether the Reporter of an object has no connection to the node.
+    fn is_away(&self, object: &Address) -> bool {
+        let holder = self.oracle.holder(object.as_str());
+        let of = |link: &crate::link::Link| holder == Some(Peer::Place(link.who, link.process));
+        !self.links.values().any(|link| link.at_node && of(link))
     }
 
     pub(crate) fn node_takes(&mut self, input: Input) {
@@ -226,6 +252,15 @@ impl World {
             self.overheard.pop_front();
         }
         self.overheard.push_back(Arc::clone(frame));
+    }
+}
+
+/// The object that a frame goes to.
+fn object_of(frame: &str) -> Option<Address> {
+    let header = Header::peek(frame).ok()?;
+    match Target::of(&header.to) {
+        Target::Object(url, _) => Address::parse(url).ok(),
+        _ => None,
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct ObjectPlan {
     pub(crate) openness: Openness,
     /// Where it is reported or observed with a store, it rests there.
     pub(crate) store: bool,
+    /// The devices that let the node keep what it holds.
+    pub(crate) caching: Vec<usize>,
     /// Its collections, and how many children each of them keeps.
     pub(crate) children: Vec<(&'static str, usize)>,
 }
@@ -352,6 +354,7 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
         devices: devices.to_vec(),
         openness,
         store: true,
+        caching: devices.to_vec(),
         children: vec![],
     };
     let mut objects = vec![
@@ -362,6 +365,8 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
     let keep = random.one_of(&[3, 6, 20, 1_000]);
     for object in &mut objects {
         object.store = random.chance(75);
+        // Of the first three the node is to keep children, of one device's or of both, or none.
+        object.caching.retain(|_| random.chance(75));
     }
     objects[0].children = vec![("chat", keep), ("marks", 1_000)];
     objects[1].children = vec![("chat", 1_000)];

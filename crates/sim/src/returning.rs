@@ -122,6 +122,7 @@ impl World {
                 continue;
             };
             for one in runtime.wake(&hyperty, time) {
+                let (seat, role) = (one.seat.clone(), one.role);
                 let found = self
                     .urls
                     .iter()
@@ -131,6 +132,7 @@ impl World {
                     Role::Reporter => self.reporter_resumes(who, object, one),
                     Role::Observer => self.reader_resumes(who, object, name, one),
                 }
+                self.writes_return(who, &seat, role);
             }
         }
     }
@@ -148,7 +150,7 @@ impl World {
         };
         let copies = copies(&place.runtime, &seat, &self.plan.objects[object].children);
         if copies.values().all(Copy::is_empty) {
-            self.oracle.children.begins(&seat.object);
+            self.oracle.children_begin(&seat.object);
         }
         let reporter = Reporter {
             author,

@@ -93,6 +93,21 @@ fn what_makes_a_child_is_dated_anew_once_in_each_connection() {
     }
 }
 
+#[test]
+fn what_waited_long_enough_for_another_answer_is_dated_again() {
+    let (mut author, here) = authoring();
+    creates(&mut author);
+    for at in [60_000, 130_000] {
+        let sent = sends(&mut author).unwrap();
+        assert!(author.may_date(sent.position), "for {at}");
+        author.answered(sent.position, Answer::Dated(Time::from_unix_ms(at)), &here);
+        drains(&mut author);
+        let again = sends(&mut author).unwrap();
+        author.answered(again.position, Answer::Later(Retry::Now), &here);
+        drains(&mut author);
+    }
+}
+
 /// One thing that befalls an author.
 #[derive(Clone, Debug)]
 enum Step {

@@ -263,6 +263,8 @@ impl Authoring {
         }
         if let Some(one) = self.queue.get_mut(index) {
             one.asked = false;
+            // Who says that has not minded its date: it may have to be dated again when it has waited for long.
+            one.dated &= !matches!(answer, Answer::Later(_));
             if let (Answer::Dated(now), Some(sent)) = (answer, &mut one.sent) {
                 one.dated = true;
                 sent.date(now);

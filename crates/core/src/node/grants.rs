@@ -80,12 +80,14 @@ impl Grants {
 }
 
 impl Record {
-    /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter.
+    /// Whether `hyperty` of `identity` may read; `None` leaves it to the Reporter. That may itself, whomever it lets in:
+    /// of children it has what the node took.
     pub(super) fn decides(&self, hyperty: &str, identity: Option<&Identity>) -> Option<bool> {
-        let yes = || {
-            let owner = identity.is_some_and(|identity| self.owners.contains(identity));
-            (owner || self.grants.approves(hyperty, identity)).then_some(true)
-        };
+        let owner = identity.is_some_and(|identity| self.owners.contains(identity));
+        if owner && self.reporter.as_str() == hyperty {
+            return Some(true);
+        }
+        let yes = || (owner || self.grants.approves(hyperty, identity)).then_some(true);
         self.access.decides(hyperty, identity).or_else(yes)
     }
 

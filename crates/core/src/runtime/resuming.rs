@@ -187,6 +187,7 @@ impl Runtime {
     }
 
     /// Has an Observer's copy rest from now on: it is there when the runtime starts again, and goes on from where it was.
+    /// One that does already goes on doing so.
     ///
     /// # Errors
     /// [`CallError::NoStore`], and [`CallError::NotObserved`].
@@ -194,9 +195,11 @@ impl Runtime {
         self.check_store()?;
         let not_observed = || CallError::NotObserved(seat.object.clone());
         let observer = self.observer_mut(seat).ok_or_else(not_observed)?;
-        observer.rest();
-        self.observer_rests(seat.clone());
-        self.children_change(seat);
+        if !observer.stream.rests() {
+            observer.rest();
+            self.observer_rests(seat.clone());
+            self.children_change(seat);
+        }
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Written {
     pub(super) identity: Identity,
 }
 
-/// The time in which one Reporter has an object's collections: another one may begin without.
+/// The time in which one has an object's collections, a Reporter or the node: another one may begin without.
 #[derive(Debug, Default)]
 struct Reign {
     number: u64,
@@ -55,6 +55,8 @@ pub(crate) struct Children {
     pub(super) written: BTreeMap<u64, Written>,
     /// The values that a Reporter took.
     pub(super) taken: BTreeSet<u64>,
+    /// In which reign the node took a value in a Reporter's place.
+    pub(super) taken_in: BTreeMap<u64, u64>,
     /// The values whose authors were told that they are safe.
     pub(super) safe: BTreeSet<u64>,
     /// Where the author's stream stood when a Reporter took a child.
@@ -75,15 +77,19 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    /// Another process reports the object, or the same one anew: it may know nothing of before.
-    pub(crate) fn begins(&mut self, object: &Address) {
-        self.reign_of(object).number += 1;
+    /// Another process reports the object, or the same one anew: it may know nothing of before. Where the node `has`
+    /// the children, that makes no difference.
+    pub(super) fn begins(&mut self, object: &Address, has: bool) {
+        let reign = self.reign_of(object);
+        reign.last = None;
+        reign.number += u64::from(!has);
     }
 
-    /// `peer` has claimed the object.
-    pub(super) fn claimed(&mut self, object: &Address, peer: Peer) {
+    /// `peer` has claimed the object, of which the node has all children, or not.
+    pub(super) fn claimed(&mut self, object: &Address, peer: Peer, whole: bool, afresh: bool) {
         let reign = self.reign_of(object);
-        if reign.last.replace(peer) != Some(peer) {
+        let other = reign.last.replace(peer) != Some(peer);
+        if afresh || other && !whole {
             reign.number += 1;
         }
     }
@@ -150,7 +156,7 @@ impl Children {
 }
 
 /// The collection that an address is of.
-pub(super) fn place_of(address: &str) -> Option<Where> {
+pub(crate) fn place_of(address: &str) -> Option<Where> {
     match Target::of(address) {
         Target::Object(url, Resource::Children(name)) => {
             Some((Address::parse(url).ok()?, name.to_owned()))
@@ -178,10 +184,17 @@ impl Oracle {
         let Some(place) = place_of(about) else {
             return false;
         };
-        let holder = self.books.holder(place.0.as_str());
-        self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
-            format!("{sender:?} decides on children where {holder:?} holds: {header:?}")
-        });
+        if self.node_takes(&place.0) {
+            self.expects(!answers, Rule::Holder, || {
+                format!("{sender:?} decides on children where the node does: {header:?}")
+            });
+            self.node_takes_child(sender, &place, header);
+        } else {
+            let holder = self.books.holder(place.0.as_str());
+            self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
+                format!("{sender:?} decides on children where {holder:?} holds: {header:?}")
+            });
+        }
         let author = if answers { &header.to } else { &header.from };
         let (Ok(author), Some(at)) = (Address::parse(author), commit_of(header)) else {
             return true;
@@ -205,8 +218,13 @@ impl Oracle {
         }
         let body: Value = header.decode().unwrap_or_default();
         let found = removed.find(|((place, id), _)| {
-            let said = body["children"][&place.1].to_string();
-            said.contains(&format!("\"resource\":\"{id}\""))
+            let of = &body["children"][&place.1];
+            let told = |said: &Value| said["resource"] == id.to_string();
+            let page = of["page"].as_array().into_iter().flatten();
+            let commits = of["commits"].as_array().into_iter().flatten();
+            // Its author may have deleted it, too.
+            let mut there = commits.filter(|commit| commit["type"] != "delete");
+            page.clone().any(told) || there.any(|commit| told(&commit["body"]))
         });
         let found = found.map(|(key, _)| key.clone());
         self.expects(found.is_none(), Rule::Child, || {

@@ -18,9 +18,11 @@ pub(crate) struct Copy {
     steps: u64,
     /// Those that it was told are removed for good, and in which reign they were.
     removed: BTreeMap<ChildId, u64>,
-    /// The values that it was told of as they came, and the children: of a Reporter, what it took.
+    /// The values that it was told of as they came, and the children, by reign: of a Reporter, what it took.
     took: BTreeSet<u64>,
-    made: BTreeSet<ChildId>,
+    made: BTreeMap<ChildId, u64>,
+    /// The most children that there were.
+    most: usize,
 }
 
 impl Copy {
@@ -38,7 +40,8 @@ impl Copy {
             took: values
                 .filter_map(|child| child.value["n"].as_u64())
                 .collect(),
-            made: children.keys().cloned().collect(),
+            made: BTreeMap::new(),
+            most: children.len(),
             children,
         }
     }
@@ -67,6 +70,7 @@ impl Oracle {
         });
         totals.one(match (changed.origin, keep.is_some()) {
             (Origin::Live, _) => Count::ChildSteps,
+            (_, true) if self.node_takes(&place.0) => Count::ChildrenRegained,
             (_, true) => Count::ChildrenAdopted,
             (Origin::CatchUp, _) => Count::ChildrenCaughtUp,
             _ => Count::ChildrenPaged,
@@ -103,6 +107,7 @@ impl Oracle {
         match kind {
             ChildChangeKind::Added(child) => {
                 let known = copy.children.insert(id.clone(), child.clone());
+                copy.most = copy.most.max(copy.children.len());
                 self.expects(known.is_none(), Rule::Copy, || {
                     format!("{place:?}: {id} is added, and was there")
                 });
@@ -141,20 +146,27 @@ impl Oracle {
             ChildChangeKind::Added(child) => {
                 let key = (place.clone(), id.clone());
                 self.children.made.insert(key, child.origin);
-                let new = copy.made.insert(id.clone());
-                self.expects(new, Rule::Child, || {
+                let reign = self.children.reign(&place.0);
+                let before = copy.made.insert(id.clone(), reign);
+                self.expects(before != Some(reign), Rule::Child, || {
                     format!("{place:?}: {id} is made a second time")
                 });
-                self.takes(copy, child);
+                self.takes(place, copy, id, child);
                 if !self.is_an_authors(id) {
                     totals.one(Count::GuestChildren);
                 }
             }
-            ChildChangeKind::Updated { child, .. } => self.takes(copy, child),
+            ChildChangeKind::Updated { child, .. } => self.takes(place, copy, id, child),
             ChildChangeKind::Removed { moderated } => {
                 let key = (place.clone(), id.clone());
                 let wanted = !self.children.unwanted.contains(&key);
-                let prunes = *moderated && copy.children.len() > keep;
+                // Where the node takes, others may leave before what was too many then.
+                let there = if self.node_takes(&place.0) {
+                    copy.most
+                } else {
+                    copy.children.len()
+                };
+                let prunes = *moderated && there > keep;
                 if wanted && prunes {
                     totals.one(Count::ChildrenPruned);
                 }
@@ -167,8 +179,11 @@ impl Oracle {
         }
     }
 
-    fn takes(&mut self, copy: &mut Copy, child: &Child) {
+    fn takes(&mut self, place: &Where, copy: &mut Copy, id: &ChildId, child: &Child) {
         if let Some(n) = child.value["n"].as_u64() {
+            if self.is_an_authors(id) {
+                self.is_followed(place, n);
+            }
             copy.took.insert(n);
             self.children.taken.insert(n);
         }

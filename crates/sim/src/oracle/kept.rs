@@ -77,6 +77,8 @@ impl Oracle {
         if anew || !claimed.cache {
             said.stored = None;
         }
+        // Up to where an earlier claim would have gone is of no account.
+        said.named = None;
         said.position = said.position.max(Some(claimed.position));
         let new = before.is_none_or(|(epoch, whose)| {
             claimed.epoch > epoch || claimed.epoch == epoch && whose == peer
@@ -153,6 +155,10 @@ impl Oracle {
         self.expects(kept, Rule::Stored, || {
             format!("{object} was said to be stored up to {stored:?}, and is up to {content:?}")
         });
+        if asked {
+            // It may have granted what begins without that.
+            self.kept.of(object).stored = None;
+        }
         if let Some(at) = at {
             self.books.stands(object, at);
         }
@@ -161,6 +167,7 @@ impl Oracle {
         self.expects(same, Rule::Stored, || {
             format!("{object} comes back with another access than was said: {row}")
         });
+        self.children_return(object, row, disk, asked);
     }
 }
 

@@ -7,9 +7,11 @@ mod books;
 mod children;
 mod collections;
 mod kept;
+mod outliving;
 mod presence;
 mod readers;
 mod resting;
+mod taking;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,13 +31,16 @@ use access::Granted;
 use answers::{Answered, Answers, What};
 pub(crate) use books::Author;
 use books::Books;
-pub(crate) use children::{Asked, Where, value};
-use children::{Children, place_of};
+use children::Children;
+pub(crate) use children::{Asked, Where, place_of, value};
 pub(crate) use collections::Copy;
 use kept::Kept;
+use outliving::Outliving;
+pub(crate) use outliving::number_in;
 use presence::Presences;
 pub(crate) use readers::{Reader, SUM};
 use resting::Pasts;
+use taking::Takings;
 
 /// What was broken: an invariant of ARCHITECTURE.md by its number, or the world itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,8 @@ pub(crate) struct Oracle {
     presences: Presences,
     kept: Kept,
     pasts: Pasts,
+    takings: Takings,
+    outliving: Outliving,
     /// The node has a disk.
     pub(crate) has_disk: bool,
     broken: Option<Broken>,
@@ -137,6 +144,7 @@ impl Oracle {
         self.granted.forget();
         self.kept.forget();
         self.books.forget_holders();
+        self.children_are_forgotten();
         self.answers = Answers::default();
     }
 
@@ -150,7 +158,10 @@ impl Oracle {
         let child = Header::peek(frame)
             .ok()
             .filter(|header| header.kind != Type::Response && place_of(&header.to).is_some());
-        let Some(child) = child else { return };
+        let Some(child) = child else {
+            return self.copies_come(frame, totals);
+        };
+        self.child_is_asked(&child);
         self.children.is_removing(&child);
         if self.children.is_sent_again(&child) {
             totals.one(Count::ChildrenSentAgain);
@@ -195,12 +206,21 @@ impl Oracle {
         if code == 200 && header.body.contains("\"children\"") {
             self.removed_are_not_told(&header);
         }
+        if place_of(&header.from).is_some() {
+            self.outliving_is_answered(&header, code, totals);
+        }
         let child = place_of(&header.from).filter(|_| code == 200);
         if let Some(place) = &child {
             self.children.are_removed(place, &header);
+            self.child_is_answered(place, &header);
         }
         if code == 200 && child.is_none() && header.body.contains("\"position\"") {
-            self.reads(&header.from, &header.to, identity, frame);
+            // Who reports has what the node took, whether or not its identity may read.
+            let regains =
+                header.to.ends_with("/reporter") && self.granted.owns(&header.from, identity);
+            if !regains {
+                self.reads(&header.from, &header.to, identity, frame);
+            }
             self.gives(&header);
         }
     }
@@ -208,6 +228,7 @@ impl Oracle {
     /// The node sends something of an object to all who read it.
     pub(crate) fn node_publishes(&mut self, header: &Header<'_>) {
         self.gives(header);
+        self.child_is_said(header);
     }
 
     /// The node took a commit, and passes it on to whoever reads.
@@ -252,7 +273,8 @@ impl Oracle {
     ) {
         // Who holds the object hears what is said there, whether or not it may read.
         let holds = place_of(of_whom).is_some_and(|(object, _)| {
-            self.books.holder(object.as_str()) == Some(peer) && frame.contains("\"event\"")
+            let about = frame.contains("\"event\"") || self.node_takes(&object);
+            self.books.holder(object.as_str()) == Some(peer) && about
         });
         if !holds {
             self.reads(of_whom, "", identity, frame);
@@ -359,8 +381,8 @@ impl Oracle {
             .claimed(&claim.url, peer, position.unwrap_or_default());
         if let Some(claimed) = claimed {
             self.gives_epoch(&claim.url, peer, &claimed, !based || claim.snapshot);
+            self.children_claimed(claim, &claimed, peer);
         }
-        self.children.claimed(&claim.url, peer);
     }
 }
 
@@ -387,7 +409,7 @@ impl Oracle {
     /// Another process begins to report an object, whose owner is `identity`.
     pub(crate) fn new_author(&mut self, object: &Address, identity: &Identity) {
         self.books.new_author(object);
-        self.children.begins(object);
+        self.children_begin(object);
         self.granted.owned_by(object, identity);
     }
 
