@@ -10,7 +10,7 @@ use crate::oracle::{Asked, Rule, Where, value};
 use crate::plan::Action;
 use crate::random::Random;
 use crate::totals::Count;
-use crate::world::World;
+use crate::world::{Peer, World};
 
 /// What is done to children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +250,8 @@ impl World {
         changed: &ChildrenChanged,
     ) {
         let reports = !self.places[who].readers.contains_key(seat);
+        let peer = Peer::Place(who, self.places[who].process);
+        let holds = reports && self.oracle.holder(seat.object.as_str()) == Some(peer);
         let Some((object, copy)) = self.places[who].copy_of(seat, name) else {
             return;
         };
@@ -258,6 +260,7 @@ impl World {
         let keep = named.find(|(one, _)| *one == name).map(|(_, keep)| *keep);
         let keep = keep.filter(|_| reports).map(|keep| (keep, &seat.hyperty));
         let place = (seat.object.clone(), name.to_owned());
+        copy.holds = holds;
         let (oracle, totals) = (&mut self.oracle, &mut self.totals);
         oracle.children_step(&place, copy, changed, keep, totals);
     }

@@ -43,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) heard: VecDeque<(Arc<str>, ObjectId)>,
     pub(crate) reporters: BTreeMap<usize, Reporter>,
     pub(crate) readers: BTreeMap<Seat, Reader>,
+    /// The collections that the process before reported.
+    pub(crate) copies_before: BTreeMap<usize, BTreeMap<String, Copy>>,
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
     commands: BTreeSet<u64>,
@@ -92,6 +94,7 @@ impl Place {
             heard: VecDeque::new(),
             reporters: BTreeMap::new(),
             readers: BTreeMap::new(),
+            copies_before: BTreeMap::new(),
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             commands: BTreeSet::new(),
@@ -117,9 +120,13 @@ impl Place {
         self.asked.clear();
         self.own_children.clear();
         let reporters = std::mem::take(&mut self.reporters).into_iter();
+        let reporters: Vec<_> = reporters.collect();
+        let of = |(object, one): &(usize, Reporter)| (*object, one.copies.clone());
+        self.copies_before = reporters.iter().map(of).collect();
         let readers = std::mem::take(&mut self.readers).into_values();
         Followed {
             reported: reporters
+                .into_iter()
                 .filter(|(_, one)| !matches!(one.state, State::Closed(_)))
                 .map(|(object, _)| object)
                 .collect(),

@@ -148,7 +148,17 @@ impl World {
         let Some(author) = author else {
             return;
         };
-        let copies = copies(&place.runtime, &seat, &self.plan.objects[object].children);
+        let mut copies = copies(&place.runtime, &seat, &self.plan.objects[object].children);
+        // What the node took for it may not have come yet.
+        if !self.oracle.node_takes(&seat.object) {
+            for (name, before) in place.copies_before.remove(&object).into_iter().flatten() {
+                if let Some(copy) = copies.get_mut(&name) {
+                    copy.goes_on_from(&before);
+                    let place = (seat.object.clone(), name);
+                    self.oracle.safe_children(&place, copy);
+                }
+            }
+        }
         if copies.values().all(Copy::is_empty) {
             self.oracle.children_begin(&seat.object);
         }

@@ -11,7 +11,7 @@ use super::{Oracle, Rule};
 use crate::totals::{Count, Totals};
 
 /// One collection as an application was told of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Copy {
     children: BTreeMap<ChildId, Child>,
     closed: bool,
@@ -21,6 +21,8 @@ pub(crate) struct Copy {
     /// The values that it was told of as they came, and the children, by reign: of a Reporter, what it took.
     took: BTreeSet<u64>,
     made: BTreeMap<ChildId, u64>,
+    /// Who is told holds the object.
+    pub(crate) holds: bool,
     /// The most children that there were.
     most: usize,
 }
@@ -41,9 +43,15 @@ impl Copy {
                 .filter_map(|child| child.value["n"].as_u64())
                 .collect(),
             made: BTreeMap::new(),
+            holds: false,
             most: children.len(),
             children,
         }
+    }
+
+    /// It took what `before` took, its process before, and may have told.
+    pub(crate) fn goes_on_from(&mut self, before: &Self) {
+        self.took.extend(&before.took);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -181,7 +189,7 @@ impl Oracle {
 
     fn takes(&mut self, place: &Where, copy: &mut Copy, id: &ChildId, child: &Child) {
         if let Some(n) = child.value["n"].as_u64() {
-            if self.is_an_authors(id) {
+            if copy.holds && self.is_an_authors(id) {
                 self.is_followed(place, n);
             }
             copy.took.insert(n);
