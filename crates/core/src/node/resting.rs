@@ -224,7 +224,8 @@ impl Node {
         record.ok_or_else(no_claim)
     }
 
-    /// Everything that changed since the last batch, when there is anything and no batch is under way.
+    /// Everything that changed since the last batch, when there is anything and no batch is under way; else what no longer
+    /// waits.
     pub(super) fn next_batch(&mut self) -> Option<Output> {
         let changed = self.outbox.take_changed();
         if changed.is_empty() {
@@ -243,6 +244,11 @@ impl Node {
             object.write_rows(&mut batch);
         }
         self.outbox.batch_begins(changed);
+        if batch.is_empty() {
+            // All of it is stored as it is: nothing waits for it.
+            self.outbox.batch_stored();
+            return self.outbox.pop();
+        }
         Some(Output::Store(batch))
     }
 
