@@ -172,6 +172,12 @@ impl World {
             .expects(created.as_ref() == Ok(seat), Rule::Answer, || {
                 format!("{seat:?} rests, and is created as {created:?}")
             });
+        if let Some(reporter) = self.places[who].reporters.get_mut(&object)
+            && matches!(reporter.state, State::Closed(_))
+        {
+            // It had lost the object: now it claims that again.
+            reporter.state = State::Claiming;
+        }
     }
 
     /// A Reporter writes once more, and asks when all is stored.
