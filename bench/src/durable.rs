@@ -188,7 +188,7 @@ fn both(cores: Cores, byline: &OsStr, folder: &Path, bytes: usize) -> Result<Run
         ..Claimed::default()
     };
     let mut reporter = Reporter::claim_as(process.address, claimed)?;
-    let mut observers = join(process.address, None, 1)?;
+    let mut observers = join(process.address, None, 0..1)?;
     let observer = observers.pop().context("nobody has joined")?;
     let mut reader = Reader::new(observer.line);
     reader.follow(&mut reporter, WARM_UP)?;
@@ -246,14 +246,19 @@ fn joining(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Joined, Joine
     let data = folder.join("joined");
     let process = start(cores, byline, &data)?;
     let (mut crowd, _) = crowd(&process, MANY)?;
+    let mut numbers = 1..;
     let mut joined = |commits| {
         crowd.closed_loop(commits, WINDOW)?;
         sleep(SETTLE);
         // The first one folds what came since the last snapshot.
-        join(process.address, None, 1)?;
+        let mut join = || {
+            let number = numbers.next().unwrap_or_default();
+            join(process.address, None, number..number + 1).map(drop)
+        };
+        join()?;
         let start = Instant::now();
         for _ in 0..JOINS {
-            join(process.address, None, 1)?;
+            join()?;
         }
         let ms = start.elapsed().as_secs_f64() * 1e3 / JOINS as f64;
         Ok::<_, anyhow::Error>(Joined {
@@ -298,7 +303,7 @@ fn crowd(process: &Process, changes: usize) -> Result<(Crowd, usize)> {
         ..Claimed::default()
     };
     let reporter = Reporter::claim_as(process.address, claimed)?;
-    let observers = join(process.address, None, 1)?;
+    let observers = join(process.address, None, 0..1)?;
     let lines = observers.into_iter().map(|observer| observer.line);
     let (line, prepared) = reporter.prepare(changes)?;
     let last = prepared.messages.last().context("nothing to send")?;

@@ -1,6 +1,7 @@
 //! Observers come: a socket, a session without a key, a subscription, each answered 200.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -22,17 +23,16 @@ pub(crate) struct Joined {
     pub(crate) answer: String,
 }
 
-/// Connects `observers` observers. `reporter` answers their subscriptions, as it does in life, but where the node
+/// Connects the observers of these numbers. `reporter` answers their subscriptions, as it does in life, but where the node
 /// does.
 pub(crate) fn join(
     node: SocketAddr,
     mut reporter: Option<&mut Reporter>,
-    observers: usize,
+    numbers: Range<usize>,
 ) -> Result<Vec<Joined>> {
-    let mut joined = Vec::with_capacity(observers);
-    while joined.len() < observers {
-        let first = joined.len();
-        let mut wave = (first..observers.min(first + WAVE))
+    let mut joined = Vec::with_capacity(numbers.len());
+    for first in numbers.clone().step_by(WAVE) {
+        let mut wave = (first..numbers.end.min(first + WAVE))
             .map(|_| {
                 let mut line = Line::connect(node)?;
                 line.upgrade()?;

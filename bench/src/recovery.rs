@@ -173,7 +173,7 @@ fn before(
     // The node has taken all of it.
     sleep(SETTLE);
     let answers = (answering == Answering::Reporter).then_some(&mut reporter);
-    let joined = join(process.address, answers, observers)?;
+    let joined = join(process.address, answers, 0..observers)?;
     let copies = joined.into_iter().map(|observer| observer.answer);
     Ok((process, reporter, copies.collect()))
 }

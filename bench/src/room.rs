@@ -124,7 +124,7 @@ struct Talk {
 impl Talk {
     fn begin(process: &Process) -> Result<Self> {
         let mut reporter = Reporter::claim_room(process.address)?;
-        let joined = join(process.address, Some(&mut reporter), AUTHORS)?;
+        let joined = join(process.address, Some(&mut reporter), 0..AUTHORS)?;
         let lines: Vec<Line> = joined.into_iter().map(|one| one.line).collect();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, line) in (0..).zip(lines.iter().chain([reporter.line()])) {

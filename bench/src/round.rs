@@ -172,7 +172,7 @@ fn joining(
     sleep(SETTLE);
     let before = process.resident_kib()?;
     let start = Instant::now();
-    let joined = join(process.address, Some(reporter), observers)?;
+    let joined = join(process.address, Some(reporter), 0..observers)?;
     let connect = start.elapsed();
     sleep(SETTLE);
     let after = process.resident_kib()?;

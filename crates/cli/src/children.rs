@@ -112,7 +112,8 @@ async fn come(
     let mut state = observer.state();
     loop {
         match &*state.borrow_and_update() {
-            State::Live => break,
+            // Its Reporter may be away, and what the object holds is here.
+            State::Live | State::Stale(_) => break,
             State::Waiting(why) if waits => note(why)?,
             State::Waiting(why) => bail!("{url}: {why}"),
             State::Closed(refusal) => bail!("{url}: {refusal}"),

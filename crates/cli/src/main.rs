@@ -4,6 +4,7 @@ mod backup;
 mod chat;
 mod children;
 mod demo;
+mod elsewhere;
 mod identity;
 mod input;
 mod lines;
@@ -176,6 +177,9 @@ struct ReportArgs {
     /// first line is its next state; with --json, what is stored is told. One command at a time uses the folder
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Take the object from another device of this user's that holds it. Without it, the object is followed then
+    #[arg(long, requires = "store")]
+    take: bool,
     #[command(flatten)]
     session: SessionArgs,
 }

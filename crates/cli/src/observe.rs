@@ -21,11 +21,7 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
         }
     };
     tokio::pin!(timeout);
-    let mut copy = Copy {
-        url: &url,
-        data: Value::Object(serde_json::Map::new()),
-        version: None,
-    };
+    let mut copy = Copy::of(&url);
     let runtime = tokio::select! {
         runtime = start_with(&args.session, &url, args.store.as_deref()) => runtime?,
         () = &mut timeout => return Err(copy.late(&args)),
@@ -37,7 +33,7 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
     let observer = runtime.syncher("observe")?.subscribe(subscribe)?;
     let printer = Printer::new(args.session.json);
     let done = tokio::select! {
-        done = follow(&args, &observer, &mut copy, printer) => done,
+        done = follow(args.until_version, &observer, &mut copy, printer) => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),
         why = token_wanted(&runtime, &args.session) => Err(why),
         () = left() => Ok(()),
@@ -51,8 +47,9 @@ pub(crate) async fn run(args: ObserveArgs) -> anyhow::Result<()> {
     done.and(told.map_err(Into::into))
 }
 
-async fn follow(
-    args: &ObserveArgs,
+/// Prints what becomes of a copy, until it is at version `until`, or the object is closed.
+pub(crate) async fn follow(
+    until: Option<u64>,
     observer: &Observer,
     copy: &mut Copy<'_>,
     printer: Printer,
@@ -73,7 +70,7 @@ async fn follow(
             changed = changes.next() => match changed {
                 Some(changed) => {
                     let position = copy.step(&changed, printer)?;
-                    if args.until_version.is_some_and(|until| position.version >= until) {
+                    if until.is_some_and(|until| position.version >= until) {
                         return Ok(());
                     }
                 }
@@ -105,13 +102,21 @@ fn closed(observer: &Observer, printer: Printer) -> anyhow::Result<()> {
 }
 
 /// The document that this command has built itself, from nothing but the steps it was told.
-struct Copy<'a> {
+pub(crate) struct Copy<'a> {
     url: &'a Address,
     data: Value,
     version: Option<u64>,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    pub(crate) fn of(url: &'a Address) -> Self {
+        Self {
+            url,
+            data: Value::Object(serde_json::Map::new()),
+            version: None,
+        }
+    }
+
     /// That the time is over, and how far the copy came.
     fn late(&self, args: &ObserveArgs) -> anyhow::Error {
         let at = self.version.map_or_else(

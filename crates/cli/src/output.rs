@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
-use byline::{Access, Edit, Hash, ObserverCounters, Origin, Position, State};
+use byline::{Access, Change, Edit, Hash, ObserverCounters, Origin, Position, Reason, State};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 
@@ -33,6 +33,15 @@ pub(crate) enum Event<'a> {
     },
     /// Every version up to this one is stored.
     Stored { version: u64 },
+    /// Another device of this user's writes the object: it is followed. The reason says whether it had it when this
+    /// began, or took it.
+    Elsewhere { url: &'a str, reason: Reason },
+    /// A commit that was written here and is no part of the object.
+    Rejected {
+        changes: &'a [Change],
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        metadata: &'a Map<String, Value>,
+    },
     /// The whole object.
     Snapshot {
         url: &'a str,
@@ -115,6 +124,17 @@ impl Printer {
                     return Ok(());
                 };
                 note(&format!("/metrics is for Authorization: Bearer {token}"))
+            }
+            Event::Elsewhere { url, reason } => note(&match reason {
+                Reason::Superseded => {
+                    format!("another device took {url}: it is followed; --take takes it back")
+                }
+                _ => format!("another device holds {url}: it is followed; --take takes it"),
+            }),
+            Event::Rejected { changes, .. } => {
+                let paths = changes.iter().map(|change| change.path().to_string());
+                let paths: Vec<_> = paths.collect();
+                note(&format!("no part of the object: {}", paths.join(", ")))
             }
             Event::Created { url } => note(&format!("reporting {url}")),
             Event::Reported { version, .. } => note(&format!("version {version}")),

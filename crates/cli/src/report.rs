@@ -4,10 +4,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use byline::{Address, Create, Hash, Position, Refusal, Reporter, Runtime, State};
+use byline::{
+    Address, Create, Hash, OpenError, Opened, Position, Reason, Refusal, Reporter, Runtime, State,
+    Subscribe,
+};
 use serde_json::{Map, Value};
 
 use crate::ReportArgs;
+use crate::elsewhere::{follows, tell_rejected};
 use crate::input::Input;
 use crate::output::{Event, Printer};
 use crate::session::{interrupted, start_with, token_wanted};
@@ -39,7 +43,7 @@ async fn report(
     url: &Address,
     runtime: &Runtime,
     data: Value,
-    mut input: Input,
+    input: Input,
 ) -> anyhow::Result<()> {
     let schema = args
         .schema
@@ -54,20 +58,55 @@ async fn report(
     if args.public {
         create = create.public();
     }
-    let created = runtime.syncher("report")?.create(create);
-    let reporter = created.with_context(|| input.place())?;
-    let closed = |refusal: Refusal| anyhow!("{url}: {refusal}");
-    reporter.claimed().await.map_err(closed)?;
+    if args.take {
+        create = create.take();
+    }
+    let syncher = runtime.syncher("report")?;
+    let opened = match syncher.open(create).await {
+        Ok(opened) => opened,
+        Err(OpenError::Refused(refusal)) => bail!("{url}: {refusal}"),
+        Err(error) => return Err(error).with_context(|| input.place()),
+    };
     let printer = Printer::new(args.session.json);
+    let reporter = match opened {
+        Opened::Reporter(reporter) => reporter,
+        Opened::Observer { reporter, .. } if args.exit || args.store.is_none() => {
+            bail!("{url}: {}", over(&reporter).await)
+        }
+        Opened::Observer { observer, reporter } => {
+            return follows(&observer, &reporter, Reason::Held, printer).await;
+        }
+    };
     printer.print(&Event::Created { url: url.as_str() })?;
-    let mut stored = Stored::new(&reporter, printer);
+    let done = tokio::select! {
+        done = write(args, &reporter, runtime, data, input) => done,
+        told = tell_rejected(&reporter, printer) => told,
+    };
+    if args.store.is_none() || !is_superseded(&reporter) {
+        return done;
+    }
+    let observer = syncher.subscribe(Subscribe::to(url.as_str()).store())?;
+    follows(&observer, &reporter, Reason::Superseded, printer).await
+}
+
+/// Makes each line the object's next state.
+async fn write(
+    args: &ReportArgs,
+    reporter: &Reporter,
+    runtime: &Runtime,
+    data: Value,
+    mut input: Input,
+) -> anyhow::Result<()> {
+    let closed = |refusal: Refusal| anyhow!("{}: {refusal}", reporter.url());
+    let printer = Printer::new(args.session.json);
+    let mut stored = Stored::new(reporter, printer);
     // One that goes on is not as the first line says.
     let mut first = Some(data).filter(|data| *reporter.data() != *data);
     loop {
         let state = reporter.data();
         let next = match first.take() {
             Some(first) => Some(first),
-            None => next(&mut input, &state, &reporter, &mut stored).await?,
+            None => next(&mut input, &state, reporter, &mut stored).await?,
         };
         let Some(next) = next else { break };
         reporter.ready().await.map_err(closed)?;
@@ -76,7 +115,7 @@ async fn report(
         drop(state);
         let written = reporter.replace(next);
         if written.or_else(|error| input.refused(error))? {
-            let (position, hash) = numbered(&reporter, before.map(|(position, _)| position))
+            let (position, hash) = numbered(reporter, before.map(|(position, _)| position))
                 .await
                 .map_err(closed)?;
             printer.reported(position, hash)?;
@@ -88,7 +127,7 @@ async fn report(
     tokio::select! {
         // First whether the object is still ours: what nobody may write any more is not delivered.
         biased;
-        refusal = over(&reporter) => Err(closed(refusal)),
+        refusal = over(reporter) => Err(closed(refusal)),
         done = last(args, runtime, &mut stored) => done,
     }
 }
@@ -139,6 +178,12 @@ async fn numbered(
         // An error is the runtime's end, which the state says too.
         let _ = state.changed().await;
     }
+}
+
+/// Whether another device has taken the object.
+fn is_superseded(reporter: &Reporter) -> bool {
+    let state = reporter.state();
+    matches!(&*state.borrow(), State::Closed(refusal) if refusal.reason == Some(Reason::Superseded))
 }
 
 /// Why the object is no longer this Reporter's, once it is not.

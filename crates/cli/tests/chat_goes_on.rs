@@ -82,7 +82,7 @@ fn a_chat_goes_on_while_its_creator_is_away_and_is_complete_when_it_returns() {
     eve.hears("so was the node");
     carl.hears("so was the node");
 
-    let mut ann = Member::comes(&home, &node, "ann", &host);
+    let ann = Member::comes(&home, &node, "ann", &host);
     ann.hears("so was the node");
     let mut members = [ann, bob, eve, carl];
     members[0].says("I am back");

@@ -102,6 +102,14 @@ pub const RETRY_LAST_MS: u64 = 30_000;
 pub const GRANTS_PER_OBJECT_MAX: usize = 65_536;
 /// A claim record is kept this long after its last holder.
 pub const RECORD_MS: u64 = 30 * 24 * 3_600_000;
+/// Identities that own one object.
+pub const OWNERS_MAX: usize = 16;
+/// Identities that owned an object and handed it over, of which its node still tells readers.
+pub const FORMER_OWNERS_MAX: usize = 64;
+/// What a Reporter sends is withheld this long, while whom it hands its object to claims that.
+pub const HANDOVER_MS: u64 = 5_000;
+/// Bytes of it that are withheld; of more, all is given out.
+pub const WITHHELD_BYTES_MAX: usize = 1 << 20;
 /// Commands of one runtime that are not answered.
 pub const COMMANDS_MAX: usize = 1024;
 /// Earlier epochs of an object whose ends its Reporter knows.
@@ -123,7 +131,7 @@ pub const EVENT_BODY_BYTES_MAX: usize = 64 << 10;
 /// Children names of one object.
 pub const CHILDREN_NAMES_MAX: usize = 16;
 /// Bytes that a runtime has to say of one object and that wait until its children are stored; more is not said.
-pub const WITHHELD_BYTES_MAX: usize = 16 << 20;
+pub const UNSAID_BYTES_MAX: usize = 16 << 20;
 /// Longest children name, in bytes.
 pub const CHILDREN_NAME_BYTES_MAX: usize = 64;
 /// Children of others that one commit of a Reporter deletes.

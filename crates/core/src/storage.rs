@@ -11,7 +11,8 @@ pub enum Table {
     Meta,
     /// The keys that identities are proved with.
     Keys,
-    /// The addresses that a runtime and its hyperties go by, and whose the addresses are that a node knows.
+    /// The addresses that a runtime and its hyperties go by. Whose the hyperties are that a node knows, its claims and
+    /// grants say.
     Addresses,
     /// Who may write and read an object, as the node records it.
     Claims,

@@ -161,6 +161,10 @@ fn every_command_is_read_and_written() {
         ("allow", json!([OBJECT, HYPERTY])),
         ("access", json!([OBJECT, access])),
         ("superseded", json!([OBJECT, 8])),
+        (
+            "delegate",
+            json!([OBJECT, HYPERTY, "user-guid://ann", true]),
+        ),
         ("revoked", json!([OBJECT, HYPERTY, 503, "ask again"])),
     ] {
         let wire = json!({"method": method, "params": params});

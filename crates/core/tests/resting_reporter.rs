@@ -410,7 +410,7 @@ fn creating_it_again_gives_what_went_on_by_itself() {
 }
 
 #[test]
-fn who_lost_its_object_takes_it_up_as_it_rests_and_gets_back_what_it_wrote_beside() {
+fn who_lost_its_object_gets_back_what_it_wrote_beside_and_takes_it_up_as_it_is() {
     let (mut world, owner, _, reporter, observer) = room();
     world.cut(owner, InFlight::Lost);
     world.power_cut(owner);
@@ -429,11 +429,8 @@ fn who_lost_its_object_takes_it_up_as_it_rests_and_gets_back_what_it_wrote_besid
         state => panic!("{state:?}"),
     };
     assert_eq!(held, Some(Reason::Held));
-    assert_eq!(
-        world.reporter(&reporter).data()["mine"],
-        true,
-        "it is not lost"
-    );
+    assert_eq!(world.place(owner).rejected[0].1.len(), 1, "it is not lost");
+    assert_eq!(*world.reporter(&reporter).data(), count(7));
     let reporter = world.creates_as(owner, "room", count(8), |create| {
         storing(create);
         create.take = true;

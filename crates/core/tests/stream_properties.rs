@@ -4,6 +4,8 @@
 
 mod documents;
 
+use std::collections::BTreeSet;
+
 use byline_core::address::{Address, Target};
 use byline_core::message::{Header, Type, encode};
 use byline_core::object::{Change, Hash, Metadata, Path};
@@ -96,6 +98,8 @@ impl Run {
             epoch: self.epoch,
             position: self.reporter.position().unwrap().max(self.base),
             reporter: hyperty(),
+            identity: None,
+            owners: BTreeSet::new(),
             live: true,
             since: None,
             hash: Some(Hash::of(&self.reporter.data())),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
+
 use byline_core::address::Address;
 use byline_core::limits::{GAP_COMMITS_MAX, HASH_BYTES_MAX, HASH_EVERY_MS};
 use byline_core::object::{Change, Hash, Metadata, Path};
@@ -42,6 +44,8 @@ fn head(epoch: u64, position: Position, hash: Option<Hash>) -> Head {
         epoch,
         position,
         reporter: hyperty(),
+        identity: None,
+        owners: BTreeSet::new(),
         live: true,
         since: None,
         hash,

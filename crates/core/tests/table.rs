@@ -104,6 +104,7 @@ table! {
     kick, "execute kick": alive dies_before unknown not_permitted over_a_limit;
     allow, "execute allow": alive dies_before unknown not_permitted;
     access, "execute access": alive dies_before unknown not_permitted over_a_limit;
+    delegate, "execute delegate": alive dies_before unknown not_permitted over_a_limit;
     execute_at_a_hyperty, "execute, to a hyperty":
         alive dies_before dies_after unknown not_permitted over_a_limit;
     execute_at_a_runtime, "execute, to a runtime":

@@ -8,13 +8,16 @@ use std::time::Duration;
 use byline_core::address::Address;
 use byline_core::identity::Identity;
 use byline_core::limits::HELD_MS;
+use byline_core::runtime::CallError;
 use byline_core::runtime::{self, Seat};
 use byline_core::time::Time;
 use futures_util::Stream;
+use serde_json::{Map, Value};
 
 use crate::Refusal;
+use crate::reporter::Reporter;
 use crate::shared::{Alive, Inner};
-use crate::syncher::Syncher;
+use crate::syncher::{Create, Syncher};
 
 /// Endings that may wait. Beyond, the oldest is let go: the state of its Observer still tells it.
 const ENDINGS: usize = 1024;
@@ -225,6 +228,36 @@ impl Invitation {
     #[must_use]
     pub fn children(&self) -> &[String] {
         &self.invitation.children
+    }
+
+    /// Whether the object is to be handed over: this identity owns it from now on, and [`Invitation::take_over`] claims
+    /// it.
+    #[must_use]
+    pub const fn is_to_take_over(&self) -> bool {
+        self.invitation.delegate
+    }
+
+    /// What claims the object: to be stored, for instance, and opened with [`Syncher::open`] when the invitation is
+    /// accepted. How many children are kept is not known here: as many as when nothing is said.
+    pub fn create(&self) -> Create {
+        let schema = self.schema().unwrap_or_default();
+        let create = Create::new(schema, Value::Object(Map::new())).at(self.object().as_str());
+        let create = self.children().iter().fold(create, Create::children);
+        match self.name() {
+            Some(name) => create.name(name),
+            None => create,
+        }
+    }
+
+    /// Takes the object over that is handed over: accepts, and claims it for this hyperty. Its Reporter goes on from
+    /// the object as it is.
+    ///
+    /// # Errors
+    /// As [`Syncher::create`]; the invitation is refused then.
+    pub fn take_over(self, syncher: &Syncher) -> Result<Reporter, CallError> {
+        let reporter = syncher.create(self.create())?;
+        self.accept();
+        Ok(reporter)
     }
 
     /// Says that this hyperty is coming. To observe the object is the application's to do, with

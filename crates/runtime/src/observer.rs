@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use byline_core::State;
 use byline_core::address::Address;
+use byline_core::identity::Identity;
 use byline_core::object::{Change, Hash, Metadata, Misfit};
 use byline_core::runtime::{Seat, Snapshot};
 use byline_core::stream::{Changed, Edit, ObserverCounters, ObserverStream, Origin, Position};
@@ -177,6 +178,13 @@ impl<T> Observer<T> {
     #[must_use]
     pub fn metadata(&self) -> Option<Metadata> {
         self.held.look(|stream| stream.metadata().cloned())
+    }
+
+    /// Who writes the object, as the node states it; `None` until it has. It becomes another when the object is
+    /// handed over; where somebody else has it otherwise, this Observer is closed.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.held.look(|stream| stream.identity().cloned())
     }
 
     /// Where the copy stands.

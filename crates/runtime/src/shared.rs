@@ -265,6 +265,7 @@ impl Inner {
             open
         };
         for reporter in self.reporters.values_mut() {
+            reporter.rejected.send_replace(());
             if !reporter.is_over() {
                 reporter.becomes(State::Closed(over.clone()));
             }

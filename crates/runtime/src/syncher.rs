@@ -102,6 +102,17 @@ impl<T> Create<T> {
         self
     }
 
+    /// Whether the node may keep what the object holds: it serves readers, and takes what is written to children, while
+    /// this runtime is away (protocol.md §7, §9). Without this it may keep what everybody may read, and nothing else.
+    pub const fn cache(mut self, cache: bool) -> Self {
+        self.create.cache = Some(cache);
+        self
+    }
+
+    pub(crate) const fn stores(&self) -> bool {
+        self.create.store
+    }
+
     /// Leaves to the application whom the access does not name: see [`Reporter::requests`]. Without it
     /// they are refused.
     pub const fn approve(mut self) -> Self {

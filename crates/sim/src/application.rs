@@ -12,6 +12,7 @@ use crate::oracle::{Author, Reader, Rule, SUM};
 use crate::place::Reporter;
 use crate::plan::Action;
 use crate::runtime_driver::Moved;
+use crate::storing::Part;
 use crate::totals::Count;
 use crate::world::{DOMAIN, World};
 use crate::writing::ballast;
@@ -171,14 +172,25 @@ impl World {
             .expects(created.as_ref() == Ok(seat), Rule::Answer, || {
                 format!("{seat:?} rests, and is created as {created:?}")
             });
+        if let Some(reporter) = self.places[who].reporters.get_mut(&object)
+            && matches!(reporter.state, State::Closed(_))
+        {
+            // It had lost the object: now it claims that again.
+            reporter.state = State::Claiming;
+        }
     }
 
+    /// A Reporter writes once more, and asks when all is stored.
     fn flushes(&mut self, object: usize) {
         let reporters = self.reporters_of(object);
         if reporters.is_empty() {
             return;
         }
         let who = reporters[self.random.index(reporters.len())];
+        self.writes_once(who, object, 0);
+        if self.random.chance(15) {
+            self.fails_soon(Part::Place(who));
+        }
         let time = self.place_time(who);
         let place = &mut self.places[who];
         let Some(reporter) = place.reporters.get(&object) else {

@@ -92,7 +92,7 @@ pub(crate) enum Action {
     Deliver {
         who: usize,
     },
-    /// Its Reporter asks when all it wrote is stored.
+    /// Its Reporter writes, and asks when all it wrote is stored.
     Flush {
         object: usize,
     },

@@ -137,6 +137,18 @@ impl World {
         }
     }
 
+    /// The power of a part fails in a moment: while it writes, if it does.
+    pub(crate) fn fails_soon(&mut self, part: Part) {
+        let at = self.now + self.random.between(0, 5);
+        if let Some(number) = self.disk(part).map(|disk| disk.number) {
+            let (down_ms, back_ms) = (0, 0);
+            self.outages.insert(part, Outage { down_ms, back_ms });
+            // What was just written is in the next batch, where none is under way.
+            self.schedule(at, Event::PowerFails(part, number + 1));
+            self.schedule(at, Event::PowerFails(part, number));
+        }
+    }
+
     pub(crate) fn power_fails(&mut self, part: Part) {
         let Some(outage) = self.outages.remove(&part) else {
             return;

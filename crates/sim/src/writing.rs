@@ -41,7 +41,7 @@ impl World {
         self.place_puts_out(who);
     }
 
-    fn writes_once(&mut self, who: usize, object: usize, bytes: usize) {
+    pub(crate) fn writes_once(&mut self, who: usize, object: usize, bytes: usize) {
         let time = self.place_time(who);
         let Some(reporter) = self.places[who].reporters.get(&object) else {
             return;

@@ -187,6 +187,8 @@ impl Chat {
                 self.tell(&Told::state(&state))?;
                 match state {
                     State::Live => self.lives()?,
+                    // Its host may be away, and what it holds is here.
+                    State::Stale(_) if !self.here => self.lives()?,
                     State::Closed(refusal) => return Ok(Some(refusal)),
                     _ => {}
                 }

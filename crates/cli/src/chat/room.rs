@@ -219,6 +219,8 @@ fn create(url: &Address, args: &ChatArgs) -> Create {
         .at(url.as_str())
         .children("messages")
         .files("files")
+        // A room goes on without its host, whoever may come in.
+        .cache(true)
         .discard();
     if args.public {
         create = create.public();

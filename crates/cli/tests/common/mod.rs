@@ -103,15 +103,15 @@ impl Node {
             .unwrap()
     }
 
+    /// The node starts again with what it keeps in this folder, where it was.
+    pub(crate) fn again_with_data(&self, folder: &Path) -> Self {
+        let folder = folder.to_str().unwrap();
+        Self::run(&["--listen", self.address(), "--data", folder])
+    }
+
     /// Another node, which knows nothing, in the place of this one, which has ended.
     pub(crate) fn again(&self) -> Self {
         Self::in_place_of(&self.url)
-    }
-
-    /// Another node with what this one, which has ended, kept in this folder.
-    pub(crate) fn again_with_data(&self, folder: &Path) -> Self {
-        let data = folder.to_str().unwrap();
-        Self::run(&["--listen", address(&self.url), "--data", data])
     }
 
     /// A node where the one of this URL was.

@@ -186,10 +186,9 @@ impl Observed {
     }
 
     fn has_names(&mut self, names: &[String]) {
-        let gone = self
-            .collections
-            .extract_if(.., |name, _| !names.contains(name));
-        let gone: Vec<_> = gone.map(|(name, _)| name).collect();
+        let old = self.collections.keys();
+        let gone: Vec<_> = old.filter(|name| !names.contains(name)).cloned().collect();
+        self.collections.retain(|name, _| names.contains(name));
         for name in names {
             let collection = self.collections.entry(name.clone()).or_default();
             if self.gone.is_some() && !collection.is_resting() {

@@ -55,6 +55,10 @@ pub(crate) struct Claim {
     pub(crate) discard: bool,
     /// Take the object from another session; said once, never after a lost socket.
     pub(crate) take: bool,
+    /// The node has agreed to it in this life of the runtime.
+    pub(crate) won: bool,
+    /// Another session has taken the object: as it rests, it is claimed no more by itself.
+    pub(crate) lost: bool,
     /// Whom `access` leaves open is the application's to decide on.
     pub(crate) approve: bool,
     /// Nobody outside of this runtime hears of it.
@@ -105,6 +109,8 @@ impl Claim {
             cache: false,
             discard: false,
             take: false,
+            won: false,
+            lost: false,
             approve: false,
             local: false,
             children: BTreeMap::new(),
@@ -337,6 +343,12 @@ impl SyncManager {
             claim.access.deny.retain(|one| *one != denied);
         }
         denied
+    }
+
+    /// Who a hyperty that reads `url` is of.
+    pub(crate) fn reader(&self, url: &Address, hyperty: &Address) -> Option<Identity> {
+        let reader = self.claims.get(url)?.readers.get(hyperty)?;
+        Some(reader.identity.clone())
     }
 
     fn identity_behind(&self, url: &Address, reader: &str) -> String {

@@ -1,6 +1,6 @@
 //! The bodies of messages that core acts on. Field names are those of protocol.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -248,6 +248,11 @@ pub struct Content<'a> {
     /// Of a `read`: where each earlier epoch of the object ended, oldest first.
     #[serde(default)]
     pub lineage: Vec<Position>,
+    /// Whose the object is, as the node states it.
+    pub identity: Option<Identity>,
+    /// Who owns it beside that one, or did, as the node states it.
+    #[serde(default)]
+    pub owners: BTreeSet<Identity>,
 }
 
 /// 200 to a child commit (§9).
@@ -282,6 +287,14 @@ pub enum Command {
     Allow(Address, String),
     /// The owner says anew who may read (§5); the node tells the holder what another owner said.
     Access(Address, Access),
+    /// The holder hands the object over to a hyperty, or to any of an identity's, which is an owner from now on: and
+    /// stays one itself, where it says so. Without whom, it takes that back (§8).
+    Delegate(
+        Address,
+        #[serde(default)] Option<Address>,
+        #[serde(default)] Option<Identity>,
+        #[serde(default)] bool,
+    ),
     /// The node tells a holder that another session took the object, under this epoch (§8).
     Superseded(Address, u64),
     /// The node tells a reader that its hyperty's route has ended, with which code and why; after a

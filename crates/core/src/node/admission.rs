@@ -15,6 +15,7 @@ use super::wanted::{Reading, Wanted};
 use crate::address::{Address, Resource, Target};
 use crate::children::ChildCommit;
 use crate::error::{Refusal, Retry};
+use crate::identity::Identity;
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
@@ -28,6 +29,8 @@ pub(super) enum Passage {
     Publish(Address, Position),
     /// The Reporter's own head: every reader of the object.
     Head(Address, Box<Head>),
+    /// What the holder of an object that is handed over sends: nobody, for now.
+    Withhold(Address),
     /// An answer: who asked.
     Answer(Ask),
     /// A request: whoever is at its address.
@@ -192,6 +195,9 @@ impl Node {
         if header.from != url {
             return Err(not_yours("from", &header.from));
         }
+        if object.withheld.is_some() {
+            return Ok(Passage::Withhold(object.url.clone()));
+        }
         let commit = match CommitHeader::peek(header.body) {
             Ok(commit) => commit,
             Err(refusal) => {
@@ -224,7 +230,8 @@ impl Node {
     /// not at all.
     fn admit_head(url: &Address, record: &Record, head: Head) -> Result<Passage, Refusal> {
         let stands = (record.epoch, record.position, &record.reporter);
-        if head.live && (head.epoch, head.position, &head.reporter) == stands {
+        let stated = head.identity.is_some() || !head.owners.is_empty();
+        if head.live && !stated && (head.epoch, head.position, &head.reporter) == stands {
             return Ok(Passage::Head(url.clone(), Box::new(head)));
         }
         Err(Refusal::conflict(format!(
@@ -262,8 +269,13 @@ impl Node {
             }
             _ => {}
         }
-        let granted =
-            record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
+        let granted = record.is_some_and(|record| {
+            let owner = |one: &&Identity| record.identity.as_ref() != Some(*one);
+            let owns = identity
+                .filter(owner)
+                .is_some_and(|one| record.owners.contains(one));
+            owns || record.grants.approves(hyperty.as_str(), identity)
+        });
         let text = stamp_reader(header, identity, granted)?;
         let hold = body.hold;
         let reading = Reading::of(body, header.body.len());

@@ -38,13 +38,13 @@ impl Node {
                 "`{url}` belongs to another identity"
             )));
         }
-        if holder.is_some_and(|holder| holder != session) && !claim.take {
+        let handed = record.is_some_and(|record| record.is_handed_to(&claimant, &claim.reporter));
+        if holder.is_some_and(|holder| holder != session) && !claim.take && !handed {
             let desc = format!(
                 "held: another session of yours writes `{url}`; end it, or take the object"
             );
             return Err(Refusal::conflict(desc).because(Reason::Held));
         }
-        let position = record.map(|record| record.position);
         if let Some(claimed) = self.claimed_already(session, claim) {
             return Ok(claimed);
         }
@@ -56,42 +56,41 @@ impl Node {
         let base = match base(claim, record, clock) {
             Ok(base) => base,
             Err(refusal) if refusal.reason == Some(Reason::Diverged) => {
-                let other = holder.filter(|holder| *holder != session);
-                if holder == Some(session) {
-                    self.release(session, url, now);
+                if handed {
+                    self.is_behind(url, now);
                 }
-                let present = other.and_then(|id| self.sessions.get(&id)?.connection);
-                let kept = self.objects.get(url).is_some_and(Object::is_kept);
-                return Err(if present.is_some() || kept {
-                    refusal
-                } else {
-                    // Without a Reporter there is nobody to learn from.
-                    refusal.because(Reason::Alone)
-                });
+                return Err(self.has_diverged(session, url, holder, refusal, now));
             }
             Err(refusal) => return Err(refusal),
         };
         let known = record.map_or(clock, |record| record.epoch);
         let epoch = 1 + known.max(base.map_or(0, |base| base.epoch));
-        let start = Position::new(epoch, 0);
-        let skips = claim.snapshot || position.is_none();
-        let next = Record {
-            owners: record.map_or_else(|| [claimant].into(), |record| record.owners.clone()),
-            epoch,
-            position: match (base, position) {
-                (None, _) => start,
-                (Some(base), _) if skips => base,
-                (Some(base), position) => position.unwrap_or(base),
-            },
-            base: base.unwrap_or(start),
-            access: access(claim, record, base.is_none()),
-            reporter: claim.reporter.clone(),
-            children: claim.children.clone(),
-            keep: claim.keep.clone(),
-            grants: Grants::default(),
-            cache: self.keeps(claim),
-        };
+        let mut next = next_record(claim, &claimant, record, base, epoch);
+        next.cache = self.keeps(claim);
         self.hold(session, url, next, holder, now)
+    }
+
+    /// What a claimant hears whose copy is not what the object is.
+    fn has_diverged(
+        &mut self,
+        session: SessionId,
+        url: &Address,
+        holder: Option<SessionId>,
+        refusal: Refusal,
+        now: Time,
+    ) -> Refusal {
+        let other = holder.filter(|holder| *holder != session);
+        if holder == Some(session) {
+            self.release(session, url, now);
+        }
+        let present = other.and_then(|id| self.sessions.get(&id)?.connection);
+        let kept = self.objects.get(url).is_some_and(Object::is_kept);
+        if present.is_some() || kept {
+            refusal
+        } else {
+            // Without a Reporter there is nobody to learn from.
+            refusal.because(Reason::Alone)
+        }
     }
 
     /// The claim that `session` holds, said again before anything was written under it.
@@ -194,12 +193,19 @@ impl Node {
         };
         let mut access_changes = true;
         if let Some(old) = object.record.take() {
-            access_changes = old.access != record.access;
+            access_changes = old.access != record.access || old.owners != record.owners;
             record.grants = old.grants;
+            if old.identity.is_some() {
+                self.named.remove(&old.reporter);
+            }
+        }
+        if let Some(identity) = &record.identity {
+            self.named.add(&record.reporter, identity);
         }
         object.record = Some(record);
         object.holder = Some(session);
         object.access_by_another = false;
+        object.withheld = None;
         object.away_since = None;
         object.expected = false;
         object.last_commit = now;
@@ -237,6 +243,42 @@ impl Node {
         self.tell_presence_anew(url, now);
         self.forward_waiting(url, now);
     }
+}
+
+/// What is on record once `claimant` holds the object, but for what is kept of it and who was let in.
+fn next_record(
+    claim: &Claim,
+    claimant: &Identity,
+    record: Option<&Record>,
+    base: Option<Position>,
+    epoch: u64,
+) -> Record {
+    let start = Position::new(epoch, 0);
+    let position = record.map(|record| record.position);
+    let skips = claim.snapshot || position.is_none();
+    let mut next = Record {
+        owners: [claimant.clone()].into(),
+        former: vec![],
+        identity: Some(claimant.clone()),
+        handover: None,
+        epoch,
+        position: match (base, position) {
+            (None, _) => start,
+            (Some(base), _) if skips => base,
+            (Some(base), position) => position.unwrap_or(base),
+        },
+        base: base.unwrap_or(start),
+        access: access(claim, record, base.is_none()),
+        reporter: claim.reporter.clone(),
+        children: claim.children.clone(),
+        keep: claim.keep.clone(),
+        grants: Grants::default(),
+        cache: false,
+    };
+    if let Some(record) = record {
+        record.passes_to(claimant, &claim.reporter, &mut next);
+    }
+    next
 }
 
 /// Who may read: as the record has it, unless the object starts afresh. Then the claim says, but whom

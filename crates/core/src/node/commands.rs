@@ -22,6 +22,7 @@ impl Node {
         let (Command::Kick(url, ..)
         | Command::Allow(url, ..)
         | Command::Access(url, ..)
+        | Command::Delegate(url, ..)
         | Command::Superseded(url, ..)
         | Command::Presence(url, ..)
         | Command::Observers(url, ..)
@@ -29,9 +30,8 @@ impl Node {
         else {
             return Err(Refusal::forbidden("only a node says this"));
         };
-        let record = self
-            .not_deleted(url.as_str())?
-            .and_then(|object| object.record.as_ref());
+        let object = self.not_deleted(url.as_str())?;
+        let record = object.and_then(|object| object.record.as_ref());
         let identity = self.sessions[&session].identity.as_ref();
         let owner = |id| record.is_some_and(|record| record.owners.contains(id));
         if !identity.is_some_and(owner) {
@@ -46,6 +46,16 @@ impl Node {
                 ))
             }
             Command::Access(_, access) => check_access(access).map(|()| url.clone()),
+            Command::Delegate(..) if object.and_then(|one| one.holder) != Some(session) => {
+                Err(Refusal::forbidden(format!(
+                    "only who holds `{url}` hands it over: claim it first"
+                )))
+            }
+            Command::Delegate(_, to, identity, _) if to.is_some() != identity.is_some() => {
+                Err(Refusal::malformed(
+                    "field `body.params`: write [object, hyperty or identity, identity, whether you stay an owner]",
+                ))
+            }
             Command::Observers(_, after) => {
                 let asked = Service::Observers(url.clone(), after.clone());
                 return Ok(Passage::Serve(asked));
@@ -105,6 +115,11 @@ impl Node {
                 if let Some(on_record) = self.access_mut(url) {
                     on_record.clone_from(access);
                 }
+                denied(url)
+            }
+            Command::Delegate(_, to, identity, keep) => {
+                let to = to.clone().zip(identity.clone());
+                self.delegate(session, url, to, *keep, now)?;
                 denied(url)
             }
             Command::Superseded(..)
@@ -196,7 +211,13 @@ impl Node {
         };
         self.contents.drops(object);
         self.contents.drops_children(object);
-        object.record = None;
+        if let Some(record) = object.record.take() {
+            let reporter = record.identity.as_ref().map(|_| &record.reporter);
+            for hyperty in record.grants.hyperties().chain(reporter) {
+                self.named.remove(hyperty);
+            }
+        }
+        object.withheld = None;
         object.away_since = None;
         if let Some(holder) = object
             .holder

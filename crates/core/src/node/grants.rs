@@ -29,6 +29,12 @@ pub(super) struct Grant {
     approved: bool,
 }
 
+impl Grant {
+    pub(super) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
 impl Grants {
     /// Remembers that `hyperty` of `identity` reads. Beyond its limit it remembers nobody new: a kick
     /// by address then denies no more than the address, unless its reader is there. Who asks again stays
@@ -51,6 +57,10 @@ impl Grants {
 
     pub(super) fn of(&self, hyperty: &Address) -> Option<&Grant> {
         self.0.get(hyperty)
+    }
+
+    pub(super) fn hyperties(&self) -> impl Iterator<Item = &Address> {
+        self.0.keys()
     }
 
     pub(super) fn restore(&mut self, hyperty: Address, grant: Grant) {
@@ -113,6 +123,9 @@ impl Node {
             return;
         };
         let mut ended = record.end_denied_grants();
+        for hyperty in &ended {
+            self.named.remove(hyperty);
+        }
         self.outbox.follows(object, |unstored| {
             unstored.claim = true;
             unstored.grants.append(&mut ended);

@@ -60,6 +60,7 @@ impl Node {
             let Some(object) = self.objects.get_mut(url) else {
                 continue;
             };
+            object.withheld = None;
             if object.away_since.is_none() {
                 object.away_since = Some(now);
                 self.publish_head(url);

@@ -15,8 +15,10 @@ mod files;
 mod grants;
 mod leaving;
 mod many;
+mod named;
 mod object;
 mod outbox;
+mod owners;
 mod ownership;
 mod parking;
 mod peers;
@@ -49,6 +51,7 @@ use crate::time::Time;
 use admission::{Passage, Service};
 use content::Contents;
 pub use counting::{Counters, Gauges};
+use named::Named;
 use object::Object;
 use outbox::Outbox;
 pub use people::{Proven, VerifyToken};
@@ -113,6 +116,7 @@ enum Timer {
     Presence(Address),
     Expected,
     Stored(Address),
+    Withheld(Address),
 }
 
 /// The state of one Message Node.
@@ -133,6 +137,7 @@ pub struct Node {
     identities: BTreeMap<Identity, BTreeSet<SessionId>>,
     objects: BTreeMap<Address, Object>,
     objects_made: u64,
+    named: Named,
     pending: BTreeMap<Ask, Pending>,
     timers: BTreeSet<(Time, Timer)>,
     contents: Contents,
@@ -158,6 +163,7 @@ impl Node {
             identities: BTreeMap::new(),
             objects: BTreeMap::new(),
             objects_made: 0,
+            named: Named::default(),
             pending: BTreeMap::new(),
             timers: BTreeSet::new(),
             contents: Contents::new(CONTENT_BYTES_MAX),
@@ -233,6 +239,10 @@ impl Node {
             }
             (Passage::Head(object, head), _) => {
                 self.pass_head(object.as_str(), *head, text);
+                Ok(())
+            }
+            (Passage::Withhold(object), _) => {
+                self.withhold(&object, text, now);
                 Ok(())
             }
             (Passage::Answer(ask), _) => {
@@ -348,6 +358,7 @@ impl Node {
                 Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 Some((_, Timer::Expected)) => self.no_longer_expected(now),
                 Some((_, Timer::Stored(url))) => self.say_stored(&url, now),
+                Some((_, Timer::Withheld(url))) => self.gives_out_withheld(&url, now),
                 None => break,
             }
         }

@@ -8,6 +8,7 @@ use super::collections::KeptChildren;
 use super::commands::denied;
 use super::content::{Content, Stored};
 use super::grants::Grants;
+use super::owners::{Handover, Withheld};
 use super::presence::Untold;
 use super::request::Request;
 use super::resting::{AtRest, Unstored};
@@ -61,6 +62,8 @@ pub(super) struct Object {
     /// The bytes of those of them that readers get when they are answered.
     pub(super) kept_bytes: usize,
     pub(super) last_commit: Time,
+    /// What its Reporter sends and readers do not get, while another claims it.
+    pub(super) withheld: Option<Withheld>,
     /// Whether a quiet head is due some time.
     pub(super) quiet_armed: bool,
     /// The position that the Reporter last said a quiet head of.
@@ -72,6 +75,11 @@ pub(super) struct Object {
 pub(super) struct Record {
     /// The identities that may claim.
     pub(super) owners: BTreeSet<Identity>,
+    /// Those that did, and handed the object over.
+    pub(super) former: Vec<Identity>,
+    /// Whose claim it is.
+    pub(super) identity: Option<Identity>,
+    pub(super) handover: Option<Handover>,
     pub(super) epoch: u64,
     /// The position of the last commit forwarded.
     pub(super) position: Position,
@@ -124,6 +132,7 @@ impl Object {
             asked: 0,
             kept_bytes: 0,
             last_commit: Time::default(),
+            withheld: None,
             quiet_armed: false,
             quiet_said: None,
         }
@@ -149,6 +158,8 @@ impl Object {
                 record.position
             },
             reporter: record.reporter.clone(),
+            identity: record.identity.clone(),
+            owners: record.other_owners(),
             live,
             since: self.away_since.map(Time::rfc3339),
             hash: None,
@@ -321,7 +332,13 @@ impl Node {
             let desc = format!("a session observes at most {OBJECTS_PER_SESSION_MAX} objects");
             return Err(Refusal::too_many(desc));
         }
+        let known = record.grants.of(&hyperty).is_some();
         let remembered = record.grant(hyperty.clone(), identity);
+        if let Some(identity) = record.grants.identity_of(hyperty.as_str())
+            && !known
+        {
+            self.named.add(&hyperty, identity);
+        }
         if remembered {
             self.outbox
                 .follows(object, |unstored| unstored.grant(&hyperty));
@@ -347,6 +364,7 @@ impl Node {
         };
         let record = object.record.as_mut();
         if record.is_some_and(|record| record.grants.end(hyperty)) {
+            self.named.remove(hyperty);
             self.outbox
                 .follows(object, |unstored| unstored.grant(hyperty));
         }

@@ -17,7 +17,8 @@ impl Node {
     }
 
     /// Whether a hyperty that nobody owns may become the session's: one under a minted id is only
-    /// the runtime's with that id, or a stranger could be there first and lock its owner out.
+    /// the runtime's with that id, or a stranger could be there first and lock its owner out; and one that a claim or a
+    /// grant names only of its identity.
     fn may_adopt(&self, session: SessionId, hyperty: &str) -> bool {
         let below = hyperty.splitn(4, '/').nth(3).unwrap_or_default();
         let runtime = below.split('/').next().unwrap_or_default();
@@ -29,7 +30,12 @@ impl Node {
                 .rsplit('/')
                 .next()
         };
-        !looks_minted(runtime) || own() == Some(runtime)
+        let identity = self
+            .sessions
+            .get(&session)
+            .and_then(|session| session.identity.as_ref());
+        let named = self.named.allows(hyperty, identity);
+        named && (!looks_minted(runtime) || own() == Some(runtime))
     }
 
     /// Makes a hyperty that nobody owns the session's, by first use (§8).

@@ -127,7 +127,12 @@ impl Node {
                 .owner(&request.to)
                 .or_else(|| self.newest_of(&request.to)),
         };
-        let connection = answers.and_then(|session| self.sessions.get(&session)?.connection);
+        let withheld = request
+            .object
+            .as_ref()
+            .is_some_and(|url| self.is_withheld_from(url, request.asker));
+        let connection = answers.filter(|_| !withheld);
+        let connection = connection.and_then(|session| self.sessions.get(&session)?.connection);
         match (answers, connection) {
             (Some(session), Some(connection)) => {
                 let text = std::mem::take(&mut request.text);
@@ -191,7 +196,7 @@ impl Node {
         };
         match (&request.object, &request.wanted) {
             (Some(_), Wanted::Route { .. } | Wanted::Content(_)) if code == 200 => {
-                self.let_in(request, text, now);
+                self.let_in(request, header, now);
             }
             (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body, now),
             (Some(url), Wanted::Page) if code == 200 => {

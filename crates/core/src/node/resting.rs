@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 
 use super::grants::{Grant, Grants};
 use super::object::{Object, Record};
+use super::owners::Handover;
 use super::{Node, Output, Timer};
 use crate::address::Address;
 use crate::children::{Restored, remove_rows};
@@ -70,6 +71,12 @@ pub(super) struct AtRest {
 #[derive(Debug, Serialize, Deserialize)]
 struct ClaimRow {
     owners: BTreeSet<Identity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<Identity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handover: Option<Handover>,
     epoch: u64,
     base: Position,
     access: Access,
@@ -149,20 +156,12 @@ impl Node {
         match row.table {
             Table::Claims => {
                 let claim: ClaimRow = read(&row.value)?;
+                if let Some(identity) = &claim.identity {
+                    self.named.add(&claim.reporter, identity);
+                }
                 let object = self.restored(&row.key)?;
                 object.expires = claim.expires.map(Time::from_unix_ms);
-                object.record = Some(Record {
-                    owners: claim.owners,
-                    epoch: claim.epoch,
-                    position: Position::default(),
-                    base: claim.base,
-                    access: claim.access,
-                    reporter: claim.reporter,
-                    children: claim.children,
-                    keep: claim.keep,
-                    grants: Grants::default(),
-                    cache: claim.cache,
-                });
+                object.record = Some(claim.into());
             }
             Table::Positions => self.claimed(&row.key)?.position = position(&row.value)?,
             Table::Grants => {
@@ -170,6 +169,7 @@ impl Node {
                 let (url, hyperty) = (parts.next(), parts.next());
                 let hyperty = address(hyperty.unwrap_or_default())?;
                 let grant: Grant = read(&row.value)?;
+                self.named.add(&hyperty, grant.identity());
                 let record = self.claimed(url.unwrap_or_default())?;
                 record.grants.restore(hyperty, grant);
             }
@@ -224,7 +224,8 @@ impl Node {
         record.ok_or_else(no_claim)
     }
 
-    /// Everything that changed since the last batch, when there is anything and no batch is under way.
+    /// Everything that changed since the last batch, when there is anything and no batch is under way; else what no longer
+    /// waits.
     pub(super) fn next_batch(&mut self) -> Option<Output> {
         let changed = self.outbox.take_changed();
         if changed.is_empty() {
@@ -243,6 +244,11 @@ impl Node {
             object.write_rows(&mut batch);
         }
         self.outbox.batch_begins(changed);
+        if batch.is_empty() {
+            // All of it is stored as it is: nothing waits for it.
+            self.outbox.batch_stored();
+            return self.outbox.pop();
+        }
         Some(Output::Store(batch))
     }
 
@@ -349,10 +355,33 @@ impl Object {
     }
 }
 
+impl From<ClaimRow> for Record {
+    fn from(claim: ClaimRow) -> Self {
+        Self {
+            owners: claim.owners,
+            former: claim.former,
+            identity: claim.identity,
+            handover: claim.handover,
+            epoch: claim.epoch,
+            position: Position::default(),
+            base: claim.base,
+            access: claim.access,
+            reporter: claim.reporter,
+            children: claim.children,
+            keep: claim.keep,
+            grants: Grants::default(),
+            cache: claim.cache,
+        }
+    }
+}
+
 impl Record {
     fn row(&self, expires: Option<Time>) -> ClaimRow {
         ClaimRow {
             owners: self.owners.clone(),
+            former: self.former.clone(),
+            identity: self.identity.clone(),
+            handover: self.handover.clone(),
             epoch: self.epoch,
             base: self.base,
             access: self.access.clone(),

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::object::Object;
+use super::object::{Object, Record};
 use super::request::Request;
+use super::stamping::stamp_content;
 use super::{Node, Output};
 use crate::address::Address;
 use crate::children::{ChildrenWanted, answer, page};
 use crate::error::Refusal;
-use crate::message::{Type, encode};
+use crate::message::{Header, Type, encode};
 use crate::stream::ContentBody;
 use crate::time::Time;
 
@@ -35,9 +36,9 @@ impl Node {
         Ok(lets_in && self.answer_let_in(request, now)?)
     }
 
-    /// The Reporter has let the asker of `request` in, with the answer `text`. Where the node takes the children,
+    /// The Reporter has let the asker of `request` in, by this answer. Where the node takes the children,
     /// that is its yes and no more: what it has of them is not in the order in which they were taken.
-    pub(super) fn let_in(&mut self, request: Request, text: &str, now: Time) {
+    pub(super) fn let_in(&mut self, request: Request, answer: &Header<'_>, now: Time) {
         let object = request
             .object
             .as_ref()
@@ -48,20 +49,39 @@ impl Node {
         } else {
             Ok(false)
         };
-        let started = match (answered, request.object.clone(), request.wanted.hyperty()) {
-            (Ok(true), _, _) => {
+        let text = match answered {
+            Ok(true) => {
                 self.waits_no_longer(&request);
                 return;
             }
-            (Ok(false), Some(url), Some(hyperty)) => {
-                self.start_route(url, request.asker, hyperty.clone(), now)
-            }
-            (answered, _, _) => answered.map(|_| ()),
+            Ok(false) => self.content_of(&request, answer, now),
+            Err(refusal) => Err(refusal),
         };
-        match started {
-            Ok(()) => self.pass_answer(&request, text),
+        match text {
+            Ok(text) => self.pass_answer(&request, &text),
             Err(refusal) => self.refuse(request, &refusal),
         }
+    }
+
+    /// What an object holds, as its Reporter has answered, with whose it is beside it. Who is to follow does from now on.
+    fn content_of(
+        &mut self,
+        request: &Request,
+        header: &Header<'_>,
+        now: Time,
+    ) -> Result<String, Refusal> {
+        let object = request
+            .object
+            .as_ref()
+            .and_then(|url| self.objects.get(url));
+        let record = object.and_then(|object| object.record.as_ref());
+        let identity = record.and_then(|record| record.identity.as_ref());
+        let owners = record.map(Record::other_owners).unwrap_or_default();
+        let text = stamp_content(header, identity, &owners)?;
+        if let (Some(url), Some(hyperty)) = (&request.object, request.wanted.hyperty()) {
+            self.start_route(url.clone(), request.asker, hyperty.clone(), now)?;
+        }
+        Ok(text)
     }
 
     /// Answers `request`, whose asker is let in. Says whether all is here that this takes.
@@ -122,7 +142,7 @@ impl Object {
     /// The answer to who wants the object; none where what is kept of it cannot be applied.
     fn kept_whole(&mut self, request: &Request) -> Option<String> {
         let reading = request.wanted.reading()?;
-        let (have, epoch) = (&reading.have, self.record.as_ref()?.epoch);
+        let (have, record) = (&reading.have, self.record.as_ref()?);
         let reader = request.reader()?;
         let wanted = reading.children.is_default();
         let collections = self.collections();
@@ -131,7 +151,8 @@ impl Object {
         // A `read` starts no route, and has the whole.
         let whole = request.wanted.hyperty().is_none();
         let stream = &mut self.content.as_mut()?.stream;
-        let body = stream.content(epoch, have.data, whole, children.as_ref())?;
+        let body = stream.content(record.epoch, have.data, whole, children.as_ref())?;
+        let body = body.stated(record.identity.clone(), record.other_owners());
         Some(request.answered(&body))
     }
 }

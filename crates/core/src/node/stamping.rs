@@ -1,12 +1,14 @@
 //! What the node says of a message's sender, in place of whatever the message said itself
 //! (protocol.md §3, §6). All else is as it came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::error::Refusal;
+use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::ADDRESS_BYTES_MAX;
 use crate::message::{Header, decode};
@@ -40,6 +42,41 @@ pub(super) fn stamp_for_readers(
     let mut message = message(header, body(header, identity)?)?;
     message.insert("id".to_owned(), RawValue::NULL.to_owned());
     text(message).map(Arc::from)
+}
+
+/// The answer of `header`, which says what an object holds: its Reporter is `identity`, and `owners` own the object
+/// beside it, or did. Nothing in it is parsed but the names of its fields.
+pub(super) fn stamp_content(
+    header: &Header<'_>,
+    identity: Option<&Identity>,
+    owners: &BTreeSet<Identity>,
+) -> Result<String, Refusal> {
+    let stated: Stated = decode(header.body)?;
+    if stated.identity.is_some() || stated.owners.is_some() {
+        let desc = "its Reporter says itself who it is, which is its node's to say";
+        return Err(Refusal::away(Retry::Seconds(1), desc));
+    }
+    let Some(identity) = identity else {
+        return Ok(header.text.to_owned());
+    };
+    let quoted = |one: &Identity| serde_json::Value::from(one.as_str()).to_string();
+    let mut stamp = format!(r#""identity":{},"#, quoted(identity));
+    if !owners.is_empty() {
+        let owners: Vec<String> = owners.iter().map(quoted).collect();
+        stamp.push_str(&format!(r#""owners":[{}],"#, owners.join(",")));
+    }
+    // The body is an object with a code at least, and a part of the text.
+    let body = header.body.as_ptr().addr() - header.text.as_ptr().addr();
+    let open = header.body.find('{').unwrap_or_default();
+    let (before, after) = header.text.split_at(body + open + 1);
+    Ok([before, &stamp, after].concat())
+}
+
+/// What only a node says.
+#[derive(Deserialize)]
+struct Stated {
+    identity: Option<IgnoredAny>,
+    owners: Option<IgnoredAny>,
 }
 
 fn body(header: &Header<'_>, identity: Option<&Identity>) -> Result<Fields, Refusal> {

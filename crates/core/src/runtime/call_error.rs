@@ -46,6 +46,9 @@ pub enum CallError {
     /// Who is invited was put out.
     #[error("`{0}` is denied: allow it before it is invited")]
     Denied(Address),
+    /// Nobody is known to be behind the hyperty.
+    #[error("who `{0}` is of is not known: name the identity, or let it observe first")]
+    Unknown(Address),
     /// This hyperty does not observe the object.
     #[error("`{0}` is not observed by this hyperty: only a reader asks its application")]
     NotObserved(Address),

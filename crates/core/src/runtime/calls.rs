@@ -110,6 +110,7 @@ impl Runtime {
         if self.manager.claims.contains_key(&url) {
             return Err(CallError::Reported(url));
         }
+        self.resting.resumed.remove(&(seat.clone(), Role::Reporter));
         let metadata = self.metadata_of(&seat, &create, now);
         let stream = ReporterStream::new(metadata, hyperty.clone(), create.data.clone())?;
         let mut reporter = Reporter::new(&url, stream);

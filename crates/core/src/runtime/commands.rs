@@ -2,6 +2,7 @@
 //! who may read, and that it is over. Said again after a cut until it is answered: each says how
 //! things are to be, so twice is as good as once.
 
+use super::delegating::Heir;
 use super::requests::Purpose;
 use super::{CallError, Output, Runtime, Seat};
 use crate::address::Address;
@@ -22,10 +23,10 @@ pub(super) struct Commanding {
 }
 
 #[derive(Clone, Debug)]
-enum What {
+pub(super) enum What {
     Command(Command),
-    /// An invitation, and whether the node lets the invited in.
-    Invite(Address, bool),
+    /// An invitation, whether the node lets the invited in, and whether it is to have the object.
+    Invite(Address, bool, Option<Heir>),
     /// Who observes, after whom, and whether the application asks.
     Observers(Option<Address>, bool),
     Delete,
@@ -103,7 +104,7 @@ impl Runtime {
         now: Time,
     ) -> Result<u64, CallError> {
         let let_in = self.manager.authorise(&seat.object, to.as_str());
-        self.command(seat, What::Invite(to.clone(), let_in), now)
+        self.command(seat, What::Invite(to.clone(), let_in, None), now)
     }
 
     pub(super) fn command_observers(
@@ -137,7 +138,7 @@ impl Runtime {
         Ok(())
     }
 
-    fn command(&mut self, seat: &Seat, what: What, now: Time) -> Result<u64, CallError> {
+    pub(super) fn command(&mut self, seat: &Seat, what: What, now: Time) -> Result<u64, CallError> {
         self.calls += 1;
         let commanding = Commanding {
             url: seat.object.clone(),
@@ -169,14 +170,17 @@ impl Runtime {
             };
             let command = match one.what.clone() {
                 What::Command(command) => command,
-                What::Invite(to, true) => {
+                What::Invite(to, true, heir) => {
                     if self.inviting() < UNDER_WAY_MAX {
                         self.asked(call);
-                        self.send_invitation(call, url, &to, now);
+                        self.send_invitation(call, url, &to, heir.is_some(), now);
                     }
                     continue;
                 }
-                What::Invite(_, false) => match self.manager.claims.get(url) {
+                What::Invite(to, false, Some(Heir { identity, keep })) => {
+                    Command::Delegate(url.clone(), Some(to), Some(identity), keep)
+                }
+                What::Invite(_, false, None) => match self.manager.claims.get(url) {
                     Some(claim) => Command::Access(url.clone(), claim.access.clone()),
                     None => continue,
                 },
@@ -193,16 +197,19 @@ impl Runtime {
 
     /// How many are invited and have not answered.
     fn inviting(&self) -> usize {
-        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true));
+        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true, _));
         self.commands.values().filter(asked).count()
     }
 
     /// Somebody who was invited has answered, or cannot: the next ones are invited.
     pub(super) fn invitation_ends(&mut self, call: u64, result: Result<(), Refusal>, now: Time) {
-        if self.commands.remove(&call).is_some() {
+        if let Some(one) = self.commands.remove(&call) {
+            if matches!(one.what, What::Invite(_, _, Some(_))) && result.is_err() {
+                self.not_handed_over(&one.url, now);
+            }
             self.outbox.push_back(Output::Done(call, result));
         }
-        let waits = |one: &&Commanding| !one.asked && matches!(one.what, What::Invite(_, true));
+        let waits = |one: &&Commanding| !one.asked && matches!(one.what, What::Invite(_, true, _));
         let next = self.commands.values().find(waits);
         if let Some(url) = next.map(|one| one.url.clone()) {
             self.send_commands(&url, now);
@@ -239,7 +246,7 @@ impl Runtime {
 
     pub(super) fn commanded(&mut self, call: u64, body: &str, now: Time) {
         if let Some(one) = self.commands.get_mut(&call)
-            && let What::Invite(_, let_in) = &mut one.what
+            && let What::Invite(_, let_in, _) = &mut one.what
         {
             (*let_in, one.asked) = (true, false);
             let url = one.url.clone();
@@ -287,10 +294,10 @@ impl Runtime {
                 What::Command(Command::Access(_, access)) => {
                     self.manager.set_access(url, access.clone());
                 }
-                What::Invite(to, _) => {
+                What::Invite(to, _, None) => {
                     self.manager.authorise(url, to.as_str());
                 }
-                What::Command(_) | What::Observers(..) | What::Delete => {}
+                What::Command(_) | What::Invite(..) | What::Observers(..) | What::Delete => {}
             }
         }
         self.judge_again(url);
@@ -354,7 +361,7 @@ impl Runtime {
             Command::Superseded(url, epoch) if self.holds(&url) => {
                 let desc = format!("superseded: another session took `{url}` (epoch {epoch})");
                 let reason = crate::error::Reason::Superseded;
-                self.lose(&url, Refusal::conflict(desc).because(reason));
+                self.loses(&url, Refusal::conflict(desc).because(reason), now);
             }
             Command::Access(url, access) if self.holds(&url) => self.on_record(&url, access),
             Command::Revoked(object, hyperty, code, desc) => {
@@ -366,7 +373,10 @@ impl Runtime {
             Command::NeedsAuth() => self.suspended(now),
             Command::Presence(url, told) if self.holds(&url) => self.presence(&url, told, now),
             Command::Superseded(..) | Command::Access(..) | Command::Presence(..) => {}
-            Command::Kick(..) | Command::Allow(..) | Command::Observers(..) => {
+            Command::Kick(..)
+            | Command::Allow(..)
+            | Command::Delegate(..)
+            | Command::Observers(..) => {
                 return Err(Refusal::forbidden(
                     "only an owner says this, and to its node",
                 ));

@@ -31,6 +31,8 @@ pub struct Invitation {
     pub name: Option<String>,
     /// The names of the object's collections of children.
     pub children: Vec<String>,
+    /// It is to be theirs: they own it from now on, and are to claim it (§8).
+    pub delegate: bool,
 }
 
 #[derive(Serialize)]
@@ -40,6 +42,8 @@ struct Sent<'a> {
     value: &'a Metadata,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     children: Vec<&'a String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    delegate: bool,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +54,8 @@ struct Received {
     #[serde(default)]
     children: Vec<String>,
     identity: Option<Identity>,
+    #[serde(default)]
+    delegate: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +81,14 @@ impl Runtime {
     }
 
     /// Tells whoever is invited, when it is let in at the node.
-    pub(super) fn send_invitation(&mut self, call: u64, url: &Address, to: &Address, now: Time) {
+    pub(super) fn send_invitation(
+        &mut self,
+        call: u64,
+        url: &Address,
+        to: &Address,
+        delegate: bool,
+        now: Time,
+    ) {
         let claim = self.manager.claims.get(url);
         let stream = claim.and_then(|claim| {
             let syncher = self.synchers.get(&claim.reporter)?;
@@ -89,6 +102,7 @@ impl Runtime {
             schema: &claim.schema,
             value: stream.metadata(),
             children: claim.children.keys().collect(),
+            delegate,
         });
         let (from, purpose) = (url.resource("subscription"), Purpose::Invite(call));
         let body = body.unwrap_or_default();
@@ -118,7 +132,7 @@ impl Runtime {
             hyperty: body.source.clone(),
             identity: body.identity.clone(),
             asker: Asker::of(header),
-            wish: Wish::Come,
+            wish: Wish::Come(body.delegate),
             until: now.plus_ms(UNANSWERED_MS),
         })?;
         if let Some(number) = number {
@@ -130,6 +144,7 @@ impl Runtime {
                 schema: body.schema,
                 name: body.value.and_then(|value| value.name),
                 children: body.children,
+                delegate: body.delegate,
             };
             self.outbox
                 .push_back(Output::Invited(seat.hyperty, invitation));
@@ -150,7 +165,7 @@ impl Runtime {
     /// the question was still open.
     pub fn answer_invitation(&mut self, number: u64, answer: Result<(), Refusal>) -> bool {
         let asked = self.questions.get(number);
-        if !asked.is_some_and(|one| matches!(one.wish, Wish::Come)) {
+        if !asked.is_some_and(|one| matches!(one.wish, Wish::Come(_))) {
             return false;
         }
         let Some(question) = self.take_question(number) else {

@@ -10,12 +10,14 @@ mod call_error;
 mod calls;
 mod children;
 mod commands;
+mod delegating;
 mod executing;
 mod fetching;
 mod files;
 mod flushing;
 mod inviting;
 mod local;
+mod losing;
 mod objects;
 mod observing;
 mod output;
@@ -89,6 +91,7 @@ enum Timer {
     Writing(Seat, String),
     Fetch(u64),
     Flush(u64),
+    Settle(Seat),
 }
 
 /// The state of one Hyperty Runtime.
@@ -337,6 +340,7 @@ impl Runtime {
                 Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Flush(call))) => self.flush_over(call, now),
+                Some((_, Timer::Settle(seat))) => self.settle_again(&seat, now),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),
                 None => break,

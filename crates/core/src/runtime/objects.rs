@@ -27,6 +27,7 @@ impl Runtime {
         due.retain(|seat| self.is_reached(&seat.object));
         self.send_subscribes(due, now);
         self.send_wanted(now);
+        self.send_all_settling(now);
     }
 
     /// The session goes on: R sends what N lacks, O recovers what it lacks (§3).
@@ -113,6 +114,7 @@ impl Runtime {
         self.crowded.clear();
         self.batched.clear();
         self.cut_commands();
+        self.cut_settling();
         self.cut_wanted();
         self.files.cut();
         self.forget_questions(self.questions_beyond());

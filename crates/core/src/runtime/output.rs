@@ -70,7 +70,8 @@ pub enum Output {
     /// An Observer's copy made a step.
     Changed(Seat, Changed),
     /// An object's Reporter claimed it and had written what is no part of it: these commits are not,
-    /// and were seen by nobody. The Reporter goes on from the object as it is.
+    /// and were seen by nobody. The Reporter goes on from the object as it is, or has lost it: then it comes once,
+    /// with none where there are none.
     Rejected(Seat, Vec<Written>),
     /// Somebody asks to read an object whose `access` does not say: answered by [`Runtime::decide`](super::Runtime::decide).
     Asked(Seat, Asking),

@@ -29,8 +29,8 @@ pub(super) enum Wish {
     Read(Box<Due>),
     /// To have something done.
     Execute,
-    /// That somebody observes.
-    Come,
+    /// That somebody observes, or has the object from now on.
+    Come(bool),
 }
 
 /// A question that is not answered.
@@ -66,7 +66,7 @@ impl Question {
         match &self.wish {
             Wish::Read(_) => Topic::Read(self.seat.object.clone()),
             Wish::Execute => Topic::Execute(self.seat.object.clone()),
-            Wish::Come => Topic::Come,
+            Wish::Come(_) => Topic::Come,
         }
     }
 
@@ -75,7 +75,7 @@ impl Question {
         let same = (&self.seat, &self.hyperty, &self.identity);
         let wish = match (&self.wish, &other.wish) {
             (Wish::Read(due), Wish::Read(other)) => due.whole == other.whole,
-            (Wish::Come, Wish::Come) => true,
+            (Wish::Come(delegate), Wish::Come(other)) => delegate == other,
             _ => false,
         };
         wish && same == (&other.seat, &other.hyperty, &other.identity)

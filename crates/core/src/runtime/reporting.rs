@@ -137,6 +137,7 @@ impl Runtime {
         };
         claim.progress = Progress::Held;
         claim.take = false;
+        claim.won = true;
         claim.kept = if claimed.cache {
             Kept::Unknown
         } else {
@@ -169,11 +170,16 @@ impl Runtime {
         // Whether an unanswered claim was done is not known: it takes nothing a second time (§8).
         claim.take &= refusal.code != 408;
         claim.behind = refusal.reason == Some(Reason::Diverged);
-        if claim.behind || matches!(refusal.code, 408 | 429 | 500..) {
+        // Asked for since the claim went out, which did not say it.
+        let takes = claim.take && refusal.reason == Some(Reason::Held);
+        if claim.behind || takes || matches!(refusal.code, 408 | 429 | 500..) {
             let wait_ms = claim.backoff.next_ms(refusal.retry, &mut self.entropy);
             let at = now.plus_ms(wait_ms);
             claim.progress = Progress::Later(at);
             self.timers.insert((at, Timer::Claim(url.clone())));
+        } else if refusal.reason == Some(Reason::Held) || claim.won && refusal.code == 403 {
+            // Another session has it, or another identity, to whom it was handed over.
+            self.loses(url, refusal, now);
         } else {
             self.lose(url, refusal);
         }

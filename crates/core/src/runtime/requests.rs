@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Claim(Address),
     /// What this object is, before it is claimed again.
     CatchUp(Address),
+    /// What an object is that another session has taken from this hyperty.
+    Settle(Seat),
     /// A hyperty's `subscribe` to an object.
     Subscribe(Seat),
     /// A `subscribe` of this hyperty to many objects; each is a request of its own too.
@@ -182,6 +184,8 @@ impl Runtime {
             Purpose::Claim(url) | Purpose::CatchUp(url) => {
                 self.claim_refused(&url, refusal(), now);
             }
+            Purpose::Settle(seat) if code == 200 => self.settled(&seat, id, header.body, now),
+            Purpose::Settle(seat) => self.settling_refused(&seat, id, &refusal(), now),
             Purpose::Batch(hyperty) if code == 207 => {
                 self.batch_answered(&hyperty, header.body, now);
             }
@@ -225,6 +229,7 @@ impl Runtime {
                 self.outbox.push_back(Output::Disconnect);
             }
             Purpose::Claim(url) | Purpose::CatchUp(url) => self.claim_refused(&url, refusal, now),
+            Purpose::Settle(seat) => self.settling_refused(&seat, id, &refusal, now),
             // Its objects have deadlines of their own.
             Purpose::Batch(_) => {}
             Purpose::Subscribe(seat) => self.subscribe_refused(&seat, id, refusal, now),

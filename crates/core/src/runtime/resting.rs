@@ -88,6 +88,8 @@ pub(super) struct ClaimRow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) discard: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) lost: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) approve: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) local: bool,
@@ -153,6 +155,11 @@ impl Resting {
         ];
         let changed = sets.contains(&false) || !self.parting.is_empty();
         self.made + u64::from(changed)
+    }
+
+    /// The stream of one that is claimed no more, or not yet, is to be stored.
+    pub(super) fn rests_anew(&mut self, seat: Seat, role: Role) {
+        self.streams.insert((seat, role));
     }
 
     /// It rests no longer: nor do its rows.
@@ -280,6 +287,7 @@ impl Runtime {
             access: claim.access.clone(),
             on_record: claim.on_record.clone(),
             discard: claim.discard,
+            lost: claim.lost,
             approve: claim.approve,
             local: claim.local,
             cache: claim.cache,
@@ -373,7 +381,7 @@ impl Runtime {
     }
 
     pub(super) fn observer_rests(&mut self, seat: Seat) {
-        self.resting.streams.insert((seat, Role::Observer));
+        self.resting.rests_anew(seat, Role::Observer);
     }
 
     /// It is over with an object for good: nothing of it rests.

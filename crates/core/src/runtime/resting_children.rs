@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::resting::{Role, place};
 use super::{Output, Runtime, Seat};
 use crate::address::{Address, Target};
-use crate::limits::WITHHELD_BYTES_MAX;
+use crate::limits::UNSAID_BYTES_MAX;
 use crate::storage::Batch;
 
 /// What is not said of an object before that from which it follows is stored.
@@ -44,7 +44,7 @@ impl Withheld {
             return Some(frame);
         };
         let frames = self.frames.entry(object.clone()).or_default();
-        if frames.bytes + frame.len() <= WITHHELD_BYTES_MAX {
+        if frames.bytes + frame.len() <= UNSAID_BYTES_MAX {
             frames.bytes += frame.len();
             frames.frames.push_back((*batch, frame));
         }
@@ -61,7 +61,8 @@ impl Withheld {
         self.until.retain(|_, batch| *batch > stored);
         let mut released = Vec::new();
         for (object, Frames { frames, bytes }) in &mut self.frames {
-            while let Some((_, frame)) = frames.pop_front_if(|(batch, _)| *batch <= stored) {
+            let ready = frames.partition_point(|(batch, _)| *batch <= stored);
+            for (_, frame) in frames.drain(..ready) {
                 *bytes -= frame.len();
                 released.push((object.clone(), frame));
             }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(other.as_deref(), Some("of another"));
         withheld.wait(room.clone(), 8);
         assert_eq!(say(&mut withheld, "second"), None);
-        assert_eq!(say(&mut withheld, &"x".repeat(WITHHELD_BYTES_MAX)), None);
+        assert_eq!(say(&mut withheld, &"x".repeat(UNSAID_BYTES_MAX)), None);
         let told = |frame: &str| (room.clone(), frame.to_owned());
         assert_eq!(withheld.release(7), [told("first")]);
         assert_eq!(say(&mut withheld, "third"), None, "after the second");

@@ -140,6 +140,7 @@ impl Runtime {
             nonce: row.nonce,
             on_record: row.on_record,
             discard: row.discard,
+            lost: row.lost,
             approve: row.approve,
             local: row.local,
             cache: row.cache,

@@ -1,12 +1,14 @@
 //! What rested goes on: by itself when its hyperty is there again, and asked for by what it is
 //! (protocol.md §8).
 
+use super::losing::lost_before;
 use super::resting::Role;
 use super::{CallError, Create, Runtime, Seat};
 use crate::address::Address;
+use crate::identity::Identity;
 use crate::manager::Claim;
 use crate::object::Metadata;
-use crate::syncher::{ChildrenRows, Observer, Reporter, State};
+use crate::syncher::{ChildrenRows, Observer, Recovery, Reporter, State};
 use crate::time::Time;
 
 /// What rested when the runtime started.
@@ -55,12 +57,14 @@ pub struct Criteria {
     pub schema: Option<String>,
     /// The hyperty that writes it.
     pub reporter: Option<Address>,
+    /// Who writes it: of what this runtime reports, whom it is of.
+    pub user: Option<Identity>,
     /// The object itself.
     pub url: Option<Address>,
 }
 
 impl Criteria {
-    fn holds(&self, seat: &Seat, metadata: Option<&Metadata>) -> bool {
+    fn holds(&self, seat: &Seat, user: Option<&Identity>, metadata: Option<&Metadata>) -> bool {
         let is = |wanted: Option<&str>, field: fn(&Metadata) -> &Option<String>| {
             wanted.is_none_or(|wanted| {
                 metadata.is_some_and(|said| field(said).as_deref() == Some(wanted))
@@ -70,6 +74,7 @@ impl Criteria {
             |wanted: &Option<Address>, is: &Address| wanted.as_ref().is_none_or(|one| one == is);
         named(&self.hyperty, &seat.hyperty)
             && named(&self.url, &seat.object)
+            && self.user.as_ref().is_none_or(|wanted| user == Some(wanted))
             && is(self.name.as_deref(), |said| &said.name)
             && is(self.schema.as_deref(), |said| &said.schema)
             && is(self.reporter.as_ref().map(Address::as_str), |said| {
@@ -119,6 +124,9 @@ impl Runtime {
         (claim, mut reporter): (Claim, Reporter),
         now: Time,
     ) -> State {
+        if claim.lost {
+            return self.rests_lost(seat, reporter);
+        }
         reporter.wake_children(&seat.hyperty, now);
         let (local, deleting) = (claim.local, reporter.deleting);
         self.manager.claims.insert(seat.object.clone(), claim);
@@ -133,6 +141,16 @@ impl Runtime {
         }
         self.written(&seat.object, now);
         State::Claiming
+    }
+
+    /// Another session had its object: it is claimed when it is created again, and not by itself.
+    fn rests_lost(&mut self, seat: &Seat, mut reporter: Reporter) -> State {
+        let state = State::Closed(lost_before(&seat.object));
+        reporter.state = state.clone();
+        reporter.settling = Recovery::Due;
+        let syncher = self.synchers.entry(seat.hyperty.clone()).or_default();
+        syncher.reporters.insert(seat.object.clone(), reporter);
+        state
     }
 
     /// What of this runtime's rests and is as `criteria` say, among the hyperties that are there.
@@ -150,7 +168,7 @@ impl Runtime {
                 .filter(|(_, one)| one.stream.rests())
             {
                 let (seat, role, state) = (seat(url), Role::Reporter, one.state.clone());
-                if criteria.holds(&seat, Some(one.stream.metadata())) {
+                if criteria.holds(&seat, Some(&self.identity), Some(one.stream.metadata())) {
                     found.push(Resumed { seat, role, state });
                 }
             }
@@ -160,7 +178,7 @@ impl Runtime {
                 .filter(|(_, one)| one.stream.rests())
             {
                 let (seat, role, state) = (seat(url), Role::Observer, one.state.clone());
-                if criteria.holds(&seat, one.stream.metadata()) {
+                if criteria.holds(&seat, one.stream.identity(), one.stream.metadata()) {
                     found.push(Resumed { seat, role, state });
                 }
             }
@@ -194,6 +212,13 @@ impl Runtime {
         rests
     }
 
+    /// Whether a copy went on by itself, and nobody has asked for it since.
+    #[must_use]
+    pub fn is_unasked(&self, seat: &Seat) -> bool {
+        let copy = (seat.clone(), Role::Observer);
+        self.resting.resumed.contains(&copy)
+    }
+
     pub(super) fn check_store(&self) -> Result<(), CallError> {
         if self.resting.on {
             Ok(())
@@ -222,6 +247,7 @@ impl Runtime {
         if create.store && !create.discard && lost.stream.rests() && !lost.deleting {
             let mut reporter = syncher.reporters.remove(&seat.object)?;
             reporter.state = State::Claiming;
+            reporter.settling = Recovery::None;
             return Some(reporter);
         }
         self.reporter_forgets(seat);

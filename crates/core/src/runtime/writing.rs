@@ -161,10 +161,10 @@ impl Runtime {
             .map(Change::normalise)
             .collect::<Result<_, JsonError>>()?;
         let bytes = measured("a commit", &changes, CHILD_BYTES_MAX)?;
+        let mut value = self.own(seat, name, id, now)?;
         if changes.is_empty() {
             return Err(ChildError::NoChange);
         }
-        let mut value = self.own(seat, name, id, now)?;
         let _undo = apply(Arc::make_mut(&mut value), &changes)?;
         measured("a child", &value, CHILD_BYTES_MAX)?;
         let write = Write::Update(id.clone(), changes);

@@ -1,6 +1,7 @@
 //! What a Reporter says of its stream when it is asked (protocol.md §4, §6, §7), and how it goes on from
 //! what another session says (§8).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use super::lineage::{forget_oldest, kept};
 use super::{Answer, Commit, Head, History, Position, ReporterStream, Written, answer};
 use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
+use crate::identity::Identity;
 use crate::message::{body::Content, decode};
 use crate::object::{DataObject, Hash, Metadata, encoded_len};
 
@@ -112,16 +114,7 @@ impl ReporterStream {
             .map_err(|error| Refusal::malformed(format!("field `body.value`: {error}")))?;
         let mine = self.history.position();
         let kept = content.kept.unwrap_or(mine);
-        let gone = self.history.after(kept).into_iter().flatten();
-        let mut rejected = Vec::new();
-        for body in gone {
-            let Commit {
-                changes, metadata, ..
-            } = Commit::decode(body.get())?;
-            rejected.push(Written { changes, metadata });
-        }
-        let unnumbered = std::mem::take(&mut self.unnumbered);
-        rejected.extend(unnumbered.commits.into_iter().map(|(written, _)| written));
+        let rejected = self.take_after(kept);
         self.metadata = Metadata {
             reporter: self.metadata.reporter.take(),
             runtime: self.metadata.runtime.take(),
@@ -142,6 +135,25 @@ impl ReporterStream {
         Ok(rejected)
     }
 
+    /// Takes back what was written and never handed out to be sent, oldest first.
+    pub(crate) fn take_unsent(&mut self) -> Vec<Written> {
+        self.take_after(self.sent)
+    }
+
+    fn take_after(&mut self, position: Position) -> Vec<Written> {
+        let after = self.history.after(position).into_iter().flatten();
+        // Encoded here, each can be decoded.
+        let after = after.filter_map(|body| Commit::decode(body.get()).ok());
+        let written = |commit: Commit| Written {
+            changes: commit.changes,
+            metadata: commit.metadata,
+        };
+        let mut taken: Vec<_> = after.map(written).collect();
+        let unnumbered = std::mem::take(&mut self.unnumbered);
+        taken.extend(unnumbered.commits.into_iter().map(|(written, _)| written));
+        taken
+    }
+
     /// The head of a quiet object, with its hash (protocol.md §4): when the node has every commit.
     /// Costs a pass over the data.
     #[must_use]
@@ -151,6 +163,8 @@ impl ReporterStream {
             epoch: self.epoch.filter(|_| self.sent == position)?,
             position,
             reporter: self.source.clone(),
+            identity: None,
+            owners: BTreeSet::new(),
             live: true,
             since: None,
             hash: Some(Hash::of(&self.data)),
@@ -177,6 +191,10 @@ pub(crate) struct ContentBody<'a> {
     pub(super) kept: Option<Position>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lineage: Vec<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    owners: BTreeSet<Identity>,
     #[serde(flatten)]
     pub(super) children: Option<&'a ChildrenAnswer>,
 }
@@ -193,6 +211,15 @@ impl<'a> ContentBody<'a> {
         body
     }
 
+    /// As a node answers, which says whose the object is.
+    pub(crate) fn stated(self, identity: Option<Identity>, owners: BTreeSet<Identity>) -> Self {
+        Self {
+            identity,
+            owners,
+            ..self
+        }
+    }
+
     /// Of a stream that stands at `position`: nothing more yet.
     pub(super) const fn at(position: Position) -> Self {
         Self {
@@ -204,6 +231,8 @@ impl<'a> ContentBody<'a> {
             hash: None,
             kept: None,
             lineage: vec![],
+            identity: None,
+            owners: BTreeSet::new(),
             children: None,
         }
     }

@@ -12,17 +12,19 @@ mod kept;
 mod lineage;
 mod observer;
 mod observer_rest;
+mod pinning;
 mod reporter;
 mod reporter_rest;
 mod rest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::address::Address;
+use crate::identity::Identity;
 use crate::object::Hash;
 
 pub(crate) use answering::ContentBody;
@@ -134,6 +136,12 @@ pub struct Head {
     pub position: Position,
     /// The hyperty that writes.
     pub reporter: Address,
+    /// Whose it is, as the node states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// Who owns the object beside that one, or did, as the node states it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub owners: BTreeSet<Identity>,
     /// Whether the Reporter is connected.
     pub live: bool,
     /// Since when it is not, in RFC 3339.

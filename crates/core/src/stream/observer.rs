@@ -10,6 +10,7 @@ use super::gap::{Claim, Gap};
 use super::rest::Rest;
 use super::{Changed, Commit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::{Reason, Refusal};
+use crate::identity::Identity;
 use crate::limits::{DATA_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::message::{body::Content, decode};
 use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, encoded_len};
@@ -26,6 +27,8 @@ pub struct ObserverStream {
     mended: Option<Position>,
     counters: ObserverCounters,
     steps: u64,
+    /// Whose the object is.
+    pub(super) pinned: Option<Identity>,
     /// What is to be stored, where it rests.
     pub(super) rest: Option<Rest>,
 }
@@ -168,6 +171,9 @@ impl ObserverStream {
         if head.epoch < self.claim.epoch {
             return Reaction::default();
         }
+        if let Err(refusal) = self.pin(head.identity.as_ref(), &head.owners) {
+            return Reaction::closed(refusal);
+        }
         self.claim.heard(head.epoch, head.position);
         let Some(copy) = &self.copy else {
             return Reaction::recover();
@@ -197,6 +203,9 @@ impl ObserverStream {
         };
         if content.epoch < self.claim.epoch {
             return Reaction::recover();
+        }
+        if let Err(refusal) = self.pin(content.identity.as_ref(), &content.owners) {
+            return Reaction::closed(refusal);
         }
         self.claim.heard(content.epoch, content.position);
         let before = self.copy.as_ref().map(Copy::was);

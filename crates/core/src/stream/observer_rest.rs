@@ -10,11 +10,12 @@ use super::gap::Claim;
 use super::observer::Copy;
 use super::rest::{Redo, Rest, Rows, SnapshotRow};
 use super::{ObserverStream, Position};
+use crate::identity::Identity;
 use crate::object::DataObject;
 use crate::storage::Batch;
 
 /// What an Observer knows beside its copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Heard {
     /// The newest claim heard of, and where that stood.
     epoch: u64,
@@ -22,6 +23,9 @@ pub(crate) struct Heard {
     /// Only a snapshot mends the copy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     diverged: bool,
+    /// Whose the object is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
 }
 
 impl ObserverStream {
@@ -45,11 +49,12 @@ impl ObserverStream {
         self.copy.is_some() && self.rest.as_ref().is_some_and(Rest::is_due)
     }
 
-    pub(crate) const fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         Heard {
             epoch: self.claim.epoch,
             position: self.claim.position,
             diverged: self.diverged,
+            identity: self.pinned.clone(),
         }
     }
 
@@ -97,6 +102,7 @@ impl ObserverStream {
         let mut stream = Self::new();
         stream.claim = Claim::of(heard.epoch, heard.position);
         stream.diverged = heard.diverged;
+        stream.pinned = heard.identity;
         stream.rest = Some(rows.map_or_else(Rest::new, Rest::of));
         let Some(rows) = rows else {
             return Ok(stream);

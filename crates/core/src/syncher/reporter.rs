@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::following::Following;
-use super::{Audience, State};
+use super::{Audience, Recovery, State};
 use crate::address::Address;
 use crate::children::{
     Authoring, ChildrenChanged, ChildrenWanted, Observed, Reported, Unsafe, answer, digest, page,
 };
 use crate::error::Refusal;
 use crate::limits::UNANSWERED_PER_OBJECT_MAX;
+use crate::runtime::Backoff;
 use crate::stream::{Digest, Forgotten, Head, Origin, ReporterStream};
 use crate::time::Time;
 
@@ -64,6 +65,9 @@ pub(crate) struct Reporter {
     pub(super) following: Option<Following>,
     /// What another session of the owner's has of the children, page by page, before it is taken over.
     pub(crate) adopting: Option<Observed>,
+    /// Whether it is being found out which of its commits are no part of the object, which it has lost.
+    pub(crate) settling: Recovery,
+    pub(crate) backoff: Backoff,
     /// Who observes the object.
     pub(crate) audience: Audience,
     /// Its readers are to hear where its children stand, as soon as the node has all commits.
@@ -87,6 +91,8 @@ impl Reporter {
             authoring: BTreeMap::new(),
             following: None,
             adopting: None,
+            settling: Recovery::None,
+            backoff: Backoff::default(),
             audience: Audience::default(),
             head_due: false,
             frame_start: format!(r#"{{"type":"update","from":{from},"to":{to},"body":"#),

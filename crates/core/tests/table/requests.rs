@@ -2,7 +2,7 @@
 
 use byline_core::identity::encode_bytes;
 use byline_core::limits::{
-    ACCESS_ENTRIES_MAX, CHALLENGE_MS, COMMIT_BODY_BYTES_MAX, HYPERTIES_PER_SESSION_MAX,
+    ACCESS_ENTRIES_MAX, CHALLENGE_MS, COMMIT_BODY_BYTES_MAX, HYPERTIES_PER_SESSION_MAX, OWNERS_MAX,
     UNANSWERED_PER_ASKER_MAX,
 };
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ impl Scene {
                 self.command("allow", &reader, receiver)
             }
             "execute access" => self.command("access", &json!({"public": true}), receiver),
+            "execute delegate" => self.delegation(receiver),
             "execute observers" => self.command("observers", &Value::Null, receiver),
             "create, a child" | "update, a child" | "delete, a child" | "event, to children" => {
                 self.child(request, receiver)
@@ -277,6 +278,38 @@ impl Scene {
             }
         }
         let body = json!({"method": method, "params": params});
+        Request {
+            from: by.hyperty.clone(),
+            ..self.of_asker("execute", &sm(), body, &self.reader)
+        }
+        .said_by(by)
+    }
+
+    /// The holder hands its object over; its receiver is who is to have it.
+    fn delegation(&mut self, receiver: Receiver) -> Request {
+        let url = match receiver {
+            Receiver::Unknown => CELLAR,
+            _ => KITCHEN,
+        };
+        let mut by = match receiver {
+            Receiver::NotPermitted => self.asker.clone(),
+            _ => self.reporter.clone(),
+        };
+        let to = |heir: &Client| {
+            let params = json!([url, heir.identity(), heir.identity(), true]);
+            json!({"method": "delegate", "params": params})
+        };
+        if receiver == Receiver::OverALimit {
+            for owner in 1..OWNERS_MAX {
+                let heir = self.world.client(100 + u8::try_from(owner).unwrap());
+                let (from, body) = (by.hyperty.clone(), to(&heir));
+                self.world.asks(&by, "execute", &from, &sm(), body);
+                let base = json!({"base": [self.epoch, 0]});
+                self.world.claims(&heir, KITCHEN, base);
+                by = heir;
+            }
+        }
+        let body = to(&self.reader);
         Request {
             from: by.hyperty.clone(),
             ..self.of_asker("execute", &sm(), body, &self.reader)

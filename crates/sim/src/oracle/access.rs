@@ -91,7 +91,8 @@ impl Granted {
             }
             Command::Allow(object, reader) => (object, !access.deny.contains(reader)),
             Command::Access(object, said) => (object, access == *said),
-            Command::Superseded(..)
+            Command::Delegate(..)
+            | Command::Superseded(..)
             | Command::Revoked(..)
             | Command::NeedsAuth()
             | Command::Presence(..)
