@@ -14,13 +14,16 @@ impl Model {
             list.contains(address) || identity.is_some_and(|one| list.contains(one))
         };
         let access = &record.access;
+        let owner = identity == Some(&record.owner);
+        if owner && hyperty == (record.reporter, 0) {
+            return Some(true);
+        }
         if named(&access.deny) {
             return Some(false);
         }
         let open = access.anonymous || access.public && identity.is_some();
         let let_in = record.grants.get(&hyperty) == Some(&true);
-        (open || named(&access.authorise) || identity == Some(&record.owner) || let_in)
-            .then_some(true)
+        (open || named(&access.authorise) || owner || let_in).then_some(true)
     }
 
     fn may_read(&self, which: Which, hyperty: Hyperty) -> Option<Option<bool>> {
