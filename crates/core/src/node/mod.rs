@@ -252,7 +252,7 @@ impl Node {
             (Passage::Forward(request), _) => self.ask(*request, now),
             (Passage::Tell(session, text), _) => {
                 if let Some(session) = session {
-                    self.pass(session, &text);
+                    self.pass(session, text);
                 }
                 Ok(())
             }

@@ -1,5 +1,8 @@
 //! Requests on their way: forwarded to whoever answers, waiting for whoever is away, answered once.
 
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
 use super::session::{Session, SessionId, Waiting};
 use super::wanted::Wanted;
 use super::{Node, Output, Timer};
@@ -7,7 +10,6 @@ use crate::address::Address;
 use crate::error::{Refusal, Retry};
 use crate::limits::{HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNANSWERED_PER_OBJECT_MAX};
 use crate::message::Header;
-use crate::message::body::Code;
 use crate::time::Time;
 
 /// What a request is known by: who asks, and the id as JSON text.
@@ -38,6 +40,21 @@ pub(super) struct Pending {
     pub(super) asked_of: SessionId,
     /// When the node gives it up: its asker has done so before.
     deadline: Time,
+}
+
+/// What the node reads of an answer.
+#[derive(Deserialize)]
+struct Answer {
+    code: u16,
+    /// Whether it says whose the object is, which is the node's to say.
+    #[serde(default, deserialize_with = "is_there")]
+    identity: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    owners: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(field).map(|_| true)
 }
 
 impl Request {
@@ -171,9 +188,9 @@ impl Node {
     /// Passes an answer on. A 200 to a `subscribe` starts the route in the same step, so that the
     /// reader gets every commit after it and none before (§6.3).
     pub(super) fn answer(&mut self, ask: &Ask, header: &Header<'_>, text: &str, now: Time) {
-        let code = match header.decode::<Code>() {
-            Ok(Code { code }) => code,
-            Err(_) => 500,
+        let (code, states) = match header.decode::<Answer>() {
+            Ok(answer) => (answer.code, answer.identity || answer.owners),
+            Err(_) => (500, false),
         };
         if (100..200).contains(&code) {
             let takes_long =
@@ -196,7 +213,7 @@ impl Node {
         };
         match (&request.object, &request.wanted) {
             (Some(_), Wanted::Route { .. } | Wanted::Content(_)) if code == 200 => {
-                self.let_in(request, header, now);
+                self.let_in(request, header, states, now);
             }
             (Some(url), Wanted::Keep) if code == 200 => self.content_came(url, header.body, now),
             (Some(url), Wanted::Page) if code == 200 => {
@@ -214,7 +231,7 @@ impl Node {
         }
     }
 
-    pub(super) fn pass_answer(&mut self, request: &Request, text: &str) {
+    pub(super) fn pass_answer(&mut self, request: &Request, text: impl Into<String>) {
         if self.waits_no_longer(request) {
             self.pass(request.asker, text);
         }
@@ -226,9 +243,9 @@ impl Node {
         asker.is_some_and(|asker| asker.asked.remove(&request.ask).is_some())
     }
 
-    pub(super) fn pass(&mut self, asker: SessionId, text: &str) {
+    pub(super) fn pass(&mut self, asker: SessionId, text: impl Into<String>) {
         if let Some(connection) = self.sessions.get(&asker).and_then(|asker| asker.connection) {
-            self.outbox.push(Output::Send(connection, text.to_owned()));
+            self.outbox.push(Output::Send(connection, text.into()));
         }
     }
 

@@ -8,7 +8,7 @@ use super::stamping::stamp_content;
 use super::{Node, Output};
 use crate::address::Address;
 use crate::children::{ChildrenWanted, answer, page};
-use crate::error::Refusal;
+use crate::error::{Refusal, Retry};
 use crate::message::{Header, Type, encode};
 use crate::stream::ContentBody;
 use crate::time::Time;
@@ -36,9 +36,15 @@ impl Node {
         Ok(lets_in && self.answer_let_in(request, now)?)
     }
 
-    /// The Reporter has let the asker of `request` in, by this answer. Where the node takes the children,
+    /// The Reporter has let the asker of `request` in, by this answer, which `states` whose the object is or does not. Where the node takes the children,
     /// that is its yes and no more: what it has of them is not in the order in which they were taken.
-    pub(super) fn let_in(&mut self, request: Request, answer: &Header<'_>, now: Time) {
+    pub(super) fn let_in(
+        &mut self,
+        request: Request,
+        answer: &Header<'_>,
+        states: bool,
+        now: Time,
+    ) {
         let object = request
             .object
             .as_ref()
@@ -54,11 +60,15 @@ impl Node {
                 self.waits_no_longer(&request);
                 return;
             }
+            Ok(false) if states => Err(Refusal::away(
+                Retry::Seconds(1),
+                "its Reporter says itself who it is, which is its node's to say",
+            )),
             Ok(false) => self.content_of(&request, answer, now),
             Err(refusal) => Err(refusal),
         };
         match text {
-            Ok(text) => self.pass_answer(&request, &text),
+            Ok(text) => self.pass_answer(&request, text),
             Err(refusal) => self.refuse(request, &refusal),
         }
     }
@@ -77,7 +87,7 @@ impl Node {
         let record = object.and_then(|object| object.record.as_ref());
         let identity = record.and_then(|record| record.identity.as_ref());
         let owners = record.map(Record::other_owners).unwrap_or_default();
-        let text = stamp_content(header, identity, &owners)?;
+        let text = stamp_content(header, identity, &owners);
         if let (Some(url), Some(hyperty)) = (&request.object, request.wanted.hyperty()) {
             self.start_route(url.clone(), request.asker, hyperty.clone(), now)?;
         }

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::error::{Refusal, Retry};
+use crate::error::Refusal;
 use crate::identity::Identity;
 use crate::limits::ADDRESS_BYTES_MAX;
 use crate::message::{Header, decode};
@@ -44,20 +42,15 @@ pub(super) fn stamp_for_readers(
     text(message).map(Arc::from)
 }
 
-/// The answer of `header`, which says what an object holds: its Reporter is `identity`, and `owners` own the object
-/// beside it, or did. Nothing in it is parsed but the names of its fields.
+/// The answer of `header`, which says what an object holds and not yet whose that is: its Reporter is `identity`, and
+/// `owners` own the object beside it, or did. Nothing of it is read again.
 pub(super) fn stamp_content(
     header: &Header<'_>,
     identity: Option<&Identity>,
     owners: &BTreeSet<Identity>,
-) -> Result<String, Refusal> {
-    let stated: Stated = decode(header.body)?;
-    if stated.identity.is_some() || stated.owners.is_some() {
-        let desc = "its Reporter says itself who it is, which is its node's to say";
-        return Err(Refusal::away(Retry::Seconds(1), desc));
-    }
+) -> String {
     let Some(identity) = identity else {
-        return Ok(header.text.to_owned());
+        return header.text.to_owned();
     };
     let quoted = |one: &Identity| serde_json::Value::from(one.as_str()).to_string();
     let mut stamp = format!(r#""identity":{},"#, quoted(identity));
@@ -69,14 +62,7 @@ pub(super) fn stamp_content(
     let body = header.body.as_ptr().addr() - header.text.as_ptr().addr();
     let open = header.body.find('{').unwrap_or_default();
     let (before, after) = header.text.split_at(body + open + 1);
-    Ok([before, &stamp, after].concat())
-}
-
-/// What only a node says.
-#[derive(Deserialize)]
-struct Stated {
-    identity: Option<IgnoredAny>,
-    owners: Option<IgnoredAny>,
+    [before, &stamp, after].concat()
 }
 
 fn body(header: &Header<'_>, identity: Option<&Identity>) -> Result<Fields, Refusal> {

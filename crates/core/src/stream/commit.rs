@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -51,19 +51,48 @@ struct Encoded<'a> {
     changes: Option<&'a [Change]>,
 }
 
+/// A body as it came, read once.
 #[derive(Deserialize)]
-struct Decoded<'a> {
+struct Fields<'a> {
     #[serde(deserialize_with = "count")]
     epoch: u64,
     #[serde(deserialize_with = "count")]
     version: u64,
     base: Option<Position>,
-    attribute: Option<IgnoredAny>,
     hash: Option<Hash>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
     #[serde(borrow)]
     changes: Option<Vec<ChangeFields<'a>>>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    attribute: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "attributeType", deserialize_with = "there")]
+    attribute_type: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    operation: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    value: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    /// What it changes; nothing beside `metadata` alone.
+    fn changes(self) -> Result<impl Iterator<Item = ChangeFields<'a>>, Refusal> {
+        let one = ChangeFields {
+            attribute: self.attribute,
+            attribute_type: self.attribute_type,
+            operation: self.operation,
+            value: self.value,
+        };
+        let described = self.metadata.is_some() && self.attribute.is_none();
+        let list = several(self.changes, self.attribute)?;
+        let one = (list.is_none() && !described).then_some(one);
+        Ok(list.into_iter().flatten().chain(one))
+    }
+}
+
+/// A field that is there, even if it is `null`.
+fn there<'de, D: Deserializer<'de>>(field: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(field).map(Some)
 }
 
 impl Commit {
@@ -96,23 +125,17 @@ impl Commit {
     /// # Errors
     /// A 400 that names the field.
     pub fn decode(body: &str) -> Result<Self, Refusal> {
-        let raw: Decoded<'_> = decode(body)?;
-        let described = raw.metadata.is_some() && raw.attribute.is_none();
-        let fields = match several(raw.changes, raw.attribute)? {
-            Some(list) => list,
-            None if described => vec![],
-            None => vec![decode(body)?],
-        };
-        let metadata = raw.metadata.map(|patch| patch_of(patch.get()));
-        let changes: Result<Vec<_>, _> =
-            fields.into_iter().map(ChangeFields::into_change).collect();
+        let fields: Fields<'_> = decode(body)?;
+        let Fields { base, hash, .. } = fields;
+        let position = Position::new(fields.epoch, fields.version);
+        let metadata = fields.metadata.map(|patch| patch_of(patch.get()));
+        let changes = fields.changes()?.map(ChangeFields::into_change);
         Ok(Self {
-            position: Position::new(raw.epoch, raw.version),
-            base: raw.base,
-            changes: changes
-                .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))?,
+            position,
+            base,
+            changes: changes.collect::<Result<_, _>>().map_err(in_body)?,
             metadata: metadata.transpose()?.unwrap_or_default(),
-            hash: raw.hash,
+            hash,
             bytes: body.len(),
         })
     }
@@ -128,38 +151,25 @@ pub struct CommitHeader {
     pub base: Option<Position>,
 }
 
-#[derive(Deserialize)]
-struct Peeked<'a> {
-    #[serde(deserialize_with = "count")]
-    epoch: u64,
-    #[serde(deserialize_with = "count")]
-    version: u64,
-    base: Option<Position>,
-    attribute: Option<IgnoredAny>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    changes: Option<Vec<&'a RawValue>>,
-}
-
 impl CommitHeader {
     /// Peeks at a commit's body.
     ///
     /// # Errors
     /// A 400 that names the field.
     pub fn peek(body: &str) -> Result<Self, Refusal> {
-        let raw: Peeked<'_> = decode(body)?;
-        if let Some(patch) = raw.metadata {
+        let fields: Fields<'_> = decode(body)?;
+        if let Some(patch) = fields.metadata {
             let fields: BTreeMap<String, IgnoredAny> = decode(patch.get()).map_err(in_metadata)?;
             check_fields(fields.keys())?;
         }
-        if raw.metadata.is_none() || raw.changes.is_some() || raw.attribute.is_some() {
-            check_changes(body, raw.changes, raw.attribute)?;
+        let header = Self {
+            position: Position::new(fields.epoch, fields.version),
+            base: fields.base,
+        };
+        for change in fields.changes()? {
+            change.shape().map_err(in_body)?;
         }
-        Ok(Self {
-            position: Position::new(raw.epoch, raw.version),
-            base: raw.base,
-        })
+        Ok(header)
     }
 }
 
@@ -188,6 +198,10 @@ fn in_metadata(error: impl std::fmt::Display) -> Refusal {
     Refusal::malformed(format!("field `body.metadata`: {error}"))
 }
 
+fn in_body(error: impl std::fmt::Display) -> Refusal {
+    Refusal::malformed(format!("field `body`: {error}"))
+}
+
 /// Checks the shape of what a body changes: the fields of one change, or a list of them.
 ///
 /// # Errors
@@ -197,10 +211,7 @@ pub(crate) fn check_changes(
     changes: Option<Vec<&RawValue>>,
     attribute: Option<IgnoredAny>,
 ) -> Result<(), Refusal> {
-    let shape = |json: &str| {
-        ChangeShape::check(json)
-            .map_err(|error| Refusal::malformed(format!("field `body`: {error}")))
-    };
+    let shape = |json: &str| ChangeShape::check(json).map_err(in_body);
     match several(changes, attribute)? {
         None => shape(body),
         Some(list) => list.into_iter().try_for_each(|change| shape(change.get())),
@@ -208,9 +219,9 @@ pub(crate) fn check_changes(
 }
 
 /// The list of changes, when there is one: not empty, and in place of the fields of a single change.
-fn several<T>(
+fn several<T, A>(
     changes: Option<Vec<T>>,
-    attribute: Option<IgnoredAny>,
+    attribute: Option<A>,
 ) -> Result<Option<Vec<T>>, Refusal> {
     let desc = match (&changes, attribute) {
         (Some(list), _) if list.is_empty() => "field `body.changes` must not be empty",
