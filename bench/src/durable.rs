@@ -30,9 +30,9 @@ const FIELDS: usize = 8;
 /// Commits on their way at the same time.
 const WINDOW: usize = 256;
 /// Commits of a measured run.
-const COMMITS: usize = 40_000;
+const COMMITS: usize = 100_000;
 /// Commits before it: heaps and files grow first.
-const WARM_UP: usize = 4_000;
+const WARM_UP: usize = 10_000;
 /// What an object was written before it is joined.
 const FEW: usize = 100;
 const MANY: usize = 100_000;
@@ -42,6 +42,8 @@ const JOINS: usize = 200;
 const BUFFER: usize = 64 << 10;
 /// Children of an object that is read back.
 const CHILDREN: usize = 10_000;
+/// How often it is.
+const READS: usize = 5;
 /// Characters of each.
 const CHILD_CHARS: usize = 100;
 /// Commits whose bytes a node keeps before it folds them: those of a small object, as in protocol.md §7.
@@ -56,7 +58,7 @@ const LEGEND: &str = "\
 - **ratio**: by the store alone at that size, in the same round.
 - **joining**: a new connection, `open` without a key, `subscribe`; 200 of them, one after the other, from the connection to
   the 200 that the node gives from what it keeps.
-- **read back**: from the opening of a Reporter's folder until its object with all children is there.
+- **read back**: from the opening of a Reporter's folder until its object with all children is there, five times.
 ";
 
 /// A run of commits.
@@ -269,7 +271,7 @@ fn joining(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Joined, Joine
     Ok((joined(FEW)?, joined(MANY - FEW)?))
 }
 
-/// Milliseconds from the opening of a Reporter's folder until all children of its object are there.
+/// Milliseconds from the opening of a Reporter's folder until all children of its object are there, on average.
 fn reading_back(cores: Cores, byline: &OsStr, folder: &Path) -> Result<f64> {
     let process = start(cores, byline, &folder.join("node-of-room"))?;
     let store = folder.join("room");
@@ -283,10 +285,11 @@ fn reading_back(cores: Cores, byline: &OsStr, folder: &Path) -> Result<f64> {
     reporter.say(CHILDREN, &"x".repeat(CHILD_CHARS))?;
     reporter.close()?;
     let start = Instant::now();
-    let children = read_back(&store)?;
-    let ms = start.elapsed().as_secs_f64() * 1e3;
-    ensure!(children == CHILDREN, "{children} children are there");
-    Ok(ms)
+    for _ in 0..READS {
+        let children = read_back(&store)?;
+        ensure!(children == CHILDREN, "{children} children are there");
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e3 / READS as f64)
 }
 
 fn start(cores: Cores, byline: &OsStr, data: &Path) -> Result<Process> {

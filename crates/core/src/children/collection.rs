@@ -324,7 +324,9 @@ impl Collection {
 
     pub(super) fn insert(&mut self, id: ChildId, child: Child) {
         self.bytes += child.bytes;
-        self.count(&id, |children| children + 1);
+        // Of many children of one author its address is kept once.
+        let author = self.count(&id, |children| children + 1);
+        let id = ChildId::new(author, id.number());
         self.order.insert((child.made, id.clone()));
         self.marks(|unstored| {
             unstored.authors.insert(id.author().clone());
@@ -343,10 +345,14 @@ impl Collection {
         Some(ChildChange::new(id, kind))
     }
 
-    fn count(&mut self, id: &ChildId, counted: impl FnOnce(usize) -> usize) {
+    /// Counts the author's children anew. Gives its address as it is here.
+    fn count(&mut self, id: &ChildId, counted: impl FnOnce(usize) -> usize) -> Address {
         // A first child comes before its author's stream does.
-        let stream = self.streams.entry(id.author().clone()).or_default();
+        let stream = self.streams.entry(id.author().clone());
+        let author = stream.key().clone();
+        let stream = stream.or_default();
         stream.children = counted(stream.children);
+        author
     }
 
     /// The step that these changes are, when it is one.

@@ -17,10 +17,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::collection::{Extent, Stream};
-use super::{Child, ChildId, Collection, encoded_child, is_name};
+use super::{Child, ChildId, Collection, is_name};
 use crate::address::Address;
 use crate::identity::Identity;
-use crate::limits::KEEP_MAX;
+use crate::limits::{CHILD_BYTES_MAX, KEEP_MAX};
 use crate::object::parse;
 use crate::storage::{Batch, Table, key};
 use crate::stream::Position;
@@ -277,14 +277,18 @@ fn child(row: &[u8]) -> Result<Child, String> {
     let row: ChildRead<'_> = serde_json::from_slice(row).map_err(|error| error.to_string())?;
     let made = Time::parse_rfc3339(&row.created).ok_or("`created` is no time")?;
     let value = parse(row.value.get()).map_err(|error| error.to_string())?;
-    let bytes = encoded_child(&value).filter(|_| value.is_object());
+    // As it was written here: nothing is measured again.
+    let bytes = row.value.get().len();
+    if !value.is_object() || bytes > CHILD_BYTES_MAX {
+        return Err("`value` is no object, or too large a one".to_owned());
+    }
     Ok(Child {
         created: made.rfc3339(),
         identity: row.identity,
         position: row.position,
         origin: row.origin,
         made,
-        bytes: bytes.ok_or("`value` is no object, or too large a one")?,
+        bytes,
         value: Arc::new(value),
     })
 }

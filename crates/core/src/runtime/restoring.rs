@@ -45,8 +45,8 @@ pub enum RestoreError {
 }
 
 /// The rows of one place.
-#[derive(Default)]
 struct Found {
+    place: (Seat, Role),
     claim: Vec<u8>,
     snapshot: Option<Vec<u8>>,
     commits: Vec<Vec<u8>>,
@@ -60,7 +60,8 @@ struct Found {
 struct Store {
     key: Option<Key>,
     runtime: Option<RuntimeRow>,
-    places: BTreeMap<(Seat, Role), Found>,
+    /// By the beginning of their keys.
+    places: BTreeMap<Vec<u8>, Found>,
 }
 
 impl Runtime {
@@ -90,7 +91,8 @@ impl Runtime {
             runtime.goes_by(url, &nonce)?;
             runtime.resting.named = true;
         }
-        for ((seat, role), mut found) in store.places {
+        for mut found in store.places.into_values() {
+            let (seat, role) = found.place.clone();
             let children = std::mem::take(&mut found.children);
             let asleep = match role {
                 Role::Reporter => runtime.reporter_of(&seat, found),
@@ -170,8 +172,7 @@ impl Store {
             }
             Table::Addresses => self.runtime = Some(read(&row.value)?),
             Table::Claims => {
-                let (place, _) = place_of(&row.key)?;
-                self.places.entry(place).or_default().claim = row.value;
+                self.found(&row.key)?.0.claim = row.value;
             }
             Table::Grants
             | Table::Snapshots
@@ -180,31 +181,52 @@ impl Store {
             | Table::Children
             | Table::Collections
             | Table::ChildWrites => {
-                let (place, rest) = place_of(&row.key)?;
-                let hyperty = place.0.hyperty.clone();
-                let found = self.places.entry(place).or_default();
-                found.take(row.table, rest, row.value, &hyperty)?;
+                let (found, rest) = self.found(&row.key)?;
+                found.take(row.table, rest, row.value)?;
             }
             _ => {}
         }
         Ok(())
     }
+
+    /// Where a row of this key belongs, and what of the key is left.
+    fn found<'key>(&mut self, key: &'key [u8]) -> Result<(&mut Found, &'key [u8]), String> {
+        let mut ends = key.iter().enumerate().filter(|(_, byte)| **byte == 0);
+        let (place, rest) = match ends.nth(2) {
+            Some((end, _)) => (&key[..end], &key[end + 1..]),
+            None => (key, &[][..]),
+        };
+        // Read once for all rows of a place.
+        if !self.places.contains_key(place) {
+            let found = Found::at(place_of(place)?);
+            self.places.insert(place.to_owned(), found);
+        }
+        let found = self.places.get_mut(place).ok_or("its place is lost")?;
+        Ok((found, rest))
+    }
 }
 
 impl Found {
-    fn take(
-        &mut self,
-        table: Table,
-        rest: &[u8],
-        value: Vec<u8>,
-        hyperty: &Address,
-    ) -> Result<(), String> {
+    fn at(place: (Seat, Role)) -> Self {
+        Self {
+            place,
+            claim: vec![],
+            snapshot: None,
+            commits: vec![],
+            unnumbered: vec![],
+            grants: vec![],
+            children: ChildrenRows::default(),
+        }
+    }
+
+    fn take(&mut self, table: Table, rest: &[u8], value: Vec<u8>) -> Result<(), String> {
         match table {
             Table::Grants => {
                 let hyperty = String::from_utf8_lossy(rest).into_owned();
                 self.grants.push((hyperty, value));
             }
             Table::Children | Table::Collections | Table::ChildWrites => {
+                let hyperty = &self.place.0.hyperty;
                 self.children.row(table, rest, &value, hyperty)?;
             }
             Table::Snapshots => self.snapshot = Some(value),
@@ -237,9 +259,9 @@ impl Found {
     }
 }
 
-/// Whose row it is, and what of its key is left.
-fn place_of(key: &[u8]) -> Result<((Seat, Role), &[u8]), String> {
-    let mut parts = key.splitn(4, |byte| *byte == 0);
+/// What the beginning of a row's key says.
+fn place_of(key: &[u8]) -> Result<(Seat, Role), String> {
+    let mut parts = key.split(|byte| *byte == 0);
     let mut address = || {
         let part = std::str::from_utf8(parts.next().unwrap_or_default());
         Address::parse(part.unwrap_or_default()).map_err(|error| error.to_string())
@@ -250,10 +272,7 @@ fn place_of(key: &[u8]) -> Result<((Seat, Role), &[u8]), String> {
         .into_iter()
         .find(|role| role.name().as_bytes() == name)
         .ok_or("neither a Reporter's nor an Observer's")?;
-    Ok((
-        (Seat { hyperty, object }, role),
-        parts.next().unwrap_or_default(),
-    ))
+    Ok((Seat { hyperty, object }, role))
 }
 
 fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {

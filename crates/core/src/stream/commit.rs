@@ -219,10 +219,7 @@ pub(crate) fn check_changes(
 }
 
 /// The list of changes, when there is one: not empty, and in place of the fields of a single change.
-fn several<T, A>(
-    changes: Option<Vec<T>>,
-    attribute: Option<A>,
-) -> Result<Option<Vec<T>>, Refusal> {
+fn several<T, A>(changes: Option<Vec<T>>, attribute: Option<A>) -> Result<Option<Vec<T>>, Refusal> {
     let desc = match (&changes, attribute) {
         (Some(list), _) if list.is_empty() => "field `body.changes` must not be empty",
         (Some(_), Some(_)) => "field `body.changes` stands in place of `attribute`, not beside it",
