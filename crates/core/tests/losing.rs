@@ -161,3 +161,59 @@ fn an_object_that_another_device_held_from_the_start_does_not_rest_here() {
     assert_eq!(world.disk_of(device).count(Table::Claims), 0);
     assert_eq!(world.power_cut(device), []);
 }
+
+#[test]
+fn what_came_back_from_an_object_that_may_not_be_read_rests_no_longer() {
+    let mut world = World::new();
+    let (owner, _stranger) = (world.runtime_with_disk(), world.runtime());
+    let device = world.runtime_of(1);
+    let reporter = world.creates_as(owner, "room", count(0), |create| create.store = true);
+    world.settles();
+    world.cut(owner, InFlight::Lost);
+    world.power_cut(owner);
+    for n in 1..=3 {
+        world.writes(&reporter, "n", n);
+    }
+    world.passes(1_000);
+    assert_eq!(world.disk_of(owner).count(Table::Unnumbered), 3);
+    let identity = world.machine(owner).identity().to_string();
+    world.creates_as(device, "room", count(50), |create| {
+        (create.take, create.discard) = (true, true);
+        create.access.deny = vec![identity];
+    });
+    world.passes(60_000);
+    world.heals(owner);
+    world.passes(60_000);
+    assert_eq!(reason(&world, &reporter), Some(Reason::Held));
+    assert_eq!(rejected(&world, owner), [1, 2, 3]);
+    assert!(!world.machine(owner).is_settling(&reporter));
+    assert_eq!(world.disk_of(owner).count(Table::Unnumbered), 0);
+    assert_eq!(world.power_cut(owner), [], "a later life has none of it");
+}
+
+#[test]
+fn an_object_that_nobody_knows_any_more_is_kept_by_who_lost_it() {
+    let mut world = World::new();
+    let (owner, _stranger) = (world.runtime_with_disk(), world.runtime());
+    let device = world.runtime_of(1);
+    let storing = |create: &mut Create| create.store = true;
+    let reporter = world.creates_as(owner, "room", count(0), storing);
+    world.settles();
+    world.cut(owner, InFlight::Lost);
+    world.writes(&reporter, "n", 1);
+    world.creates_as(device, "room", count(50), |create| {
+        (create.take, create.discard) = (true, true);
+    });
+    world.passes(10_000);
+    world.cut(device, InFlight::Lost);
+    world.heals(owner);
+    world.passes(5_000);
+    assert!(world.machine(owner).is_settling(&reporter));
+    world.node_restarts();
+    world.passes(60_000);
+    assert_eq!(rejected(&world, owner), Vec::<Value>::new());
+    let again = world.creates_as(owner, "room", count(7), storing);
+    world.passes(10_000);
+    assert_eq!(world.state(&again), "live");
+    assert_eq!(*world.reporter(&again).data(), count(1));
+}

@@ -148,9 +148,16 @@ impl World {
         let Some(author) = author else {
             return;
         };
-        let copies = copies(&place.runtime, &seat, &self.plan.objects[object].children);
+        let names = &self.plan.objects[object].children;
+        let copies = copies(&place.runtime, &seat, names);
         // What the node took for it may not have come yet.
         if !self.oracle.node_takes(&seat.object) {
+            for (name, _) in names {
+                if let Some(there) = place.runtime.children(&seat, name) {
+                    let place = (seat.object.clone(), (*name).to_owned());
+                    self.oracle.children.return_with(&place, there);
+                }
+            }
             for (name, before) in place.copies_before.remove(&object).into_iter().flatten() {
                 if let Some(copy) = copies.get(&name) {
                     let place = (seat.object.clone(), name);

@@ -48,8 +48,7 @@ impl Runtime {
         // It never was this Reporter's: nothing of what was written here is part of it.
         let rejected = reporter.stream.take_unsent();
         self.reporter_forgets(seat);
-        self.outbox
-            .push_back(Output::Rejected(seat.clone(), rejected));
+        self.hands_back(seat, rejected);
     }
 
     fn send_settling(&mut self, seat: &Seat, now: Time) {
@@ -104,20 +103,30 @@ impl Runtime {
             return;
         };
         match reporter.stream.catch_up(body) {
-            Ok(rejected) => self.is_settled(seat, rejected),
+            Ok(rejected) => {
+                if reporter.stream.rests() {
+                    self.resting.rests_anew(seat.clone(), Role::Reporter);
+                }
+                self.hands_back(seat, rejected);
+            }
             Err(refusal) => self.settling_refused(seat, id, &refusal, now),
         }
     }
 
-    /// Nobody could say. While somebody may, it is asked again; else what certainly was not sent is handed back.
+    /// Nobody could say. While somebody may, it is asked again; else what certainly was not sent is handed back, and
+    /// what is here without that is no state of the object: it rests no longer.
     pub(super) fn settling_refused(&mut self, seat: &Seat, id: u64, refusal: &Refusal, now: Time) {
         let asked = |reporter: &&mut Reporter| reporter.settling == Recovery::Asked(id);
         let Some(reporter) = self.lost_mut(seat).filter(asked) else {
             return;
         };
-        if !matches!(refusal.code, 408 | 429 | 500..) {
+        if !matches!(refusal.code, 404 | 408 | 429 | 500..) {
+            let whole = reporter.stream.unsent() == 0;
             let rejected = reporter.stream.take_unsent();
-            return self.is_settled(seat, rejected);
+            if !whole {
+                self.reporter_forgets(seat);
+            }
+            return self.hands_back(seat, rejected);
         }
         let mut backoff = reporter.backoff;
         let at = now.plus_ms(backoff.next_ms(refusal.retry, &mut self.entropy));
@@ -128,12 +137,9 @@ impl Runtime {
         }
     }
 
-    fn is_settled(&mut self, seat: &Seat, rejected: Vec<Written>) {
+    fn hands_back(&mut self, seat: &Seat, rejected: Vec<Written>) {
         if let Some(reporter) = self.lost_mut(seat) {
             reporter.settling = Recovery::None;
-            if reporter.stream.rests() {
-                self.resting.rests_anew(seat.clone(), Role::Reporter);
-            }
         }
         self.outbox
             .push_back(Output::Rejected(seat.clone(), rejected));

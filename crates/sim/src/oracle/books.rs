@@ -124,7 +124,7 @@ impl Books {
         }
     }
 
-    /// The node comes back with the object at `position`.
+    /// The node has the object at `position`, whoever holds it.
     pub(super) fn stands(&mut self, object: &str, position: Position) {
         self.book(object).published = Some(position);
     }
@@ -132,7 +132,9 @@ impl Books {
     pub(super) fn claimed(&mut self, object: &Address, peer: Peer, position: Position) {
         let book = self.book(object.as_str());
         book.holder = Some(peer);
-        book.published = Some(position);
+        // Who guesses its epoch may write before it is told of it.
+        let ahead = book.published.filter(|at| at.epoch == position.epoch);
+        book.published = ahead.max(Some(position));
     }
 
     /// The node passes the commit at `position`; says what it should have followed, if it does not.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use byline_core::address::{Address, Resource, Target};
-use byline_core::children::{Act, ChildCommit, ChildHeader, ChildId};
+use byline_core::children::{Act, ChildCommit, ChildHeader, ChildId, Collection};
 use byline_core::identity::Identity;
 use byline_core::message::body::ChildCommitted;
 use byline_core::message::{Header, Type};
@@ -11,6 +11,7 @@ use byline_core::runtime::Seat;
 use byline_core::stream::Position;
 use serde_json::{Value, json};
 
+use super::taking::number_of;
 use super::{Oracle, Rule};
 use crate::world::Peer;
 
@@ -72,8 +73,9 @@ pub(crate) struct Children {
     removing: BTreeMap<(Where, Address, Position), Vec<ChildId>>,
     /// In which reign the node passed on that a child is removed for good.
     pub(super) removed: BTreeMap<(Where, ChildId), u64>,
-    /// The commits that authors sent, to know one that is sent again.
-    sent: BTreeSet<(String, String, Position)>,
+    /// What authors sent to each place of their streams: to know one that is sent again, and what a Reporter has that
+    /// told nobody of it.
+    sent: BTreeMap<(Where, Address, Position), Act>,
 }
 
 impl Children {
@@ -109,11 +111,44 @@ impl Children {
 
     /// A commit reaches the node; says whether it did before.
     pub(super) fn is_sent_again(&mut self, header: &Header<'_>) -> bool {
-        let commit = ChildHeader::peek(header.kind, header.body);
-        commit.is_ok_and(|commit| {
-            let key = (header.from.to_string(), header.to.to_string());
-            !self.sent.insert((key.0, key.1, commit.position))
-        })
+        let commit = ChildCommit::decode(header.kind, &header.from, header.body);
+        let (Some(place), Ok(commit)) = (place_of(&header.to), commit) else {
+            return false;
+        };
+        let key = (place, commit.from, commit.position);
+        self.sent.insert(key, commit.act).is_some()
+    }
+
+    /// Whoever decides takes a commit of `author`.
+    pub(super) fn is_taken(&mut self, place: &Where, author: &Address, at: Position, act: &Act) {
+        if !author.as_str().ends_with("/liar") {
+            self.taken.extend(number_of(act));
+        }
+        match act {
+            Act::Create(id, ..) => {
+                self.made.insert((place.clone(), id.clone()), at);
+            }
+            Act::Delete(id) => {
+                self.left.insert((place.clone(), id.clone()));
+            }
+            Act::Moderate(ids) => {
+                let ids = ids.keys().map(|id| (place.clone(), id.clone()));
+                self.left.extend(ids);
+            }
+            _ => {}
+        }
+    }
+
+    /// A Reporter is there again with its collection: what it had taken and told nobody of, it has taken.
+    pub(crate) fn return_with(&mut self, place: &Where, there: &Collection) {
+        for (author, stands) in there.positions() {
+            let of = |at| (place.clone(), author.clone(), at);
+            let sent = self.sent.range(of(Position::default())..=of(stands));
+            let sent: Vec<_> = sent.map(|((.., at), act)| (*at, act.clone())).collect();
+            for (at, act) in sent {
+                self.is_taken(place, author, at, &act);
+            }
+        }
     }
 
     /// A commit reaches the node that would remove children for good.

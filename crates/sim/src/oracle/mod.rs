@@ -251,7 +251,7 @@ impl Oracle {
         let holder = self.books.holder(&header.from);
         if self.granted.is_free(&header.from) && holder.is_none() {
             // Its claim is granted, and not said before it is stored.
-            return;
+            return self.books.stands(&header.from, commit.position);
         }
         self.expects(sender.is_some() && sender == holder, Rule::Holder, || {
             format!("{sender:?} wrote where {holder:?} holds: {frame}")

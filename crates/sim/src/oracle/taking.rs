@@ -137,28 +137,15 @@ impl Oracle {
         });
         let reign = self.children.reign(&place.0);
         if let Some(n) = number_of(&commit.act).filter(|_| !is_a_liars(&header.from)) {
-            self.children.taken.insert(n);
             self.children.taken_in.insert(n, reign);
         }
-        match &commit.act {
-            Act::Create(id, ..) => {
-                let made = (place.clone(), id.clone());
-                self.children.made.insert(made, commit.position);
+        let (author, at) = (&commit.from, commit.position);
+        self.children.is_taken(place, author, at, &commit.act);
+        if let Act::Forget(authors) = &commit.act {
+            for author in authors.keys() {
+                let stream = (place.clone(), author.clone());
+                self.takings.stands.remove(&stream);
             }
-            Act::Delete(id) => {
-                self.children.left.insert((place.clone(), id.clone()));
-            }
-            Act::Moderate(ids) => {
-                let ids = ids.keys().map(|id| (place.clone(), id.clone()));
-                self.children.left.extend(ids);
-            }
-            Act::Forget(authors) => {
-                for author in authors.keys() {
-                    let stream = (place.clone(), author.clone());
-                    self.takings.stands.remove(&stream);
-                }
-            }
-            _ => {}
         }
     }
 
