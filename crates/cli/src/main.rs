@@ -174,7 +174,8 @@ struct ReportArgs {
     #[arg(long)]
     exit: bool,
     /// Store the object in this folder, made when there is none. Run again, the report goes on with it, and the
-    /// first line is its next state; with --json, what is stored is told. One command at a time uses the folder
+    /// first line is its next state; who may read it stays as it was, and `byline access` changes that. With --json,
+    /// what is stored is told. One command at a time uses the folder
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Take the object from another device of this user's that holds it. Without it, the object is followed then

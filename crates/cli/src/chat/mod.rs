@@ -62,8 +62,8 @@ pub(crate) struct ChatArgs {
     )]
     name: Name,
     /// Store the room in this folder, made when there is none. Run again, its host goes on with all that was said,
-    /// also while it was away, and anybody with what they wrote and was not sent. One command at a time uses the
-    /// folder
+    /// also while it was away, and anybody with what they wrote and was not sent. Who may come in stays as it was, and
+    /// `byline access` changes that. One command at a time uses the folder
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     #[command(flatten)]
