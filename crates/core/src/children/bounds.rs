@@ -12,7 +12,7 @@ use crate::limits::{
     CHILDREN_ANSWER_BYTES_MAX, CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_HAVE_BYTES_MAX,
     CHILDREN_OVER_MAX, HISTORY_COMMITS_MAX, MODERATED_MAX, PAGE_BYTES_MAX, PAGE_CHILDREN_MAX,
 };
-use crate::stream::Position;
+use crate::stream::{COUNT_MAX, Position};
 use crate::time::Time;
 
 const NAME: &str = "chat";
@@ -293,4 +293,18 @@ fn pages_that_go_round_are_not_followed() {
         nothing.recover,
         "who answers with no page is not asked again at once"
     );
+}
+
+#[test]
+fn numbers_of_nobody_or_beyond_what_counts_are_not_believed() {
+    let told = |number: u64, whose| {
+        let answer = json!({"childrenResources": [NAME], "children": {NAME: {
+            "at": {author(1).as_str(): [1, 1]}, "numbers": {author(whose).as_str(): number}, "page": []}}});
+        let closed = Observed::default().content(&answer.to_string()).closed;
+        closed.map(|refusal| refusal.code)
+    };
+    assert_eq!(told(COUNT_MAX, 1), None);
+    assert_eq!(told(0, 1), Some(400));
+    assert_eq!(told(COUNT_MAX + 1, 1), Some(400));
+    assert_eq!(told(1, 2), Some(400));
 }

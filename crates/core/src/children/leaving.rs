@@ -70,6 +70,11 @@ impl Collection {
             }
             if self
                 .children
+            let stream = self.streams.get_mut(id.author());
+            if let Some(stream) = stream.filter(|stream| stream.number < id.number()) {
+                stream.number = id.number();
+                self.marks(|unstored| unstored.author(id));
+            }
                 .get(id)
                 .is_some_and(|child| child.origin <= *of)
             {

@@ -263,6 +263,10 @@ impl Scene {
             assert!(mine.is_whole());
             assert!(mine.iter().eq(theirs.iter()));
             assert!(mine.positions().eq(theirs.positions()));
+            assert!(
+                mine.numbers().eq(theirs.numbers()),
+                "what was used is known"
+            );
             assert_eq!(mine.is_closed(), theirs.is_closed());
             let name = NAME.to_owned();
             let hashes = [mine, theirs].map(|one| hash([(&name, one)].into_iter()));
