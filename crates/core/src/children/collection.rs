@@ -172,10 +172,6 @@ impl Collection {
         self.streams.get(author).copied()
     }
 
-    pub(crate) const fn keep(&self) -> usize {
-        self.keep
-    }
-
     /// Its Reporter keeps so many children from now on.
     pub(crate) fn keeps_at_most(&mut self, keep: usize) {
         if self.keep != keep {

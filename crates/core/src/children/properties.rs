@@ -1,7 +1,7 @@
 //! One Reporter, a few authors and readers, and a way between them that loses, repeats and swaps
 //! commits: after a recovery every copy is the Reporter's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ impl Scene {
                 reader.frames.push_back(Frame::Commit(Arc::clone(&commit)));
             }
         }
-        if let Some(overdue) = self.reported().overdue() {
+        if let Some(overdue) = self.reported().overdue(&BTreeSet::new()) {
             let act = self.reported().act(&overdue, Time::default());
             self.commits(0, act);
         }

@@ -24,6 +24,7 @@ mod output;
 mod owning;
 mod people;
 mod presence;
+mod pruning;
 mod questions;
 mod reading;
 mod regaining;
