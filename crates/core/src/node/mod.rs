@@ -299,6 +299,7 @@ impl Node {
             }
             Service::Claim(claim) => {
                 let mut claimed = self.claim(session, &claim, now)?;
+                claimed.durable = claimed.cache && self.outbox.is_on();
                 claimed.children = self.begin_children(&claim);
                 self.send(connection, header.id, &header.to, &header.from, &claimed);
                 self.after_claim(&claim.url, now);
