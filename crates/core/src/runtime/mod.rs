@@ -92,6 +92,7 @@ enum Timer {
     Writing(Seat, String),
     Fetch(u64),
     Flush(u64),
+    Invite(Address),
     Settle(Seat),
 }
 
@@ -341,6 +342,7 @@ impl Runtime {
                 Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Flush(call))) => self.flush_over(call, now),
+                Some((_, Timer::Invite(url))) => self.send_commands(&url, now),
                 Some((_, Timer::Settle(seat))) => self.settle_again(&seat, now),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),

@@ -113,7 +113,7 @@ impl Runtime {
         self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
-        self.cut_commands();
+        self.cut_commands(now);
         self.cut_settling();
         self.cut_wanted();
         self.files.cut();
