@@ -50,7 +50,7 @@ fn takes_over(world: &mut World, heir: Who, invitation: &Invitation) -> Seat {
         .machine(heir)
         .answer_invitation(invitation.number, Ok(()));
     world.passes(10_000);
-    assert_eq!(world.state(&seat), "live");
+    assert_eq!(world.state(&seat), "live", "{:?}", world.states(&seat));
     seat
 }
 
@@ -222,15 +222,20 @@ fn behind() -> (World, Client, Client, Client, u64) {
     world.subscribes_raw(&heir, KITCHEN);
     let asked = world.frames(&reporter).pop().unwrap();
     answers(&mut world, &reporter, &asked, (epoch, 1));
-    assert_eq!(code(&delegates(&mut world, &reporter, &heir)), 200);
+    is_behind(&mut world, &reporter, &heir, epoch);
+    (world, reporter, reader, heir, epoch)
+}
+
+/// The kitchen is handed over to an heir, who is behind three times.
+fn is_behind(world: &mut World, reporter: &Client, heir: &Client, epoch: u64) {
+    assert_eq!(code(&delegates(world, reporter, heir)), 200);
     for _ in 0..3 {
-        let refused = world.claims(&heir, KITCHEN, json!({"base": [epoch, 0]}));
+        let refused = world.claims(heir, KITCHEN, json!({"base": [epoch, 0]}));
         assert_eq!(
             (code(&refused), of(&refused, "reason").as_str()),
             (409, "diverged")
         );
     }
-    (world, reporter, reader, heir, epoch)
 }
 
 #[test]
@@ -278,6 +283,19 @@ fn what_was_withheld_goes_out_in_its_order_when_the_other_does_not_claim() {
     world.commits(&reporter, KITCHEN, (epoch, 4), Value::Null);
     assert_eq!(world.counts(&late, "update"), 1);
     world.assert_all_answered();
+}
+
+#[test]
+fn a_second_hand_over_withholds_for_as_long_as_the_first_would_have() {
+    let (mut world, reporter, reader, heir, epoch) = behind();
+    world.passes(HANDOVER_MS - 1_000);
+    is_behind(&mut world, &reporter, &heir, epoch);
+    let seen = world.counts(&reader, "update");
+    world.commits(&reporter, KITCHEN, (epoch, 2), Value::Null);
+    world.passes(2_000);
+    assert_eq!(world.counts(&reader, "update"), seen, "the first is over");
+    world.passes(HANDOVER_MS);
+    assert_eq!(world.counts(&reader, "update"), seen + 1);
 }
 
 #[test]

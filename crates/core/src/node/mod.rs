@@ -359,7 +359,7 @@ impl Node {
                 Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 Some((_, Timer::Expected)) => self.no_longer_expected(now),
                 Some((_, Timer::Stored(url))) => self.say_stored(&url, now),
-                Some((_, Timer::Withheld(url))) => self.gives_out_withheld(&url, now),
+                Some((_, Timer::Withheld(url))) => self.withheld_long_enough(&url, now),
                 None => break,
             }
         }
