@@ -56,7 +56,6 @@ use object::Object;
 use outbox::Outbox;
 pub use people::{Proven, VerifyToken};
 use request::{Ask, Pending};
-pub use resting::UnreadableRow;
 use session::{Connection, Session, SessionId};
 
 /// A connection, as its driver numbers them.
@@ -299,8 +298,8 @@ impl Node {
             }
             Service::Claim(claim) => {
                 let mut claimed = self.claim(session, &claim, now)?;
-                claimed.durable = claimed.cache && self.outbox.is_on();
                 claimed.children = self.begin_children(&claim);
+                claimed.durable = claimed.cache && self.outbox.is_on();
                 self.send(connection, header.id, &header.to, &header.from, &claimed);
                 self.after_claim(&claim.url, now);
                 Ok(())

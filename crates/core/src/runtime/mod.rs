@@ -70,7 +70,7 @@ use questions::Questions;
 use requests::Requests;
 use resting::Resting;
 pub use resting::Role;
-use resting_children::Withheld;
+use resting_children::Unsaid;
 pub use restoring::RestoreError;
 pub use resuming::{Criteria, Resumed};
 use session::Session;
@@ -121,7 +121,7 @@ pub struct Runtime {
     /// Calls of [`Runtime::flush`] that are not answered.
     flushes: BTreeMap<u64, Flush>,
     resting: Resting,
-    withheld: Withheld,
+    unsaid: Unsaid,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
     /// What is commanded about objects of others' sessions, by its calls.
@@ -175,7 +175,7 @@ impl Runtime {
             deliveries: BTreeMap::new(),
             flushes: BTreeMap::new(),
             resting: Resting::default(),
-            withheld: Withheld::default(),
+            unsaid: Unsaid::default(),
             commands: BTreeMap::new(),
             owning: BTreeMap::new(),
             wanted: BTreeMap::new(),

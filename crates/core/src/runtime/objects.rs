@@ -109,7 +109,7 @@ impl Runtime {
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.forget_requests();
-        self.cut_withheld();
+        self.cut_unsaid();
         self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
