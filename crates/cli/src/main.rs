@@ -5,6 +5,7 @@ mod chat;
 mod children;
 mod demo;
 mod elsewhere;
+mod handover;
 mod identity;
 mod input;
 mod lines;
@@ -61,6 +62,8 @@ enum Command {
     Kick(owners::KickArgs),
     /// Say who may read an object of this user's, or be told
     Access(owners::AccessArgs),
+    /// Hand an object that this user has stored over to another, who accepts with `byline report --accept`
+    Delegate(handover::DelegateArgs),
     /// Print who this user is, and carry the key that proves it to another device
     #[command(subcommand)]
     Identity(identity::Action),
@@ -181,6 +184,10 @@ struct ReportArgs {
     /// Take the object from another device of this user's that holds it. Without it, the object is followed then
     #[arg(long, requires = "store")]
     take: bool,
+    /// Wait until another user hands the object over, with `byline delegate`, and go on with it: the first line is its
+    /// next state
+    #[arg(long, conflicts_with = "take")]
+    accept: bool,
     #[command(flatten)]
     session: SessionArgs,
 }
@@ -251,6 +258,7 @@ fn main() -> ExitCode {
         Command::Invite(args) => session::block_on(owners::invite(args)),
         Command::Kick(args) => session::block_on(owners::kick(args)),
         Command::Access(args) => session::block_on(owners::access(args)),
+        Command::Delegate(args) => session::block_on(handover::delegate(args)),
         Command::Read(args) => session::block_on(read::run(args)),
     };
     match done {

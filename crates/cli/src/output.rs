@@ -95,6 +95,8 @@ pub(crate) enum Event<'a> {
     Added { id: &'a str },
     /// Who may read.
     Access { url: &'a str, access: &'a Access },
+    /// The object is another's now.
+    Delegated { url: &'a str, to: &'a str },
     /// It is over.
     Closed { code: u16, desc: &'a str },
 }
@@ -154,6 +156,7 @@ impl Printer {
             Event::Access { access, .. } => {
                 people::access(access).iter().try_for_each(|one| line(one))
             }
+            Event::Delegated { url, to } => note(&format!("{url} is handed over to {to}")),
             // What people are told of these is not one line each: `Outage`, and the last line of all.
             Event::State { .. }
             | Event::Counters { .. }

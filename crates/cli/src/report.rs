@@ -12,11 +12,14 @@ use serde_json::{Map, Value};
 
 use crate::ReportArgs;
 use crate::elsewhere::{follows, tell_rejected};
+use crate::handover::accepted;
 use crate::input::Input;
 use crate::output::{Event, Printer};
 use crate::session::{interrupted, start_with, token_wanted};
 use crate::stored::Stored;
 
+/// The hyperty that reports, by which it is found again in a store.
+pub(crate) const HYPERTY: &str = "report";
 /// How long what was called reported may take to reach the node when the command is over.
 const LAST_COMMITS: Duration = Duration::from_secs(1);
 
@@ -45,13 +48,19 @@ async fn report(
     data: Value,
     input: Input,
 ) -> anyhow::Result<()> {
+    let syncher = runtime.syncher(HYPERTY)?;
     let schema = args
         .schema
         .as_deref()
         .unwrap_or_else(|| schema_of(url.scheme()));
-    let mut create = Create::new(schema, data.clone()).at(url.as_str());
+    let mut create = if args.accept {
+        accepted(runtime, &syncher, url).await?
+    } else {
+        Create::new(schema, data.clone()).at(url.as_str())
+    };
     create = match args.store {
         Some(_) => create.store(),
+        None if args.accept => create,
         // Run again on its own address, a report starts it afresh.
         None => create.discard().take(),
     };
@@ -61,7 +70,6 @@ async fn report(
     if args.take {
         create = create.take();
     }
-    let syncher = runtime.syncher("report")?;
     let opened = match syncher.open(create).await {
         Ok(opened) => opened,
         Err(OpenError::Refused(refusal)) => bail!("{url}: {refusal}"),

@@ -94,6 +94,34 @@ pub struct Row {
     pub value: Vec<u8>,
 }
 
+/// A row that says what cannot be: its store is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the row `{key}` of table `{table}` cannot be read: {why}; restore the folder from a backup, or begin with an empty one"
+)]
+pub struct UnreadableRow {
+    /// Its table.
+    pub table: &'static str,
+    /// What of its key can be printed.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl UnreadableRow {
+    /// Longest key told, in characters.
+    const KEY_CHARS: usize = 200;
+
+    pub(crate) fn of(table: Table, key: &[u8], why: String) -> Self {
+        let key = String::from_utf8_lossy(key).replace('\0', " ");
+        Self {
+            table: table.name(),
+            key: key.chars().take(Self::KEY_CHARS).collect(),
+            why,
+        }
+    }
+}
+
 /// One change of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {

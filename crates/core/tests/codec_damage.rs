@@ -31,7 +31,7 @@ fn bodies() -> [String; 9] {
         json!({"publicKey": "k", "nonce": "n", "signature": "s"}),
         json!({"code": 200, "runtimeToken": "t", "claims": {OBJECT: [7, 2]}, "heads": {OBJECT: head}}),
         json!({"resources": [OBJECT], "source": HYPERTY, "claim": claim}),
-        json!({"code": 200, "epoch": 8, "position": [7, 2], "access": access, "cache": false}),
+        json!({"code": 200, "epoch": 8, "position": [7, 2], "access": access, "cache": true, "durable": true}),
         json!({"source": HYPERTY, "have": {"data": [7, 2]}, "hold": true}),
         json!({"code": 200, "epoch": 8, "position": [7, 2], "value": {"url": OBJECT, "data": {"a": [1]}}, "hash": HASH}),
         json!({"code": 503, "desc": "away", "retry": 5}),

@@ -97,7 +97,7 @@ fn a_claim_and_its_answer_are_read_and_written() {
     let request = json!({"resources": [OBJECT], "source": HYPERTY, "claim": claim});
     both_ways::<ClaimRequest>(&request, &["resources", "source"]);
     both_ways::<Claimed>(
-        &json!({"code": 200, "epoch": 8, "position": [7, 2], "access": access, "cache": false}),
+        &json!({"code": 200, "epoch": 8, "position": [7, 2], "access": access, "cache": true, "durable": true}),
         &["code", "epoch", "position", "access", "cache"],
     );
 }

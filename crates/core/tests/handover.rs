@@ -7,17 +7,20 @@ mod world;
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::{Reason, Refusal};
-use byline_core::limits::{HANDOVER_MS, OWNERS_MAX, WITHHELD_BYTES_MAX};
+use byline_core::limits::{HANDOVER_MS, HELD_MS, OWNERS_MAX, WITHHELD_BYTES_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Invitation, Seat};
 use serde_json::{Value, json};
 use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
 use world::room::closed;
-use world::{Client, Who, World, count, of, sm};
+use world::{Client, InFlight, Who, World, count, of, sm};
 
 /// A closed object of the first, and who is to have it.
 fn host_and_heir() -> (World, Who, Who, Seat) {
-    let mut world = World::new();
+    host_and_heir_in(World::new())
+}
+
+fn host_and_heir_in(mut world: World) -> (World, Who, Who, Seat) {
     let (host, heir) = (world.runtime(), world.runtime());
     let private = |create: &mut byline_core::runtime::Create| create.access = Access::default();
     let reporter = world.creates_as(host, "room", count(0), private);
@@ -47,7 +50,7 @@ fn takes_over(world: &mut World, heir: Who, invitation: &Invitation) -> Seat {
         .machine(heir)
         .answer_invitation(invitation.number, Ok(()));
     world.passes(10_000);
-    assert_eq!(world.state(&seat), "live");
+    assert_eq!(world.state(&seat), "live", "{:?}", world.states(&seat));
     seat
 }
 
@@ -125,6 +128,46 @@ fn an_object_is_handed_over_to_nobody_who_is_not_known() {
     assert_eq!(refused, Err(CallError::Unknown(nobody)));
 }
 
+/// A hand-over whose heir is not there when the node has started anew, and for how long it stays away.
+fn interrupted(away_ms: u64) -> (World, Who, Who, u64) {
+    let mut world = World::with_disk();
+    world.passes(1_000);
+    let (mut world, host, heir, reporter) = host_and_heir_in(world);
+    let (call, _) = hands_over(&mut world, &reporter, heir, false);
+    world.cut(heir, InFlight::Lost);
+    world.node_restarts();
+    world.passes(away_ms);
+    assert_eq!(world.state(&reporter), "live");
+    (world, host, heir, call)
+}
+
+#[test]
+fn who_is_not_there_yet_when_the_node_has_started_anew_has_not_said_no() {
+    let (mut world, host, heir, call) = interrupted(60_000);
+    assert_eq!(world.place(host).done.get(&call), None);
+    world.heals(heir);
+    let comes_again = |_| {
+        world.passes(1_000);
+        world.place(heir).invited.len() == 2
+    };
+    assert!((0..60).any(comes_again));
+    let (_, again) = world.place(heir).invited.last().unwrap().clone();
+    takes_over(&mut world, heir, &again);
+    assert_eq!(world.place(host).done[&call], Ok(()));
+    world.assert_all_answered();
+}
+
+#[test]
+fn who_does_not_come_back_for_a_day_has_said_no() {
+    let (mut world, host, heir, call) = interrupted(HELD_MS + 60_000);
+    let absent = world.place(host).done[&call].as_ref().unwrap_err();
+    assert_eq!(absent.code, 404);
+    world.heals(heir);
+    let seat = world.creates_as(heir, "room", count(50), |create| create.take = true);
+    world.passes(60_000);
+    assert_eq!(closed(&world, &seat).unwrap().0, 403);
+}
+
 #[test]
 fn a_reporter_that_never_stops_writing_hands_its_object_over_all_the_same() {
     let (mut world, host, heir, reporter) = host_and_heir();
@@ -179,15 +222,20 @@ fn behind() -> (World, Client, Client, Client, u64) {
     world.subscribes_raw(&heir, KITCHEN);
     let asked = world.frames(&reporter).pop().unwrap();
     answers(&mut world, &reporter, &asked, (epoch, 1));
-    assert_eq!(code(&delegates(&mut world, &reporter, &heir)), 200);
+    is_behind(&mut world, &reporter, &heir, epoch);
+    (world, reporter, reader, heir, epoch)
+}
+
+/// The kitchen is handed over to an heir, who is behind three times.
+fn is_behind(world: &mut World, reporter: &Client, heir: &Client, epoch: u64) {
+    assert_eq!(code(&delegates(world, reporter, heir)), 200);
     for _ in 0..3 {
-        let refused = world.claims(&heir, KITCHEN, json!({"base": [epoch, 0]}));
+        let refused = world.claims(heir, KITCHEN, json!({"base": [epoch, 0]}));
         assert_eq!(
             (code(&refused), of(&refused, "reason").as_str()),
             (409, "diverged")
         );
     }
-    (world, reporter, reader, heir, epoch)
 }
 
 #[test]
@@ -235,6 +283,19 @@ fn what_was_withheld_goes_out_in_its_order_when_the_other_does_not_claim() {
     world.commits(&reporter, KITCHEN, (epoch, 4), Value::Null);
     assert_eq!(world.counts(&late, "update"), 1);
     world.assert_all_answered();
+}
+
+#[test]
+fn a_second_hand_over_withholds_for_as_long_as_the_first_would_have() {
+    let (mut world, reporter, reader, heir, epoch) = behind();
+    world.passes(HANDOVER_MS - 1_000);
+    is_behind(&mut world, &reporter, &heir, epoch);
+    let seen = world.counts(&reader, "update");
+    world.commits(&reporter, KITCHEN, (epoch, 2), Value::Null);
+    world.passes(2_000);
+    assert_eq!(world.counts(&reader, "update"), seen, "the first is over");
+    world.passes(HANDOVER_MS);
+    assert_eq!(world.counts(&reader, "update"), seen + 1);
 }
 
 #[test]

@@ -299,6 +299,42 @@ fn the_oldest_leave_by_a_commit_that_is_said_once() {
 }
 
 #[test]
+fn what_is_being_deleted_is_not_counted_among_what_is_more_than_is_kept() {
+    let mut scene = Scene::live(2);
+    scene.author_creates(1, 1);
+    scene.author_creates(2, 2);
+    let newest = format!("{AUTHOR}#2").parse().unwrap();
+    let deletion = scene
+        .runtime
+        .delete_child(&scene.seat, "chat", &newest, scene.now);
+    scene.drains();
+    let deletion = (deletion.unwrap(), scene.asked("delete"));
+    scene.author_creates(3, 3);
+    scene.assert_asks_nothing();
+    scene.takes(&deletion.1);
+    assert_eq!(scene.done[&deletion.0], Ok(()));
+    assert_eq!(scene.texts(), ["1", "3"]);
+    scene.assert_asks_nothing();
+}
+
+#[test]
+fn nothing_leaves_before_it_is_known_what_has_left_already() {
+    let mut scene = Scene::live(2);
+    for n in 1..=2 {
+        scene.author_creates(n, n);
+    }
+    scene.says_head(json!({"missed": true}));
+    let read = scene.asked("read");
+    scene.author_creates(3, 3);
+    scene.assert_asks_nothing();
+    let deletion = json!({"type": "delete", "from": AUTHOR,
+        "body": {"resource": format!("{AUTHOR}#2"), "epoch": 1, "seq": 4}});
+    scene.answers(&read, page(json!({ "commits": [deletion] })));
+    assert_eq!(scene.texts(), ["1", "3"]);
+    scene.assert_asks_nothing();
+}
+
+#[test]
 fn what_is_missing_before_a_commit_is_read_and_is_one_step() {
     let mut scene = Scene::live(100);
     scene.author_creates(1, 1);

@@ -11,7 +11,7 @@ use byline_core::State;
 use byline_core::children::ChildId;
 use byline_core::identity::Key;
 use byline_core::runtime::{RestoreError, Runtime, Seat};
-use byline_core::storage::{Row, Table};
+use byline_core::storage::{Row, Table, UnreadableRow};
 use byline_core::stream::Origin;
 use world::children::{text, values};
 use world::disk::Cut;
@@ -330,7 +330,7 @@ fn a_damaged_row_is_named_and_never_a_panic() {
                 }
             });
             let runtime = Runtime::restored(DOMAIN, Key::from_bytes(&[1; 32]), [1; 32], rows);
-            let Err(RestoreError::Row { table, key, .. }) = runtime else {
+            let Err(RestoreError::Row(UnreadableRow { table, key, .. })) = runtime else {
                 panic!("{byte} bytes of {table:?} are enough");
             };
             assert!(key.contains("room"), "{key}");

@@ -156,6 +156,24 @@ fn while_it_reads_the_children_nothing_is_taken_and_then_what_was_there_is_there
 }
 
 #[test]
+fn of_the_children_that_it_reads_it_knows_which_numbers_were_used_of_those_that_are_gone() {
+    let mut kitchen = Kitchen::claimed(World::new(), kept());
+    let author = kitchen.author.clone();
+    let at = json!({author.hyperty.as_str(): [1, 9]});
+    let numbers = json!({author.hyperty.as_str(): 5});
+    kitchen.tells(json!({"chat": {"at": at, "numbers": numbers, "page": []}}));
+    let answer = kitchen.subscribes(&author, json!({}));
+    assert_eq!(answer["body"]["you"]["chat"]["number"], 5, "{answer}");
+    assert_eq!(answer["body"]["children"]["chat"]["numbers"], numbers);
+    for (number, expected) in [(5, 409), (6, 200)] {
+        let mut creation = kitchen.creation(&author, number);
+        creation["seq"] = json!(10);
+        let answer = kitchen.commits(&author, "create", creation);
+        assert_eq!(code(&answer), expected, "{answer}");
+    }
+}
+
+#[test]
 fn a_reporter_that_does_not_say_its_children_is_asked_again_when_somebody_writes() {
     let mut kitchen = Kitchen::claimed(World::new(), kept());
     let reporter = kitchen.reporter.clone();

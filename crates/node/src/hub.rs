@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use byline_core::node::{ConnectionId, Input, Node, UnreadableRow};
-use byline_core::storage::Row;
+use byline_core::node::{ConnectionId, Input, Node};
+use byline_core::storage::{Row, UnreadableRow};
 use byline_core::time::Time;
 use hyper::HeaderMap;
 use rustls::ServerConfig;

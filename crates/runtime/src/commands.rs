@@ -62,8 +62,8 @@ impl<T> Reporter<T> {
     }
 
     /// Asks somebody to observe the object: `to` is an identity, told on the device that was opened last, or
-    /// the address of a hyperty. From now on it may, unless it was put out. It may take a day to answer: 32
-    /// at once are asked, further ones in turn.
+    /// the address of a hyperty. From now on it may, unless it was put out. It may take a day to answer, and
+    /// where a cut came between, a day to be there: 32 at once are asked, further ones in turn.
     ///
     /// # Errors
     /// [`CommandError`]: who is invited says no, and why; 404 when nobody is there, or takes invitations;

@@ -107,6 +107,7 @@ pub use byline_core::object::{
 pub use byline_core::runtime::{
     CallError, ChildError, Connection, Criteria, Event, FlushError, RestoreError, Snapshot,
 };
+pub use byline_core::storage::UnreadableRow;
 pub use byline_core::stream::{
     Changed, Edit, ObserverCounters, Origin, Position, WriteError, Written,
 };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::collection::Stream;
 use super::{ChildId, Collection, Reported};
 use crate::address::Address;
 use crate::error::Refusal;
@@ -72,6 +73,8 @@ struct NameAnswer<'a> {
     commits: Option<Vec<Arc<RawValue>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<BTreeMap<&'a Address, Position>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    numbers: BTreeMap<&'a Address, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<Vec<Paged<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +148,15 @@ pub(crate) fn page(
 }
 
 impl Collection {
+    /// The authors who made children, and the highest number that each used.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (&Address, u64)> {
+        let number = |(author, stream): (_, &Stream)| (author, stream.number);
+        self.streams
+            .iter()
+            .map(number)
+            .filter(|(_, number)| *number > 0)
+    }
+
     /// Where the stream of `author` stands; none when it never wrote.
     pub(super) fn yours(&self, author: &str) -> Option<Yours> {
         let stream = self.stream(author)?;
@@ -164,10 +176,7 @@ impl Reported {
                 commits: Some(commits),
                 ..NameAnswer::default()
             },
-            None => NameAnswer {
-                at: Some(self.collection.positions().collect()),
-                ..NameAnswer::page(&self.collection, None)
-            },
+            None => NameAnswer::from_the_start(&self.collection),
         };
         NameAnswer {
             closed: self.collection.closed,
@@ -177,6 +186,24 @@ impl Reported {
 }
 
 impl<'a> NameAnswer<'a> {
+    /// Where the streams stand, and the newest page. The numbers say of each author what that page does not: which are
+    /// used of children that are gone, or may be before their own page is asked for.
+    fn from_the_start(collection: &'a Collection) -> Self {
+        let answer = Self::page(collection, None);
+        let mut numbers: BTreeMap<_, _> = collection.numbers().collect();
+        for one in answer.page.iter().flatten() {
+            let (author, number) = (one.resource.author(), one.resource.number());
+            if numbers.get(author) == Some(&number) {
+                numbers.remove(author);
+            }
+        }
+        Self {
+            at: Some(collection.positions().collect()),
+            numbers,
+            ..answer
+        }
+    }
+
     fn page(collection: &'a Collection, after: Option<&(Time, ChildId)>) -> Self {
         let mut bytes = 0;
         let mut page = Vec::new();

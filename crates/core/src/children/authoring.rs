@@ -1,7 +1,7 @@
 //! One author's side of one collection (protocol.md §9): what it wrote and is not known to be safe,
 //! in order, until the Reporter has it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -156,6 +156,14 @@ impl Authoring {
     /// Whether a write of nobody's is there that is not safe yet.
     pub(crate) fn is_urged(&self) -> bool {
         self.queue.iter().any(Unsafe::is_urgent)
+    }
+
+    /// The children that leave by what is not safe yet.
+    pub(crate) fn leaving(&self) -> BTreeSet<&ChildId> {
+        self.queue
+            .iter()
+            .flat_map(|one| one.write.deletes())
+            .collect()
     }
 
     /// Lets a write of nobody's go before all that was not sent yet, unless there is one that does.

@@ -1,6 +1,6 @@
 //! No collection, log or answer grows without a limit, whatever is written: tests of their limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::limits::{
     CHILDREN_ANSWER_BYTES_MAX, CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_HAVE_BYTES_MAX,
     CHILDREN_OVER_MAX, HISTORY_COMMITS_MAX, MODERATED_MAX, PAGE_BYTES_MAX, PAGE_CHILDREN_MAX,
 };
-use crate::stream::Position;
+use crate::stream::{COUNT_MAX, Position};
 use crate::time::Time;
 
 const NAME: &str = "chat";
@@ -55,7 +55,7 @@ fn refused(reported: &mut Reported, commit: &ChildCommit) -> Option<u16> {
 
 /// The Reporter does what is overdue, as its commit number `seq`.
 fn makes_room(reported: &mut Reported, seq: u64) -> Option<Write> {
-    let overdue = reported.overdue()?;
+    let overdue = reported.overdue(&BTreeSet::new())?;
     let act = reported.act(&overdue, Time::default());
     assert_eq!(refused(reported, &commit(&author(0), seq, act)), None);
     Some(overdue)
@@ -96,7 +96,7 @@ fn the_oldest_leave_where_the_bytes_are_too_many() {
     };
     assert_eq!(oldest[0], ChildId::new(author(1), 1));
     assert!(oldest.len() < 4, "{oldest:?}");
-    assert_eq!(heavy.overdue(), None);
+    assert_eq!(heavy.overdue(&BTreeSet::new()), None);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn authors_of_whom_no_child_is_left_are_forgotten_for_others_and_may_come_again(
             assert_eq!(refused(&mut crowd, &commit(&from, 2, delete)), None);
         }
     }
-    assert_eq!(crowd.overdue(), None);
+    assert_eq!(crowd.overdue(&BTreeSet::new()), None);
     let mut crowd = names([(NAME, crowd)]);
     let mut reader = Observed::default();
     let whole = answer(&crowd, &BTreeMap::new(), "nobody", true);
@@ -120,7 +120,7 @@ fn authors_of_whom_no_child_is_left_are_forgotten_for_others_and_may_come_again(
     let nothing = commit(&author(room + 1), 1, Act::Nothing);
     assert_eq!(refused(reported, &nothing), None);
     reader.commit(NAME, &nothing);
-    let Some(overdue @ Write::Forget(_)) = reported.overdue() else {
+    let Some(overdue @ Write::Forget(_)) = reported.overdue(&BTreeSet::new()) else {
         panic!("nobody is forgotten");
     };
     let forget = commit(&author(0), 1, reported.act(&overdue, Time::default()));
@@ -293,4 +293,18 @@ fn pages_that_go_round_are_not_followed() {
         nothing.recover,
         "who answers with no page is not asked again at once"
     );
+}
+
+#[test]
+fn numbers_of_nobody_or_beyond_what_counts_are_not_believed() {
+    let told = |number: u64, whose| {
+        let answer = json!({"childrenResources": [NAME], "children": {NAME: {
+            "at": {author(1).as_str(): [1, 1]}, "numbers": {author(whose).as_str(): number}, "page": []}}});
+        let closed = Observed::default().content(&answer.to_string()).closed;
+        closed.map(|refusal| refusal.code)
+    };
+    assert_eq!(told(COUNT_MAX, 1), None);
+    assert_eq!(told(0, 1), Some(400));
+    assert_eq!(told(COUNT_MAX + 1, 1), Some(400));
+    assert_eq!(told(1, 2), Some(400));
 }

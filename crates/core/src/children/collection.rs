@@ -86,6 +86,13 @@ impl Default for Collection {
     }
 }
 
+impl Stream {
+    /// Its author has used the numbers up to this one.
+    pub(super) fn has_used(&mut self, number: u64) {
+        self.number = self.number.max(number);
+    }
+}
+
 impl Collection {
     pub(super) const fn of(keep: usize, extent: Extent) -> Self {
         Self {
@@ -165,10 +172,6 @@ impl Collection {
         self.streams.get(author).copied()
     }
 
-    pub(crate) const fn keep(&self) -> usize {
-        self.keep
-    }
-
     /// Its Reporter keeps so many children from now on.
     pub(crate) fn keeps_at_most(&mut self, keep: usize) {
         if self.keep != keep {
@@ -237,13 +240,19 @@ impl Collection {
         self.turns += 1;
         stream.turn = self.turns;
         stream.position = commit.position;
-        if let Act::Create(id, ..) = &commit.act {
-            stream.number = stream.number.max(id.number());
+        // What deletes a child, or deleted it before it came, may be all that is left to tell of it.
+        if let Act::Create(id, ..) | Act::Delete(id) = &commit.act {
+            stream.has_used(id.number());
         }
         let (author, position) = (&commit.from, commit.position);
         let awaits = self.gone.len();
-        self.gone
-            .retain(|id, of| id.author() != author || position < *of);
+        self.gone.retain(|id, of| {
+            let awaited = id.author() != author || position < *of;
+            if !awaited {
+                stream.has_used(id.number());
+            }
+            awaited
+        });
         let header = self.gone.len() < awaits;
         self.marks(|unstored| {
             unstored.authors.insert(author.clone());
@@ -329,8 +338,8 @@ impl Collection {
         let id = ChildId::new(author, id.number());
         self.order.insert((child.made, id.clone()));
         self.marks(|unstored| {
-            unstored.authors.insert(id.author().clone());
-            unstored.children.insert(id.clone());
+            unstored.author(&id);
+            unstored.child(&id);
         });
         self.children.insert(id, child);
     }

@@ -1,6 +1,6 @@
 //! What leaves a collection by its Reporter's will: the oldest children, and authors of whom none is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::child::ChildChange;
 use super::collection::Stream;
@@ -10,21 +10,27 @@ use crate::limits::{CHILDREN_AUTHORS_MAX, CHILDREN_BYTES_MAX, CHILDREN_GONE_MAX,
 use crate::stream::Position;
 
 impl Collection {
-    /// How many children, the oldest, are more than it keeps.
-    pub(super) fn over(&self) -> usize {
-        let by_count = self.len().saturating_sub(self.keep);
-        let mut over = self.bytes.saturating_sub(CHILDREN_BYTES_MAX);
-        let by_bytes = self.iter().take_while(|(_, child)| {
-            let counts = over > 0;
-            over = over.saturating_sub(child.bytes);
-            counts
+    /// The oldest children, some at a time, because more are here than are kept. What `leaving` names leaves anyway.
+    pub(super) fn oldest(&self, leaving: &BTreeSet<&ChildId>) -> Vec<ChildId> {
+        let leave = leaving.iter().filter_map(|id| self.children.get(*id));
+        let (count, bytes) = leave.fold((self.len(), self.bytes), |(count, bytes), child| {
+            (count - 1, bytes - child.bytes)
         });
-        by_count.max(by_bytes.count())
-    }
-
-    /// Whether its children have more bytes than it keeps.
-    pub(super) const fn is_too_long(&self) -> bool {
-        self.bytes > CHILDREN_BYTES_MAX
+        let batch = (self.keep / 16).clamp(1, MODERATED_MAX);
+        if count < self.keep + batch && bytes <= CHILDREN_BYTES_MAX {
+            return vec![];
+        }
+        let mut over = count.saturating_sub(self.keep);
+        let mut over_bytes = bytes.saturating_sub(CHILDREN_BYTES_MAX);
+        let stay = self.iter().filter(|(id, _)| !leaving.contains(id));
+        let oldest = stay.take_while(|(_, child)| {
+            let goes = over > 0 || over_bytes > 0;
+            over = over.saturating_sub(1);
+            over_bytes = over_bytes.saturating_sub(child.bytes);
+            goes
+        });
+        let ids = oldest.map(|(id, _)| id.clone());
+        ids.take(MODERATED_MAX).collect()
     }
 
     /// These authors are forgotten, of whom no child is left.
@@ -64,6 +70,11 @@ impl Collection {
     ) -> Option<Vec<ChildChange>> {
         let mut changes = Vec::new();
         for (id, of) in of {
+            let stream = self.streams.get_mut(id.author());
+            if let Some(stream) = stream.filter(|stream| stream.number < id.number()) {
+                stream.number = id.number();
+                self.marks(|unstored| unstored.author(id));
+            }
             if self.position(id.author()) < *of {
                 self.gone.insert(id.clone(), *of);
                 self.marks(|unstored| unstored.header = true);

@@ -273,4 +273,26 @@ mod tests {
         assert!(reader.commit("chat", &commit(3)).recover);
         assert!(!reader.commit("votes", &commit(3)).recover, "no such name");
     }
+
+    #[test]
+    fn the_number_of_a_child_that_was_deleted_before_it_came_is_known_when_its_place_is_reached() {
+        let mut reader = Observed::default();
+        let body = json!({"childrenResources": ["chat"],
+            "children": {"chat": {"at": {}, "page": []}}});
+        reader.content(&body.to_string());
+        let commit = |from: &str, act| ChildCommit {
+            from: Address::join("hyperty", "localhost", from),
+            identity: None,
+            position: Position::new(1, 1),
+            base: None,
+            act,
+        };
+        let author = commit("author", Act::Nothing);
+        let child = ChildId::new(author.from.clone(), 5);
+        let moderation = Act::Moderate([(child, author.position)].into());
+        reader.commit("chat", &commit("reporter", moderation));
+        reader.commit("chat", &author);
+        let chat = reader.get("chat").unwrap();
+        assert!(chat.numbers().eq([(&author.from, 5)]));
+    }
 }

@@ -22,11 +22,17 @@ impl Collection {
         keys.filter_map(|(_, id)| self.children.get_key_value(id))
     }
 
-    /// Begins anew where the streams stand at `at`; gives the children of before.
-    pub(super) fn restart(&mut self, at: BTreeMap<Address, Position>) -> BTreeMap<ChildId, Child> {
+    /// Begins anew where the streams stand at `at`, whose authors have used `numbers` beside those of the children
+    /// that come; gives the children of before.
+    pub(super) fn restart(
+        &mut self,
+        at: BTreeMap<Address, Position>,
+        numbers: &BTreeMap<Address, u64>,
+    ) -> BTreeMap<ChildId, Child> {
         let streams = at.into_iter().map(|(author, position)| {
             let stream = Stream {
                 position,
+                number: numbers.get(&author).copied().unwrap_or_default(),
                 ..Stream::default()
             };
             (author, stream)
@@ -71,9 +77,8 @@ impl Collection {
             self.remove(id, false);
             self.insert(id.clone(), child.clone());
         }
-        // Of those that were deleted nothing is known: the highest that is here is the least.
         if let Some(stream) = self.streams.get_mut(id.author()) {
-            stream.number = stream.number.max(id.number());
+            stream.has_used(id.number());
         }
         self.len() <= self.keep + CHILDREN_OVER_MAX
             && self.bytes <= CHILDREN_BYTES_MAX + 2 * CHILDREN_OVER_BYTES_MAX

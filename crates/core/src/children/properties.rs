@@ -1,7 +1,7 @@
 //! One Reporter, a few authors and readers, and a way between them that loses, repeats and swaps
 //! commits: after a recovery every copy is the Reporter's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ impl Scene {
                 reader.frames.push_back(Frame::Commit(Arc::clone(&commit)));
             }
         }
-        if let Some(overdue) = self.reported().overdue() {
+        if let Some(overdue) = self.reported().overdue(&BTreeSet::new()) {
             let act = self.reported().act(&overdue, Time::default());
             self.commits(0, act);
         }
@@ -263,6 +263,10 @@ impl Scene {
             assert!(mine.is_whole());
             assert!(mine.iter().eq(theirs.iter()));
             assert!(mine.positions().eq(theirs.positions()));
+            assert!(
+                mine.numbers().eq(theirs.numbers()),
+                "what was used is known"
+            );
             assert_eq!(mine.is_closed(), theirs.is_closed());
             let name = NAME.to_owned();
             let hashes = [mine, theirs].map(|one| hash([(&name, one)].into_iter()));

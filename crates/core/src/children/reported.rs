@@ -1,6 +1,6 @@
 //! A collection at its Reporter: it decides what is taken, in the one order that all readers see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answering::Yours;
 use super::collection::{Extent, Taken};
@@ -8,7 +8,6 @@ use super::log::ChildLog;
 use super::{Act, ChildCommit, ChildId, ChildrenChanged, Collection, Write, too_large};
 use crate::address::Address;
 use crate::error::{Reason, Refusal, Retry};
-use crate::limits::MODERATED_MAX;
 use crate::stream::{Origin, Position};
 use crate::time::Time;
 
@@ -218,10 +217,13 @@ impl Reported {
         stream.map_or(0, |stream| stream.number)
     }
 
-    /// What the Reporter is to do for there to be room: to delete the oldest children, or to forget
-    /// authors.
-    pub(crate) fn overdue(&self) -> Option<Write> {
-        let (oldest, authors) = (self.oldest(), self.collection.forgettable());
+    /// What the Reporter is to do for there to be room, beside that the children in `leaving` leave: to delete the
+    /// oldest of the others, or to forget authors.
+    pub(crate) fn overdue(&self, leaving: &BTreeSet<&ChildId>) -> Option<Write> {
+        let (oldest, authors) = (
+            self.collection.oldest(leaving),
+            self.collection.forgettable(),
+        );
         let others = authors
             .into_iter()
             .filter(|author| *author != self.reporter);
@@ -231,16 +233,6 @@ impl Reported {
             (true, false) => Some(Write::Forget(others)),
             (true, true) => None,
         }
-    }
-
-    /// The children that leave because more are here than are kept: some at a time.
-    fn oldest(&self) -> Vec<ChildId> {
-        let batch = (self.collection.keep() / 16).clamp(1, MODERATED_MAX);
-        let due = self.collection.len() >= self.collection.keep() + batch
-            || self.collection.is_too_long();
-        let over = if due { self.collection.over() } else { 0 };
-        let oldest = self.collection.iter().take(over.min(MODERATED_MAX));
-        oldest.map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether the Reporter's own `write` can be sent.

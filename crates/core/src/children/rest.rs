@@ -40,6 +40,10 @@ impl Unstored {
         self.children.insert(id.clone());
     }
 
+    pub(super) fn author(&mut self, of: &ChildId) {
+        self.authors.insert(of.author().clone());
+    }
+
     fn is_empty(&self) -> bool {
         self.children.is_empty() && self.authors.is_empty() && !self.header
     }

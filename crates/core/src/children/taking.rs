@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::limits::CHILDREN_AUTHORS_MAX;
 use crate::message::Type;
 use crate::object::parse;
-use crate::stream::{Origin, Position};
+use crate::stream::{COUNT_MAX, Origin, Position};
 use crate::time::Time;
 
 /// What came of something received, beside the steps that were made.
@@ -50,6 +50,8 @@ pub(super) struct NameAnswer<'a> {
     #[serde(borrow)]
     commits: Option<Vec<Logged<'a>>>,
     at: Option<BTreeMap<Address, Position>>,
+    #[serde(default)]
+    numbers: BTreeMap<Address, u64>,
     #[serde(borrow, default)]
     page: Vec<Paged<'a>>,
     next: Option<(String, ChildId)>,
@@ -93,9 +95,14 @@ impl Collection {
                 let desc = "more authors than a name may have";
                 (Origin::Snapshot, Outcome::Closed(Refusal::too_large(desc)))
             }
+            (None, Some(at)) if !are_numbers(&of.numbers, &at) => {
+                let desc =
+                    "field `body.children.numbers`: of authors in `at`, from 1 to 2^53-1 each";
+                (Origin::Snapshot, Outcome::Closed(Refusal::malformed(desc)))
+            }
             (None, at) => {
                 if let Some(at) = at {
-                    before.note_all(self.restart(at));
+                    before.note_all(self.restart(at, &of.numbers));
                     self.closes(of.closed);
                 }
                 let paged = self.paged(of.page, of.next, &mut before);
@@ -166,4 +173,11 @@ impl Collection {
             Err(malformed("the pages go back"))
         }
     }
+}
+
+/// Whether these can be the highest numbers that authors of `at` have used.
+fn are_numbers(numbers: &BTreeMap<Address, u64>, at: &BTreeMap<Address, Position>) -> bool {
+    let known = |author| at.contains_key(author);
+    let counts = |number| (1..=COUNT_MAX).contains(number);
+    numbers.keys().all(known) && numbers.values().all(counts)
 }

@@ -1,5 +1,6 @@
 //! What an author wants done, and what an answer makes of it.
 
+use std::slice;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -30,6 +31,15 @@ impl Write {
         match self {
             Self::Create(id, _) | Self::Update(id, _) | Self::Delete(id) => Some(id),
             Self::Moderate(_) | Self::Close(_) | Self::Forget(_) => None,
+        }
+    }
+
+    /// The children that it deletes.
+    pub(super) fn deletes(&self) -> &[ChildId] {
+        match self {
+            Self::Delete(id) => slice::from_ref(id),
+            Self::Moderate(ids) => ids,
+            Self::Create(..) | Self::Update(..) | Self::Close(_) | Self::Forget(_) => &[],
         }
     }
 

@@ -25,12 +25,12 @@ pub(crate) enum Progress {
     Later(Time),
 }
 
-/// What the node keeps of an object's content.
+/// What the node has of an object's content that survives its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// Nothing.
     Nothing,
-    /// It has not said whether it stores what it keeps, or the claim is not answered.
+    /// It has not said how much, or the claim is not answered.
     #[default]
     Unknown,
     /// It has stored everything up to this version.

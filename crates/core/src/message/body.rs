@@ -177,6 +177,9 @@ pub struct Claimed {
     pub access: Access,
     /// Whether the node keeps what the object holds (§7).
     pub cache: bool,
+    /// Whether what it keeps survives its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
     /// The hash of where the children's streams stand, where the node has all of them (§9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<Hash>,

@@ -337,6 +337,7 @@ fn claimed(record: &Record) -> Claimed {
         position: record.position,
         access: record.access.clone(),
         cache: record.cache,
+        durable: false,
     }
 }
 

@@ -48,7 +48,7 @@ impl Contents {
         }
     }
 
-    /// Whether there is more than may be, and nothing that could be dropped.
+    /// Whether there is more than may be. Some of it may still be dropped: [`Node::make_room`].
     pub(super) const fn is_full(&self) -> bool {
         self.bytes > self.bytes_max
     }

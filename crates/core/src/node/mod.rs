@@ -56,7 +56,6 @@ use object::Object;
 use outbox::Outbox;
 pub use people::{Proven, VerifyToken};
 use request::{Ask, Pending};
-pub use resting::UnreadableRow;
 use session::{Connection, Session, SessionId};
 
 /// A connection, as its driver numbers them.
@@ -300,6 +299,7 @@ impl Node {
             Service::Claim(claim) => {
                 let mut claimed = self.claim(session, &claim, now)?;
                 claimed.children = self.begin_children(&claim);
+                claimed.durable = claimed.cache && self.outbox.is_on();
                 self.send(connection, header.id, &header.to, &header.from, &claimed);
                 self.after_claim(&claim.url, now);
                 Ok(())
@@ -358,7 +358,7 @@ impl Node {
                 Some((_, Timer::Presence(url))) => self.tell_presence(&url),
                 Some((_, Timer::Expected)) => self.no_longer_expected(now),
                 Some((_, Timer::Stored(url))) => self.say_stored(&url, now),
-                Some((_, Timer::Withheld(url))) => self.gives_out_withheld(&url, now),
+                Some((_, Timer::Withheld(url))) => self.withheld_long_enough(&url, now),
                 None => break,
             }
         }

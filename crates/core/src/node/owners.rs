@@ -39,8 +39,10 @@ pub(super) struct Handover {
 }
 
 /// What the Reporter sends of an object while the other claims it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Withheld {
+    /// It is given out then, if the other has not claimed the object.
+    until: Time,
     frames: VecDeque<Arc<str>>,
     bytes: usize,
 }
@@ -155,9 +157,13 @@ impl Node {
             return;
         }
         handover.behind = 0;
-        object.withheld = Some(Withheld::default());
-        let at = now.plus_ms(HANDOVER_MS);
-        self.timers.insert((at, Timer::Withheld(url.clone())));
+        let until = now.plus_ms(HANDOVER_MS);
+        object.withheld = Some(Withheld {
+            until,
+            frames: VecDeque::new(),
+            bytes: 0,
+        });
+        self.timers.insert((until, Timer::Withheld(url.clone())));
         // What it has been asked is answered from beyond what readers have.
         if let Some(holder) = self.objects.get(url).and_then(|object| object.holder) {
             self.unanswered_by(holder, Some(url));
@@ -176,6 +182,14 @@ impl Node {
             if withheld.bytes > WITHHELD_BYTES_MAX {
                 self.gives_out_withheld(url, now);
             }
+        }
+    }
+
+    /// What is withheld of `url` has waited for long enough, unless it is of a later hand-over.
+    pub(super) fn withheld_long_enough(&mut self, url: &Address, now: Time) {
+        let withheld = self.objects.get(url).and_then(|one| one.withheld.as_ref());
+        if withheld.is_some_and(|withheld| withheld.until <= now) {
+            self.gives_out_withheld(url, now);
         }
     }
 

@@ -28,7 +28,7 @@ use crate::children::{Restored, remove_rows};
 use crate::identity::Identity;
 use crate::limits::GRACE_MS;
 use crate::message::body::Access;
-use crate::storage::{Batch, Row, Table, key};
+use crate::storage::{Batch, Row, Table, UnreadableRow, key};
 use crate::stream::{KeptSnapshot, Outgrown, Position};
 use crate::time::Time;
 
@@ -92,20 +92,6 @@ struct ClaimRow {
     expires: Option<u64>,
 }
 
-/// Why a node cannot go on from what its store holds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the row `{key}` of table `{table}` cannot be read: {why}; restore the folder from a backup, or begin with an empty one"
-)]
-pub struct UnreadableRow {
-    /// Its table.
-    pub table: &'static str,
-    /// Its key, as far as that is text.
-    pub key: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
 impl Node {
     /// Goes on from `rows`, which a store holds, and from now on keeps there what it promises: it puts out
     /// [`Output::Store`], and nothing that was decided after a change before that is stored. Call it before
@@ -118,18 +104,14 @@ impl Node {
         rows: impl IntoIterator<Item = Row>,
         now: Time,
     ) -> Result<(), UnreadableRow> {
-        let unreadable = |table: Table, key: &[u8], why| UnreadableRow {
-            table: table.name(),
-            key: String::from_utf8_lossy(key).into_owned(),
-            why,
-        };
         let mut children = BTreeMap::new();
         for row in rows {
             self.restore_row(&row, &mut children)
-                .map_err(|why| unreadable(row.table, &row.key, why))?;
+                .map_err(|why| UnreadableRow::of(row.table, &row.key, why))?;
         }
-        self.restore_children(children)
-            .map_err(|(url, why)| unreadable(Table::Collections, url.as_str().as_bytes(), why))?;
+        self.restore_children(children).map_err(|(url, why)| {
+            UnreadableRow::of(Table::Collections, url.as_str().as_bytes(), why)
+        })?;
         let at = now.plus_ms(GRACE_MS);
         for object in self.objects.values_mut() {
             if object.record.is_none() {

@@ -260,26 +260,6 @@ impl Runtime {
         true
     }
 
-    /// The oldest children leave where there are more than are kept, and authors who left none.
-    pub(super) fn prune(&mut self, seat: &Seat, name: &str) {
-        let Some(reported) = self.reported(seat, name) else {
-            return;
-        };
-        let Some(overdue) = reported.overdue() else {
-            return;
-        };
-        let Some(reporter) = self.reporter_mut(&seat.object) else {
-            return;
-        };
-        let follows = reporter.follows();
-        let authoring = reporter.authoring.get_mut(name);
-        // What the node has not taken yet is still overdue here.
-        if let Some(authoring) = authoring.filter(|one| !(follows && one.is_urged())) {
-            authoring.urge(overdue);
-            self.writing.insert((seat.clone(), name.to_owned()));
-        }
-    }
-
     /// The answer to the commit that `seat` sent at `at`: that it is safe, or a refusal.
     pub(super) fn child_answered(
         &mut self,

@@ -376,7 +376,7 @@ impl Runtime {
         let all_sent = self.session.is_live()
             && self.deliveries.values().any(waits)
             && self.dirty.is_empty()
-            && self.withheld.is_empty()
+            && self.unsaid.is_empty()
             && self
                 .manager
                 .claims

@@ -3,6 +3,7 @@
 //! things are to be, so twice is as good as once.
 
 use super::delegating::Heir;
+use super::inviting::Again;
 use super::requests::Purpose;
 use super::{CallError, Output, Runtime, Seat};
 use crate::address::Address;
@@ -17,9 +18,11 @@ use crate::time::Time;
 /// A command that is not answered.
 #[derive(Clone, Debug)]
 pub(super) struct Commanding {
-    url: Address,
-    what: What,
-    asked: bool,
+    pub(super) url: Address,
+    pub(super) what: What,
+    pub(super) asked: bool,
+    /// Of an invitation that a cut interrupted: how it is said again.
+    pub(super) again: Option<Again>,
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +147,7 @@ impl Runtime {
             url: seat.object.clone(),
             what,
             asked: false,
+            again: None,
         };
         self.commands.insert(self.calls, commanding);
         self.claim_changes(&seat.object);
@@ -157,7 +161,7 @@ impl Runtime {
         if !self.session.is_live() || !self.holds(url) {
             return;
         }
-        let due = |(_, one): &(&u64, &Commanding)| one.url == *url && !one.asked;
+        let due = |(_, one): &(&u64, &Commanding)| one.url == *url && one.is_due(now);
         let due: Vec<u64> = self
             .commands
             .iter()
@@ -192,27 +196,6 @@ impl Runtime {
             self.asked(call);
             let purpose = Purpose::Command(call);
             self.request(Type::Execute, &from, to.as_str(), &command, purpose, now);
-        }
-    }
-
-    /// How many are invited and have not answered.
-    fn inviting(&self) -> usize {
-        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true, _));
-        self.commands.values().filter(asked).count()
-    }
-
-    /// Somebody who was invited has answered, or cannot: the next ones are invited.
-    pub(super) fn invitation_ends(&mut self, call: u64, result: Result<(), Refusal>, now: Time) {
-        if let Some(one) = self.commands.remove(&call) {
-            if matches!(one.what, What::Invite(_, _, Some(_))) && result.is_err() {
-                self.not_handed_over(&one.url, now);
-            }
-            self.outbox.push_back(Output::Done(call, result));
-        }
-        let waits = |one: &&Commanding| !one.asked && matches!(one.what, What::Invite(_, true, _));
-        let next = self.commands.values().find(waits);
-        if let Some(url) = next.map(|one| one.url.clone()) {
-            self.send_commands(&url, now);
         }
     }
 
@@ -326,12 +309,13 @@ impl Runtime {
     }
 
     /// The connection is gone: what was not answered is said again.
-    pub(super) fn cut_commands(&mut self) {
+    pub(super) fn cut_commands(&mut self, now: Time) {
         // Who observes is told anew when the session goes on.
         self.commands
             .retain(|_, one| !matches!(one.what, What::Observers(_, false)));
         for one in self.commands.values_mut() {
             one.asked = false;
+            one.is_cut(now);
         }
     }
 

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backoff::Backoff;
+use super::commands::{Commanding, What};
 use super::questions::{Asker, Question, Wish};
 use super::requests::Purpose;
-use super::{CallError, Output, Runtime, Seat};
+use super::{CallError, Output, Runtime, Seat, Timer};
 use crate::address::{Address, Resource, Target};
-use crate::error::Refusal;
+use crate::error::{Refusal, Retry};
 use crate::identity::Identity;
-use crate::limits::{QUESTION_BYTES_MAX, UNANSWERED_MS};
+use crate::limits::{HELD_MS, QUESTION_BYTES_MAX, UNANSWERED_MS};
 use crate::message::body::OK;
 use crate::message::{Header, Type};
 use crate::object::Metadata;
@@ -63,6 +65,36 @@ struct Named {
     name: Option<String>,
 }
 
+/// How an invitation is said again that a cut interrupted. The node may have started anew, and whoever is invited, and
+/// may have heard of it already, be there later than this side: that nobody is there is no answer then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    /// Not before.
+    at: Time,
+    /// From then on whoever is not there does not come.
+    until: Time,
+    backoff: Backoff,
+}
+
+impl Commanding {
+    /// Whether it is to be said.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        !self.asked && self.again.is_none_or(|again| again.at <= now)
+    }
+
+    /// The connection is gone: an invitation that was not answered is said again, for as long as it may be thought about.
+    pub(super) fn is_cut(&mut self, now: Time) {
+        if matches!(self.what, What::Invite(..)) {
+            let until = now.plus_ms(HELD_MS);
+            self.again = Some(Again {
+                at: now,
+                until: self.again.map_or(until, |again| again.until),
+                backoff: Backoff::default(),
+            });
+        }
+    }
+}
+
 impl Runtime {
     /// Asks somebody to observe an object: `to` is the address of a hyperty, or an identity. Its access
     /// lets the invited in from now on. The answer comes as [`Output::Done`] with the number returned: yes,
@@ -107,6 +139,65 @@ impl Runtime {
         let (from, purpose) = (url.resource("subscription"), Purpose::Invite(call));
         let body = body.unwrap_or_default();
         self.request(Type::Create, &from, to.as_str(), &body, purpose, now);
+    }
+
+    /// How many are invited and have not answered.
+    pub(super) fn inviting(&self) -> usize {
+        let asked = |one: &&Commanding| one.asked && matches!(one.what, What::Invite(_, true, _));
+        self.commands.values().filter(asked).count()
+    }
+
+    /// Somebody who was invited has answered, cannot, or is not there.
+    pub(super) fn invitation_answered(
+        &mut self,
+        call: u64,
+        result: Result<(), Refusal>,
+        now: Time,
+    ) {
+        let absent = result
+            .as_ref()
+            .err()
+            .filter(|one| matches!(one.code, 404 | 503));
+        let retry = absent.map(|refusal| refusal.retry);
+        if !retry.is_some_and(|retry| self.invites_again(call, retry, now)) {
+            self.invitation_ends(call, result, now);
+        }
+        self.invites_next(now);
+    }
+
+    /// Whoever is invited is not there: it is invited again, when a cut came between. Says whether it is.
+    fn invites_again(&mut self, call: u64, retry: Retry, now: Time) -> bool {
+        let one = self.commands.get_mut(&call);
+        let Some((one, mut again)) = one.and_then(|one| one.again.map(|again| (one, again))) else {
+            return false;
+        };
+        if again.until <= now {
+            return false;
+        }
+        again.at = now.plus_ms(again.backoff.next_ms(retry, &mut self.entropy));
+        (one.asked, one.again) = (false, Some(again));
+        self.timers
+            .insert((again.at, Timer::Invite(one.url.clone())));
+        true
+    }
+
+    fn invitation_ends(&mut self, call: u64, result: Result<(), Refusal>, now: Time) {
+        if let Some(one) = self.commands.remove(&call) {
+            if matches!(one.what, What::Invite(_, _, Some(_))) && result.is_err() {
+                self.not_handed_over(&one.url, now);
+            }
+            self.outbox.push_back(Output::Done(call, result));
+        }
+    }
+
+    /// There may be room for another invitation.
+    fn invites_next(&mut self, now: Time) {
+        let waits =
+            |one: &&Commanding| one.is_due(now) && matches!(one.what, What::Invite(_, true, _));
+        let next = self.commands.values().find(waits);
+        if let Some(url) = next.map(|one| one.url.clone()) {
+            self.send_commands(&url, now);
+        }
     }
 
     /// Somebody invites: the application is asked. That it has been, [`Runtime::hold`] tells.

@@ -30,7 +30,7 @@ impl Runtime {
 
     /// Puts a message on its way, when nothing is to be stored before: to the node, or round where it is about an object of this runtime alone.
     pub(super) fn send(&mut self, from: &str, to: &str, text: String) {
-        let Some(text) = self.withheld.take(from, to, text) else {
+        let Some(text) = self.unsaid.take(from, to, text) else {
             return;
         };
         if self.is_about_local(to) || self.is_about_local(from) {

@@ -24,6 +24,7 @@ mod output;
 mod owning;
 mod people;
 mod presence;
+mod pruning;
 mod questions;
 mod reading;
 mod regaining;
@@ -69,7 +70,7 @@ use questions::Questions;
 use requests::Requests;
 use resting::Resting;
 pub use resting::Role;
-use resting_children::Withheld;
+use resting_children::Unsaid;
 pub use restoring::RestoreError;
 pub use resuming::{Criteria, Resumed};
 use session::Session;
@@ -91,6 +92,7 @@ enum Timer {
     Writing(Seat, String),
     Fetch(u64),
     Flush(u64),
+    Invite(Address),
     Settle(Seat),
 }
 
@@ -119,7 +121,7 @@ pub struct Runtime {
     /// Calls of [`Runtime::flush`] that are not answered.
     flushes: BTreeMap<u64, Flush>,
     resting: Resting,
-    withheld: Withheld,
+    unsaid: Unsaid,
     /// Commands that are not answered, by their calls.
     commands: BTreeMap<u64, Commanding>,
     /// What is commanded about objects of others' sessions, by its calls.
@@ -173,7 +175,7 @@ impl Runtime {
             deliveries: BTreeMap::new(),
             flushes: BTreeMap::new(),
             resting: Resting::default(),
-            withheld: Withheld::default(),
+            unsaid: Unsaid::default(),
             commands: BTreeMap::new(),
             owning: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -340,6 +342,7 @@ impl Runtime {
                 Some((_, Timer::Regain(url))) => self.regain_again(url, now),
                 Some((_, Timer::Execute(call))) => self.wanted_over(call),
                 Some((_, Timer::Flush(call))) => self.flush_over(call, now),
+                Some((_, Timer::Invite(url))) => self.send_commands(&url, now),
                 Some((_, Timer::Settle(seat))) => self.settle_again(&seat, now),
                 Some((_, Timer::Question(number))) => self.question_over(number, now),
                 Some((_, Timer::Writing(..) | Timer::Fetch(_))) => self.send_crowded(now),

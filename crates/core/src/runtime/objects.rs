@@ -109,11 +109,11 @@ impl Runtime {
     /// The connection is gone: nothing that was asked on it will be answered.
     pub(super) fn cut_objects(&mut self, now: Time) {
         self.forget_requests();
-        self.cut_withheld();
+        self.cut_unsaid();
         self.paging.clear();
         self.crowded.clear();
         self.batched.clear();
-        self.cut_commands();
+        self.cut_commands(now);
         self.cut_settling();
         self.cut_wanted();
         self.files.cut();

@@ -119,12 +119,8 @@ impl Runtime {
         };
         match come {
             Ok(step) => {
-                let name = step.as_ref().map(|(name, _)| name.clone());
                 self.children_changed(&seat, step);
-                if let Some(name) = name {
-                    // More were written, while it was away, than are kept.
-                    self.prune(&seat, &name);
-                }
+                self.prune_all(&seat);
                 self.children_change(&seat);
                 self.regaining.insert(url.clone());
                 self.send_children(now);

@@ -138,7 +138,7 @@ impl Runtime {
         claim.progress = Progress::Held;
         claim.take = false;
         claim.won = true;
-        claim.kept = if claimed.cache {
+        claim.kept = if claimed.durable {
             Kept::Unknown
         } else {
             Kept::Nothing

@@ -169,8 +169,8 @@ impl Runtime {
             Purpose::Command(call) if code == 200 => self.commanded(call, header.body, now),
             Purpose::Own(call) if code == 200 => self.owning_answered(call, header.body),
             Purpose::Own(call) => self.end_owning(call, Err(refusal())),
-            Purpose::Invite(call) if code == 200 => self.invitation_ends(call, Ok(()), now),
-            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal()), now),
+            Purpose::Invite(call) if code == 200 => self.invitation_answered(call, Ok(()), now),
+            Purpose::Invite(call) => self.invitation_answered(call, Err(refusal()), now),
             Purpose::Command(call) => self.command_refused(call, refusal()),
             Purpose::Execute(call) if code == 200 => self.executed(call, header.body),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal())),
@@ -241,7 +241,7 @@ impl Runtime {
             Purpose::Read(call) => self.read_failed(call, refusal),
             Purpose::Chunk(call, chunk) => self.chunk_refused(call, chunk, refusal, now),
             Purpose::Execute(call) => self.end_wanted(call, Err(refusal)),
-            Purpose::Invite(call) => self.invitation_ends(call, Err(refusal), now),
+            Purpose::Invite(call) => self.invitation_answered(call, Err(refusal), now),
         }
         self.send_crowded(now);
     }

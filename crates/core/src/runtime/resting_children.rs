@@ -10,7 +10,7 @@ use crate::storage::Batch;
 
 /// What is not said of an object before that from which it follows is stored.
 #[derive(Debug, Default)]
-pub(super) struct Withheld {
+pub(super) struct Unsaid {
     /// The batch that each of these objects waits for.
     until: BTreeMap<Address, u64>,
     frames: BTreeMap<Address, Frames>,
@@ -22,7 +22,7 @@ struct Frames {
     bytes: usize,
 }
 
-impl Withheld {
+impl Unsaid {
     /// Nothing is said of `object` any more before this batch is stored.
     fn wait(&mut self, object: Address, batch: u64) {
         self.until.insert(object, batch);
@@ -106,7 +106,7 @@ impl Runtime {
     pub(super) fn children_change_first(&mut self, seat: &Seat) {
         if self.children_change(seat) {
             let batch = self.resting.next();
-            self.withheld.wait(seat.object.clone(), batch);
+            self.unsaid.wait(seat.object.clone(), batch);
         }
     }
 
@@ -149,7 +149,7 @@ impl Runtime {
 
     /// Everything up to this batch is stored: what waited for that is said.
     pub(super) fn says_what_waited(&mut self, stored: u64) {
-        for (object, frame) in self.withheld.release(stored) {
+        for (object, frame) in self.unsaid.release(stored) {
             if self.is_local(object.as_str()) {
                 self.round.push_back(frame);
             } else {
@@ -158,10 +158,10 @@ impl Runtime {
         }
     }
 
-    pub(super) fn cut_withheld(&mut self) {
+    pub(super) fn cut_unsaid(&mut self) {
         let claims = &self.manager.claims;
         let is_local = |url: &Address| claims.get(url).is_some_and(|claim| claim.local);
-        self.withheld.cut(|url| !is_local(url));
+        self.unsaid.cut(|url| !is_local(url));
     }
 }
 
@@ -173,21 +173,21 @@ mod tests {
     fn what_waits_is_said_in_its_order_and_no_more_of_it_than_may_wait() {
         let room = Address::object("comm://d/room").unwrap();
         let (from, to) = ("hyperty://d/a", "comm://d/room/children/chat");
-        let mut withheld = Withheld::default();
-        let say = |withheld: &mut Withheld, frame: &str| withheld.take(from, to, frame.to_owned());
-        assert_eq!(say(&mut withheld, "at once").as_deref(), Some("at once"));
-        withheld.wait(room.clone(), 7);
-        assert_eq!(say(&mut withheld, "first"), None);
-        let other = withheld.take(from, "comm://d/other", "of another".to_owned());
+        let mut unsaid = Unsaid::default();
+        let say = |unsaid: &mut Unsaid, frame: &str| unsaid.take(from, to, frame.to_owned());
+        assert_eq!(say(&mut unsaid, "at once").as_deref(), Some("at once"));
+        unsaid.wait(room.clone(), 7);
+        assert_eq!(say(&mut unsaid, "first"), None);
+        let other = unsaid.take(from, "comm://d/other", "of another".to_owned());
         assert_eq!(other.as_deref(), Some("of another"));
-        withheld.wait(room.clone(), 8);
-        assert_eq!(say(&mut withheld, "second"), None);
-        assert_eq!(say(&mut withheld, &"x".repeat(UNSAID_BYTES_MAX)), None);
+        unsaid.wait(room.clone(), 8);
+        assert_eq!(say(&mut unsaid, "second"), None);
+        assert_eq!(say(&mut unsaid, &"x".repeat(UNSAID_BYTES_MAX)), None);
         let told = |frame: &str| (room.clone(), frame.to_owned());
-        assert_eq!(withheld.release(7), [told("first")]);
-        assert_eq!(say(&mut withheld, "third"), None, "after the second");
-        assert_eq!(withheld.release(8), [told("second"), told("third")]);
-        assert_eq!(say(&mut withheld, "at once").as_deref(), Some("at once"));
-        assert!(withheld.is_empty());
+        assert_eq!(unsaid.release(7), [told("first")]);
+        assert_eq!(say(&mut unsaid, "third"), None, "after the second");
+        assert_eq!(unsaid.release(8), [told("second"), told("third")]);
+        assert_eq!(say(&mut unsaid, "at once").as_deref(), Some("at once"));
+        assert!(unsaid.is_empty());
     }
 }

@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::identity::{Key, decode_bytes};
 use crate::limits::CHILDREN_NAMES_MAX;
 use crate::manager::Claim;
-use crate::storage::{Row, Table};
+use crate::storage::{Row, Table, UnreadableRow};
 use crate::stream::{ObserverStream, ReporterStream, Rows};
 use crate::syncher::{ChildrenRows, Observer, Reporter};
 use crate::time::Time;
@@ -22,18 +22,9 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// A row says what cannot be.
-    #[error(
-        "the store is damaged: `{key}` of its table `{table}` cannot be ({why}); bring back a backup, or start with another store"
-    )]
-    Row {
-        /// Its table.
-        table: &'static str,
-        /// What of its key can be printed.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    /// A row cannot be read.
+    #[error(transparent)]
+    Row(#[from] UnreadableRow),
     /// The store is a runtime's of another domain.
     #[error("the store is of `{url}`, and not of the domain {domain}: start with another store")]
     OtherDomain {
@@ -82,7 +73,7 @@ impl Runtime {
             let told = (row.table, row.key.clone());
             store
                 .take(row)
-                .map_err(|why| damaged(&told.0, &told.1, why))?;
+                .map_err(|why| UnreadableRow::of(told.0, &told.1, why))?;
         }
         let key = store.key.unwrap_or(key);
         let mut runtime = Self::new(domain, key, seed);
@@ -100,7 +91,7 @@ impl Runtime {
             };
             let of = |table: Table| {
                 let key = seat.object.as_str().as_bytes();
-                move |why| damaged(&table, key, why)
+                move |why| UnreadableRow::of(table, key, why)
             };
             let mut asleep = asleep.map_err(of(Table::Snapshots))?;
             let restored = asleep.restore_children(&seat.hyperty, children);
@@ -111,7 +102,7 @@ impl Runtime {
     }
 
     fn goes_by(&mut self, url: Address, nonce: &str) -> Result<(), RestoreError> {
-        let unreadable = || damaged(&Table::Addresses, b"runtime", "no nonce".to_owned());
+        let unreadable = || UnreadableRow::of(Table::Addresses, b"runtime", "no nonce".to_owned());
         let nonce = decode_bytes(nonce).ok_or_else(unreadable)?;
         self.session = Session::new(&self.domain, &self.key, &nonce);
         if *self.url() != url {
@@ -282,16 +273,4 @@ fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
 fn raw(value: Vec<u8>) -> Result<Box<RawValue>, String> {
     let text = String::from_utf8(value).map_err(|error| error.to_string())?;
     RawValue::from_string(text).map_err(|error| error.to_string())
-}
-
-fn damaged(table: &Table, key: &[u8], why: String) -> RestoreError {
-    RestoreError::Row {
-        table: table.name(),
-        key: String::from_utf8_lossy(key)
-            .replace('\0', " ")
-            .chars()
-            .take(200)
-            .collect(),
-        why,
-    }
 }
