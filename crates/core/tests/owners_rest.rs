@@ -196,8 +196,11 @@ fn a_hyperty_that_a_grant_names_stays_its_readers_until_the_grant_ends() {
     let reader = lamp(&mut world, 2);
     assert_eq!(world.subscribes_raw(&reader, KITCHEN), Value::Null);
     answers_readers(&mut world, &reporter, (epoch, 0));
+    world.drops(&reader);
+    world.passes(GRACE_MS * 2);
+    assert!(!may_be_the_lamp(&mut world, 3), "after its session");
     world.node_restarts();
-    assert!(!may_be_the_lamp(&mut world, 3));
+    assert!(!may_be_the_lamp(&mut world, 3), "after the node");
     let reader = lamp(&mut world, 2);
     let to = format!("{KITCHEN}/subscription");
     let gone = world.asks(&reader, "unsubscribe", &reader.hyperty, &to, json!({}));

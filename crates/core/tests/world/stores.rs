@@ -2,7 +2,7 @@
 
 use byline_core::identity::Key;
 use byline_core::runtime::{FlushError, Input, Resumed, Role, Runtime, Seat};
-use byline_core::storage::Batch;
+use byline_core::storage::{Batch, Table};
 use serde_json::Value;
 
 use super::children::ChildrenMirror;
@@ -18,6 +18,15 @@ impl World {
         self.places.push(Place::new(runtime));
         self.places[usize::from(number) - 1].disk = Some(Disk::default());
         usize::from(number) - 1
+    }
+
+    /// One more device of the identity with this number, with a store.
+    pub fn device_with_disk(&mut self, identity: u8) -> Who {
+        let who = self.runtime_with_disk();
+        let key = (Table::Keys, b"identity".to_vec());
+        self.disk_of(who).rows.insert(key, vec![identity; 32]);
+        self.power_cut(who);
+        who
     }
 
     /// A runtime's disk.
