@@ -330,13 +330,7 @@ fn a_deletion_leaves_no_child() {
     let mut kitchen = Kitchen::new(World::with_disk());
     let (reporter, author) = (kitchen.reporter.clone(), kitchen.author.clone());
     kitchen.creates(&author, 1);
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    kitchen
-        .world
-        .asks(&reporter, "delete", &from, &to, json!({}));
+    kitchen.world.deletes(&reporter, KITCHEN);
     for table in [Table::Children, Table::Collections] {
         assert_eq!(kitchen.world.disk().count(table), 0);
     }

@@ -83,6 +83,12 @@ impl World {
     /// The power of a runtime is cut: what it had not stored is gone, and it starts again with what it had. Its
     /// hyperties are there at once; says what went on by itself.
     pub fn power_cut(&mut self, who: Who) -> Vec<Resumed> {
+        self.starts_asleep(who);
+        self.wakes(who)
+    }
+
+    /// The same, but for its hyperties.
+    pub fn starts_asleep(&mut self, who: Who) {
         let mut disk = self.disk_of(who).clone();
         let runtime = machine(u8::try_from(who).unwrap() + 1, &mut disk);
         if let Some(link) = self.places[who].link.take() {
@@ -92,6 +98,10 @@ impl World {
         self.places[who].network = before.network;
         self.places[who].hyperties = before.hyperties;
         self.places[who].disk = Some(disk);
+    }
+
+    /// Its hyperties are there again; says what went on by itself.
+    pub fn wakes(&mut self, who: Who) -> Vec<Resumed> {
         let mut resumed = Vec::new();
         for hyperty in self.places[who].hyperties.clone() {
             let now = self.now;
