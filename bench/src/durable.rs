@@ -104,29 +104,17 @@ pub(crate) fn measure(cores: Cores, byline: &OsStr, place: &Path, rounds: usize)
 }
 
 fn report(rounds: &[Round]) -> Result<String> {
-    let show = |decimals, number: fn(&Round) -> f64| {
-        let summary = Summary::of(rounds.iter().map(number));
-        summary.map_or_else(String::new, |summary| summary.show(decimals))
-    };
+    let show =
+        |decimals, number: fn(&Round) -> f64| Summary::cell(rounds.iter().map(number), decimals);
     let mut text = String::from(
         "| stored by | commits/s | in a batch | store alone | ratio |\n|---|---|---|---|---|\n",
     );
-    writeln!(
-        text,
-        "| node durable | {} | {} | {} | {}, target ≥ 0.6 |",
-        show(0, |round| round.node.per_second),
-        show(1, |round| round.node.batch),
-        show(0, |round| round.node.alone),
-        show(2, |round| round.node.ratio()),
-    )?;
-    writeln!(
-        text,
-        "| both | {} | {} | {} | {}, target ≥ 0.35 |",
-        show(0, |round| round.both.per_second),
-        show(1, |round| round.both.batch),
-        show(0, |round| round.both.alone),
-        show(2, |round| round.both.ratio()),
-    )?;
+    text += &stored(
+        "node durable",
+        "≥ 0.6",
+        rounds.iter().map(|round| round.node),
+    );
+    text += &stored("both", "≥ 0.35", rounds.iter().map(|round| round.both));
     text.push_str("\n| joining after | ms | ratio | bytes on disk |\n|---|---|---|---|\n");
     writeln!(
         text,
@@ -150,6 +138,14 @@ fn report(rounds: &[Round]) -> Result<String> {
     text.push('\n');
     text.push_str(LEGEND);
     Ok(text)
+}
+
+/// The row of runs that were stored by somebody.
+fn stored(by: &str, target: &str, runs: impl Iterator<Item = Run> + Clone) -> String {
+    let show = |decimals, number: fn(Run) -> f64| Summary::cell(runs.clone().map(number), decimals);
+    let (per_second, batch) = (show(0, |run| run.per_second), show(1, |run| run.batch));
+    let (alone, ratio) = (show(0, |run| run.alone), show(2, |run| run.ratio()));
+    format!("| {by} | {per_second} | {batch} | {alone} | {ratio}, target {target} |\n")
 }
 
 fn round(cores: Cores, byline: &OsStr, folder: &Path) -> Result<Round> {

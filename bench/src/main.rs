@@ -9,6 +9,7 @@ mod durable;
 mod floor;
 mod frame;
 mod join;
+mod joiner;
 mod line;
 mod machine;
 mod process;

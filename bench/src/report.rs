@@ -280,7 +280,6 @@ impl Report {
     }
 
     fn show(&self, decimals: usize, number: impl Fn(&Round) -> Option<f64>) -> String {
-        Summary::of(self.rounds.iter().filter_map(number))
-            .map_or_else(|| "–".to_owned(), |summary| summary.show(decimals))
+        Summary::cell(self.rounds.iter().filter_map(number), decimals)
     }
 }

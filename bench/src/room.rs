@@ -17,10 +17,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::join::join;
+use crate::joiner::Joiner;
 use crate::line::{Line, PATIENCE};
 use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
-use crate::reporter::{CHILDREN, DOMAIN, Joiner, OBJECT, Reporter, now};
+use crate::reporter::{CHILDREN, DOMAIN, OBJECT, Reporter, now};
 use crate::round::SETTLE;
 
 /// Those who write a child each second, and read what all write.

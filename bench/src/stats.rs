@@ -25,6 +25,11 @@ impl Summary {
         Some(Self { median, min, max })
     }
 
+    /// The summary of `values` as a table has it.
+    pub(crate) fn cell(values: impl IntoIterator<Item = f64>, decimals: usize) -> String {
+        Self::of(values).map_or_else(|| "–".to_owned(), |summary| summary.show(decimals))
+    }
+
     /// `median (min–max)`, or the number alone when there is one only.
     pub(crate) fn show(self, decimals: usize) -> String {
         let Self { median, min, max } = self;

@@ -18,6 +18,8 @@ const BALLAST_BYTES: &str = "4000000";
 const GROWTH_BYTES: usize = 300_000;
 /// States until the disk must be full.
 const STATES: usize = 13;
+/// Lines of something else before one of them says what became of a state.
+const LINES: usize = 8;
 
 /// A disk of 8 MiB, of which a part is taken. It goes with the test.
 struct Disk {
@@ -59,9 +61,9 @@ fn state(number: usize) -> Value {
     json!({"number": number, "text": "y".repeat(number * GROWTH_BYTES)})
 }
 
-/// What the next line says: the version that is stored, or nothing when it is that the disk is full.
+/// What is told next: the version that is stored, or nothing when it is that the disk is full.
 fn stored(report: &Program) -> Option<u64> {
-    loop {
+    for _ in 0..LINES {
         let line = report.line();
         if let Some(error) = line.strip_prefix("byline: ") {
             assert!(error.contains(" is full: free some space"), "{error}");
@@ -73,6 +75,7 @@ fn stored(report: &Program) -> Option<u64> {
             return event["version"].as_u64();
         }
     }
+    panic!("neither that it is stored is told nor that the disk is full");
 }
 
 #[test]

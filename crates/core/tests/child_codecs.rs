@@ -12,13 +12,11 @@ use byline_core::message::decode;
 use byline_core::object::{Hash, parse};
 use byline_core::stream::{ChildrenPositions, Digest, Head, Position};
 use byline_core::time::Time;
-use documents::{cases, damage, document};
+use documents::{HYPERTY, cases, damage, document};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-const HYPERTY: &str = "hyperty://localhost/h";
 
 fn vectors(section: &str) -> Vec<Value> {
     let path = concat!(

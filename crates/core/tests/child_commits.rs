@@ -225,12 +225,7 @@ fn a_deletion_and_a_silent_reporter_answer_what_was_written() {
     chat.world.passes(UNANSWERED_MS);
     assert_eq!(code(&chat.world.frames(&author).pop().unwrap()), 408);
     chat.commits(&author, "create", chat.creation(&author, 1));
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    chat.world
-        .asks(&chat.reporter.clone(), "delete", &from, &to, json!({}));
+    chat.world.deletes(&chat.reporter.clone(), KITCHEN);
     let answer = chat
         .world
         .frames(&author)

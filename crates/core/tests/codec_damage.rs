@@ -11,15 +11,11 @@ use byline_core::message::body::{
 use byline_core::message::{Header, Type, decode, encode};
 use byline_core::object::{DataObject, Metadata};
 use byline_core::stream::Head;
-use documents::{cases, damage, document, map_of, text, value};
+use documents::{HASH, HYPERTY, OBJECT, cases, damage, document, map_of, text, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-
-const OBJECT: &str = "ctxt://localhost/kitchen";
-const HYPERTY: &str = "hyperty://localhost/h";
-const HASH: &str = "RBNvo1WzZ4oRRq0W9-hkng";
 
 /// Texts of all bodies, to be damaged.
 fn bodies() -> [String; 9] {

@@ -12,13 +12,10 @@ use byline_core::message::body::{
 };
 use byline_core::message::decode;
 use byline_core::stream::{Digest, Head, Position};
+use documents::{HASH, HYPERTY, OBJECT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-
-const OBJECT: &str = "ctxt://localhost/kitchen";
-const HYPERTY: &str = "hyperty://localhost/h";
-const HASH: &str = "RBNvo1WzZ4oRRq0W9-hkng";
 
 /// The text of `wire` is read as a `T`, and written again it says the same.
 fn read<T: Serialize + DeserializeOwned>(wire: &Value) -> T {

@@ -9,21 +9,18 @@ use byline_core::message::{Header, Type, encode};
 use byline_core::object::{Change, Hash, Metadata, apply};
 use byline_core::stream::{Commit, CommitHeader, ObserverStream, Origin, Position, ReporterStream};
 use byline_core::time::Time;
-use documents::{cases, change, deep, document, long_lists, map_of, near, value};
+use documents::{HYPERTY, OBJECT, cases, change, deep, document, long_lists, map_of, near, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
-const KITCHEN: &str = "ctxt://localhost/kitchen";
-
 fn hyperty() -> Address {
-    Address::parse("hyperty://localhost/h").unwrap()
+    Address::parse(HYPERTY).unwrap()
 }
 
 /// A Reporter of `data` that has claimed, and an Observer that has its snapshot.
 fn pair(data: &Value) -> (ReporterStream, ObserverStream) {
-    let mut reporter =
-        ReporterStream::new(Metadata::new(KITCHEN), hyperty(), data.clone()).unwrap();
+    let mut reporter = ReporterStream::new(Metadata::new(OBJECT), hyperty(), data.clone()).unwrap();
     reporter.claimed(7, Position::new(7, 0));
     let mut observer = ObserverStream::new();
     let reaction = observer.content(&reporter.content(None, false));
@@ -38,8 +35,8 @@ fn sends(
 ) -> Result<usize, TestCaseError> {
     let mut sent = 0;
     while let Some(body) = reporter.next_unsent().unwrap() {
-        let changes = format!("{KITCHEN}/changes");
-        let frame = encode("null", Type::Update, KITCHEN, &changes, &body);
+        let changes = format!("{OBJECT}/changes");
+        let frame = encode("null", Type::Update, OBJECT, &changes, &body);
         let header = Header::peek(&frame).unwrap();
         let before = observer.data().unwrap();
         let commit = Commit::decode(header.body).unwrap();

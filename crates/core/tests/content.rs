@@ -205,6 +205,9 @@ fn who_may_not_read_gets_nothing_and_whom_the_record_leaves_open_is_the_reporter
     assert_eq!(world.subscribes_raw(&anonymous, KITCHEN), Value::Null);
     let asked = world.frames(&reporter).pop().unwrap();
     assert_eq!(asked["type"], "subscribe");
+    // Its owner, at another device, needs nobody's word.
+    let device = world.client(1);
+    assert_eq!(code(&world.subscribes_raw(&device, KITCHEN)), 200);
 }
 
 #[test]
@@ -235,11 +238,7 @@ fn a_deletion_and_a_claim_that_wants_none_of_it_remove_what_is_kept() {
         "body": body});
     world.says(&reporter, &answer.to_string());
     assert_eq!(world.disk().table(Table::Snapshots).len(), 1);
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    world.asks(&reporter, "delete", &from, &to, json!({}));
+    world.deletes(&reporter, KITCHEN);
     nothing(&mut world);
 }
 

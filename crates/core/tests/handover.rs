@@ -314,7 +314,7 @@ fn more_than_is_withheld_goes_out_at_once() {
 
 #[test]
 fn only_who_holds_an_object_hands_it_over_and_to_so_many_at_most() {
-    let (mut world, reporter, _, _) = kitchen();
+    let (mut world, reporter, _, epoch) = kitchen();
     let (other, stranger) = (world.client(1), world.client(4));
     for one in [&other, &stranger] {
         assert_eq!(code(&delegates(&mut world, one, &stranger)), 403);
@@ -330,6 +330,21 @@ fn only_who_holds_an_object_hands_it_over_and_to_so_many_at_most() {
         // One is to have it at a time: the one before is none any more.
         let answer = world.asks(&reporter, "execute", &reporter.hyperty, &sm(), body);
         assert_eq!(code(&answer), 200, "{answer}");
+    }
+    // Each who has it stays an owner.
+    let mut holder = reporter;
+    for owner in 1..=OWNERS_MAX {
+        let next = world.client(100 + u8::try_from(owner).unwrap());
+        let params = json!([KITCHEN, next.hyperty, next.identity(), true]);
+        let body = json!({"method": "delegate", "params": params});
+        let answer = world.asks(&holder, "execute", &holder.hyperty, &sm(), body);
+        let expected = if owner < OWNERS_MAX { 200 } else { 429 };
+        assert_eq!(code(&answer), expected, "{owner}: {answer}");
+        if owner < OWNERS_MAX {
+            let claimed = world.claims(&next, KITCHEN, json!({"base": [epoch, 0]}));
+            assert_eq!(code(&claimed), 200, "{claimed}");
+            holder = next;
+        }
     }
 }
 

@@ -390,6 +390,34 @@ fn a_claim_that_finds_other_children_reads_them_page_by_page_as_one_step() {
 }
 
 #[test]
+fn more_than_are_kept_leave_also_when_they_came_while_it_was_away() {
+    let mut scene = Scene::new(2);
+    scene.claimed(true, Some(json!({"chat": {AUTHOR: [1, 5]}})));
+    let read = scene.asked("read");
+    let all: Vec<_> = (1..=5).rev().map(|n| paged(n, n)).collect();
+    scene.answers(&read, page(json!({"at": {AUTHOR: [1, 5]}, "page": all})));
+    let moderation = scene.asked("delete");
+    let oldest = (1..=3).map(|n| (format!("{AUTHOR}#{n}"), json!([1, n])));
+    assert_eq!(moderation["body"]["of"], Value::from_iter(oldest));
+    scene.takes(&moderation);
+    assert_eq!(scene.texts(), ["4", "5"]);
+}
+
+#[test]
+fn a_reporter_that_finds_children_of_its_own_uses_none_of_their_numbers() {
+    let mut scene = Scene::new(100);
+    let own = scene.seat.hyperty.to_string();
+    let mut child = paged(5, 5);
+    child["resource"] = json!(format!("{own}#5"));
+    scene.claimed(true, Some(json!({"chat": {own.as_str(): [1, 5]}})));
+    let read = scene.asked("read");
+    scene.answers(&read, page(json!({"at": {own: [1, 5]}, "page": [child]})));
+    scene.writes("mine");
+    let resource = of(&scene.asked("create")["body"], "resource");
+    assert_eq!(resource, format!("{}#6", scene.seat.hyperty));
+}
+
+#[test]
 fn a_commit_that_misses_one_while_pages_come_has_them_read_anew() {
     let mut scene = Scene::new(100);
     scene.claimed(true, Some(json!({"chat": {AUTHOR: [1, 2]}})));

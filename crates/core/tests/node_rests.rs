@@ -11,7 +11,7 @@ use byline_core::storage::{Row, Table};
 use byline_core::stream::Position;
 use serde_json::{Value, json};
 use world::disk::Cut;
-use world::kitchen::{KITCHEN, answers_readers, code};
+use world::kitchen::{KITCHEN, answers_readers, claims, code};
 use world::room::{closed, kicks};
 use world::{Client, DOMAIN, World, count, of, sm};
 
@@ -24,13 +24,6 @@ fn kitchen() -> (World, Client, Client, u64) {
     answers_readers(&mut world, &reporter, (epoch, 0));
     assert_eq!(world.node.gauges().routes, 1);
     (world, reporter, reader, epoch)
-}
-
-/// The epoch of a claim that is answered 200.
-fn claims(world: &mut World, client: &Client, with: Value) -> u64 {
-    let claimed = world.claims(client, KITCHEN, with);
-    assert_eq!(code(&claimed), 200, "{claimed}");
-    claimed["body"]["epoch"].as_u64().unwrap()
 }
 
 fn commands(world: &mut World, owner: &Client, body: Value) -> Value {
@@ -175,11 +168,7 @@ fn who_was_put_out_or_let_in_stays_so_when_the_node_starts_again() {
 fn what_is_deleted_stays_deleted_and_leaves_only_its_tombstone() {
     let (mut world, reporter, _, _) = kitchen();
     assert_eq!(world.disk().table(Table::Grants).len(), 1);
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    let deleted = world.asks(&reporter, "delete", &from, &to, json!({}));
+    let deleted = world.deletes(&reporter, KITCHEN);
     assert_eq!(code(&deleted), 200);
     for table in [Table::Claims, Table::Positions, Table::Grants] {
         assert!(world.disk().table(table).is_empty(), "{table:?}");
@@ -200,11 +189,7 @@ fn a_deletion_is_told_when_it_is_stored_and_not_before() {
     let waiting = world.client(3);
     world.subscribes_raw(&waiting, KITCHEN);
     world.disk().waits = true;
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    let deleted = world.asks(&reporter, "delete", &from, &to, json!({}));
+    let deleted = world.deletes(&reporter, KITCHEN);
     assert_eq!(deleted, Value::Null);
     assert_eq!(world.counts(&reader, "delete"), 0);
     let told = world.frames(&waiting).pop().unwrap();

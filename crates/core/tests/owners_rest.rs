@@ -10,15 +10,9 @@ use byline_core::limits::GRACE_MS;
 use byline_core::runtime::Create;
 use serde_json::{Value, json};
 use world::disk::Cut;
-use world::kitchen::{KITCHEN, answers_readers, code};
+use world::kitchen::{KITCHEN, answers_readers, claims, code};
 use world::room::closed;
 use world::{Client, DOMAIN, World, count, sm};
-
-fn claims(world: &mut World, client: &Client, with: Value) -> u64 {
-    let claimed = world.claims(client, KITCHEN, with);
-    assert_eq!(code(&claimed), 200, "{claimed}");
-    claimed["body"]["epoch"].as_u64().unwrap()
-}
 
 fn delegates(world: &mut World, reporter: &Client, heir: &Client) -> Value {
     let params = json!([KITCHEN, heir.identity(), heir.identity()]);
@@ -175,14 +169,7 @@ fn a_hyperty_that_a_claim_names_stays_its_owners_after_its_session_and_the_node(
     let back = lamp(&mut world, 1);
     claims(&mut world, &back, json!({"base": null}));
     // When it is over with the object, the address is anybody's.
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    assert_eq!(
-        code(&world.asks(&back, "delete", &from, &to, json!({}))),
-        200
-    );
+    assert_eq!(code(&world.deletes(&back, KITCHEN)), 200);
     world.drops(&back);
     world.passes(GRACE_MS * 2);
     assert!(may_be_the_lamp(&mut world, 2));
@@ -196,8 +183,11 @@ fn a_hyperty_that_a_grant_names_stays_its_readers_until_the_grant_ends() {
     let reader = lamp(&mut world, 2);
     assert_eq!(world.subscribes_raw(&reader, KITCHEN), Value::Null);
     answers_readers(&mut world, &reporter, (epoch, 0));
+    world.drops(&reader);
+    world.passes(GRACE_MS * 2);
+    assert!(!may_be_the_lamp(&mut world, 3), "after its session");
     world.node_restarts();
-    assert!(!may_be_the_lamp(&mut world, 3));
+    assert!(!may_be_the_lamp(&mut world, 3), "after the node");
     let reader = lamp(&mut world, 2);
     let to = format!("{KITCHEN}/subscription");
     let gone = world.asks(&reader, "unsubscribe", &reader.hyperty, &to, json!({}));

@@ -166,11 +166,7 @@ fn a_parked_reader_hears_that_its_object_is_deleted_and_nothing_on_waking() {
     let (mut world, reporter, reader, epoch) = kitchen();
     world.commits(&reporter, KITCHEN, (epoch, 1), Value::Null);
     world.parks(reader.connection, KITCHEN);
-    let (from, to) = (
-        format!("{KITCHEN}/subscription"),
-        format!("{KITCHEN}/changes"),
-    );
-    let answer = world.asks(&reporter, "delete", &from, &to, json!({}));
+    let answer = world.deletes(&reporter, KITCHEN);
     assert_eq!(code(&answer), 200, "{answer}");
     assert_eq!(world.counts(&reader, "delete"), 1);
     let before = world.frames(&reader).len();

@@ -46,6 +46,21 @@ fn a_reader_does_not_follow_a_stranger_whom_a_forgetful_node_lets_in() {
 }
 
 #[test]
+fn a_head_that_names_a_stranger_is_followed_no_further() {
+    let (mut world, _, guest, reporter, observer) = room();
+    let (url, position) = (
+        observer.object.as_str(),
+        world.reporter(&reporter).position(),
+    );
+    let head = json!({"epoch": position.unwrap().epoch + 1, "position": position, "live": true,
+        "reporter": "hyperty://localhost/another", "identity": "user-guid://another"});
+    let frame = json!({"id": null, "type": "update", "from": url, "to": format!("{url}/changes"),
+        "body": head});
+    world.hands_to_runtime(guest, &frame.to_string());
+    assert_eq!(closed(&world, &observer).map(|(code, _)| code), Some(409));
+}
+
+#[test]
 fn whose_a_copy_is_rests_with_it_and_is_what_it_is_found_by() {
     let mut world = World::new();
     let (owner, guest) = (world.runtime(), world.runtime_with_disk());

@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use byline_core::State;
 use byline_core::children::ChildId;
 use byline_core::identity::Key;
+use byline_core::object::{Change, Path};
 use byline_core::runtime::{RestoreError, Runtime, Seat};
 use byline_core::storage::{Row, Table, UnreadableRow};
 use byline_core::stream::Origin;
 use world::children::{text, values};
 use world::disk::Cut;
+use world::kitchen::dropped;
 use world::{DOMAIN, InFlight, Who, World, count};
 
 /// A Reporter with a store; a reader with one, and a reader without.
@@ -54,6 +56,33 @@ fn room() -> Room {
 }
 
 impl Room {
+    /// The guest writes on in a child of its own: done twice it would be another.
+    fn appends(&mut self, id: &ChildId, text: &str) {
+        let path = Path::root().child("text");
+        let text = text.to_owned();
+        let changes = vec![Change::Append { path, text }];
+        let now = self.world.now;
+        let guest = self.world.machine(self.guest);
+        guest
+            .update_child(&self.resting, "chat", id, changes, now)
+            .unwrap();
+    }
+
+    /// Goes on until what the guest wrote to children is on its way.
+    fn sends_children(&mut self) {
+        for _ in 0..100 {
+            let link = self.world.place(self.guest).link.as_ref();
+            match link {
+                None => self.world.ticks(),
+                Some(link) if link.up.iter().any(|frame| frame.contains("/children/chat")) => {
+                    return;
+                }
+                Some(_) => self.world.moves_once(),
+            }
+        }
+        panic!("nothing is sent");
+    }
+
     #[track_caller]
     fn assert_same(&mut self) {
         self.world.settles();
@@ -201,12 +230,17 @@ fn a_copy_that_is_kept_once_more_has_what_was_written_as_it_was() {
 }
 
 #[test]
-fn what_was_sent_and_not_answered_is_sent_again_as_it_was_and_taken_once() {
+fn what_was_sent_and_not_answered_is_taken_once() {
     for in_flight in [InFlight::Lost, InFlight::Delivered] {
         let mut room = room();
-        room.world.writes_child(&room.resting, text("first"));
+        let (first, _) = room.world.writes_child(&room.resting, text("first"));
+        room.world.settles();
+        room.world.cut(room.guest, InFlight::Lost);
+        room.appends(&first, " and more");
         room.world.writes_child(&room.resting, text("second"));
-        room.world.collects();
+        room.world.settles();
+        room.world.heals(room.guest);
+        room.sends_children();
         room.world.cut(room.guest, in_flight);
         room.world.settles();
         room.world.power_cut(room.guest);
@@ -214,7 +248,8 @@ fn what_was_sent_and_not_answered_is_sent_again_as_it_was_and_taken_once() {
         room.world.writes_child(&room.resting, text("third"));
         room.world.passes(60_000);
         room.assert_same();
-        assert_eq!(room.world.texts(&room.other), ["first", "second", "third"]);
+        let texts = room.world.texts(&room.other);
+        assert_eq!(texts, ["first and more", "second", "third"]);
     }
 }
 
@@ -238,6 +273,57 @@ fn a_copy_has_its_children_at_once_and_what_it_missed_is_one_step() {
     let chat = (room.resting.clone(), "chat".to_owned());
     let origins = &room.world.place(room.guest).children[&chat].origins;
     assert_eq!(origins[..], [Origin::CatchUp]);
+    room.world.cut(room.guest, InFlight::Lost);
+    room.world.power_cut(room.guest);
+    assert_eq!(room.world.texts(&room.resting).len(), 9, "and once more");
+}
+
+/// A device takes the room, and its power fails at some batch. Says how many were begun before that and after.
+fn takes_over(cut: Option<Cut>) -> [usize; 2] {
+    let mut room = room();
+    for n in 0..3 {
+        room.world.writes_child(&room.other, text(&format!("{n}")));
+    }
+    room.world.settles();
+    let device = room.world.device_with_disk(1);
+    let before = room.world.disk_of(device).batches;
+    room.world.disk_of(device).cut = cut;
+    let second = room.world.creates_as(device, "room", count(0), |create| {
+        create.children = [("chat".to_owned(), 100)].into();
+        (create.store, create.take) = (true, true);
+    });
+    room.world.passes(60_000);
+    let seats = [&room.reporter, &second];
+    let live = seats.map(|seat| room.world.state(seat) == "live");
+    assert!(live[0] != live[1], "{cut:?}: one of them has it, {live:?}");
+    room.reporter = seats[usize::from(live[1])].clone();
+    room.assert_same();
+    assert_eq!(room.world.texts(&room.reporter), ["0", "1", "2"], "{cut:?}");
+    [before, room.world.disk_of(device).batches]
+}
+
+#[test]
+fn a_device_that_takes_an_object_has_its_children_before_it_is_said_to_have_it() {
+    let [before, all] = takes_over(None);
+    assert!(all > before + 2, "{before} {all}");
+    for at in before + 1..=all {
+        takes_over(Some(Cut::Before(at)));
+        takes_over(Some(Cut::After(at)));
+    }
+}
+
+#[test]
+fn what_was_to_be_said_on_a_connection_that_is_gone_is_not_said_on_the_next() {
+    let mut room = room();
+    room.world.disk_of(room.owner).waits = true;
+    room.world.writes_child(&room.other, text("is it safe?"));
+    room.world.settles();
+    room.world.blinks(room.owner, InFlight::Lost);
+    room.world.passes(5_000);
+    assert!(room.world.writes_to_disk(room.owner));
+    room.world.settles();
+    assert_eq!(room.world.texts(&room.resting), ["is it safe?"]);
+    assert_eq!(dropped(&room.world), 0, "an answer that nobody waits for");
 }
 
 #[test]

@@ -59,6 +59,18 @@ fn what_was_written_is_there_again_under_the_same_address_and_is_followed() {
 }
 
 #[test]
+fn what_wakes_when_there_is_a_session_already_goes_on_at_once() {
+    let (mut world, owner, _, reporter, observer) = room();
+    world.starts_asleep(owner);
+    world.subscribes_as(owner, "another", "room");
+    world.passes(10_000);
+    assert_ne!(world.state(&observer), "live");
+    world.wakes(owner);
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+}
+
+#[test]
 fn a_commit_is_sent_when_it_is_stored_and_not_before() {
     let (mut world, owner, _, reporter, observer) = room();
     world.disk_of(owner).waits = true;

@@ -223,13 +223,7 @@ fn a_stranger_who_knows_the_address_of_a_private_object_learns_no_word_of_it() {
                 orchard.answered = 0;
             }
             "deleted" => {
-                let (from, to) = (
-                    format!("{KITCHEN}/subscription"),
-                    format!("{KITCHEN}/changes"),
-                );
-                orchard
-                    .world
-                    .asks(&orchard.reporter.clone(), "delete", &from, &to, json!({}));
+                orchard.world.deletes(&orchard.reporter.clone(), KITCHEN);
             }
             _ => orchard.lives(),
         }

@@ -119,6 +119,8 @@ fn after_each_commit_the_rows_say_what_is_there() {
         let restored = restored(&disk).unwrap();
         assert_same(&restored, &collection);
         assert!(!restored.is_to_be_stored());
+        // What was restored rests on.
+        collection = restored;
     }
     assert_eq!((collection.len(), collection.gone.len()), (1, 0));
 }

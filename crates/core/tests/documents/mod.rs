@@ -18,6 +18,11 @@ use serde_json::{Map, Value, json};
 #[allow(unused_imports, reason = "each test binary uses its own part of it")]
 pub use damage::damage;
 
+/// Addresses that messages name, and a hash that is one.
+pub const OBJECT: &str = "ctxt://localhost/kitchen";
+pub const HYPERTY: &str = "hyperty://localhost/h";
+pub const HASH: &str = "RBNvo1WzZ4oRRq0W9-hkng";
+
 /// So many cases, drawn from a seed that a failure shows: `PROPTEST_RNG_SEED=<it> cargo test …` draws
 /// the same again.
 pub fn cases(cases: u32) -> ProptestConfig {

@@ -15,13 +15,18 @@ pub fn code(answer: &Value) -> u64 {
 pub fn kitchen() -> (World, Client, Client, u64) {
     let mut world = World::new();
     let (reporter, reader) = (world.client(1), world.client(2));
-    let claimed = world.claims(&reporter, KITCHEN, json!({"children": ["chat"]}));
-    assert_eq!(code(&claimed), 200, "{claimed}");
-    let epoch = claimed["body"]["epoch"].as_u64().unwrap();
+    let epoch = claims(&mut world, &reporter, json!({"children": ["chat"]}));
     assert_eq!(world.subscribes_raw(&reader, KITCHEN), Value::Null);
     answers_readers(&mut world, &reporter, (epoch, 0));
     assert_eq!(world.node.gauges().routes, 1);
     (world, reporter, reader, epoch)
+}
+
+/// The epoch of a claim that is answered 200.
+pub fn claims(world: &mut World, client: &Client, with: Value) -> u64 {
+    let claimed = world.claims(client, KITCHEN, with);
+    assert_eq!(code(&claimed), 200, "{claimed}");
+    claimed["body"]["epoch"].as_u64().unwrap()
 }
 
 /// The Reporter answers every `subscribe` and `read` it was sent, those answered before too.

@@ -16,6 +16,7 @@ mod answers;
 pub mod chat;
 pub mod children;
 pub mod disk;
+pub mod files;
 pub mod kitchen;
 mod links;
 mod machines;

@@ -4,9 +4,13 @@
 use byline_core::error::Refusal;
 use byline_core::identity::{Identity, Token};
 use byline_core::node::{Proven, VerifyToken};
+use byline_core::runtime::Seat;
 use byline_core::time::Time;
 
-use super::{Client, Who, World};
+use super::{Client, Who, World, count};
+
+pub const HOUR_MS: u64 = 3_600_000;
+pub const MINUTE_MS: u64 = 60_000;
 
 /// Takes `<person> <end>` until the end.
 #[derive(Debug)]
@@ -28,6 +32,18 @@ impl VerifyToken for Passes {
 
 pub fn identity(person: &str) -> Identity {
     format!("user://example.com/{person}").as_str().into()
+}
+
+/// Ana's Reporter, and Ben's reader whose token lasts for `ms`.
+pub fn room(ms: u64) -> (World, Who, Who, Seat, Seat) {
+    let mut world = World::of_people();
+    let ana = world.runtime_as("ana", HOUR_MS);
+    let ben = world.runtime_as("ben", ms);
+    let reporter = world.creates(ana, "room", count(0));
+    let observer = world.subscribes(ben, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+    (world, ana, ben, reporter, observer)
 }
 
 impl World {

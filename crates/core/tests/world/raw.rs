@@ -152,6 +152,12 @@ impl World {
         self.asks(client, "subscribe", &client.hyperty, &to, body)
     }
 
+    /// Says that an object of the client's is over.
+    pub fn deletes(&mut self, client: &Client, url: &str) -> Value {
+        let (from, to) = (format!("{url}/subscription"), format!("{url}/changes"));
+        self.asks(client, "delete", &from, &to, json!({}))
+    }
+
     /// Sends a commit and returns the refusal, `null` when there is none.
     pub fn commits(&mut self, client: &Client, url: &str, at: (u64, u64), base: Value) -> Value {
         let body = json!({"epoch": at.0, "version": at.1, "base": base, "source": client.hyperty,

@@ -2,7 +2,7 @@
 
 use byline_core::identity::Key;
 use byline_core::runtime::{FlushError, Input, Resumed, Role, Runtime, Seat};
-use byline_core::storage::Batch;
+use byline_core::storage::{Batch, Table};
 use serde_json::Value;
 
 use super::children::ChildrenMirror;
@@ -18,6 +18,15 @@ impl World {
         self.places.push(Place::new(runtime));
         self.places[usize::from(number) - 1].disk = Some(Disk::default());
         usize::from(number) - 1
+    }
+
+    /// One more device of the identity with this number, with a store.
+    pub fn device_with_disk(&mut self, identity: u8) -> Who {
+        let who = self.runtime_with_disk();
+        let key = (Table::Keys, b"identity".to_vec());
+        self.disk_of(who).rows.insert(key, vec![identity; 32]);
+        self.power_cut(who);
+        who
     }
 
     /// A runtime's disk.
@@ -74,6 +83,12 @@ impl World {
     /// The power of a runtime is cut: what it had not stored is gone, and it starts again with what it had. Its
     /// hyperties are there at once; says what went on by itself.
     pub fn power_cut(&mut self, who: Who) -> Vec<Resumed> {
+        self.starts_asleep(who);
+        self.wakes(who)
+    }
+
+    /// The same, but for its hyperties.
+    pub fn starts_asleep(&mut self, who: Who) {
         let mut disk = self.disk_of(who).clone();
         let runtime = machine(u8::try_from(who).unwrap() + 1, &mut disk);
         if let Some(link) = self.places[who].link.take() {
@@ -83,6 +98,10 @@ impl World {
         self.places[who].network = before.network;
         self.places[who].hyperties = before.hyperties;
         self.places[who].disk = Some(disk);
+    }
+
+    /// Its hyperties are there again; says what went on by itself.
+    pub fn wakes(&mut self, who: Who) -> Vec<Resumed> {
         let mut resumed = Vec::new();
         for hyperty in self.places[who].hyperties.clone() {
             let now = self.now;
