@@ -6,7 +6,7 @@ mod world;
 
 use byline_core::runtime::Seat;
 use serde_json::json;
-use world::World;
+use world::{InFlight, Who, World};
 use world::children::text;
 
 /// A room with children of two authors, more than a page of them.
@@ -91,4 +91,44 @@ fn a_reporter_that_writes_on_after_another_of_its_hyperties_collides_with_nothin
     assert_eq!(world.done(&again, call), Some(Ok(())));
     assert_eq!(world.texts(&observers[1]).last().unwrap(), "and again");
     world.assert_same_children(&again, &observers);
+}
+
+/// The object is this device's from now on.
+fn takes(world: &mut World, who: Who, cache: bool) -> Seat {
+    let seat = world.creates_as(who, "room", world::count(0), |create| {
+        create.children = [("chat".to_owned(), 100)].into();
+        (create.store, create.cache, create.take) = (true, Some(cache), true);
+    });
+    world.passes(60_000);
+    assert_eq!(world.state(&seat), "live");
+    seat
+}
+
+#[test]
+fn what_was_under_way_when_an_object_was_lost_shares_its_place_with_nothing() {
+    let ways = [InFlight::Lost, InFlight::Delivered];
+    for (cache, in_flight) in ways.map(|way| [(true, way), (false, way)]).concat() {
+        let mut world = World::new();
+        let (owner, guest) = (world.runtime_with_disk(), world.runtime());
+        let device = world.runtime_with_disk_of(1);
+        let reporter = takes(&mut world, owner, cache);
+        let observer = world.subscribes(guest, "room");
+        world.writes_child(&reporter, text("safe"));
+        world.settles();
+        takes(&mut world, device, cache);
+        takes(&mut world, owner, cache);
+        world.writes_child(&reporter, text("under way"));
+        world.collects();
+        world.cut(owner, in_flight);
+        takes(&mut world, device, cache);
+        world.heals(owner);
+        world.passes(60_000);
+        assert_eq!(world.state(&reporter), "closed");
+        takes(&mut world, owner, cache);
+        let (_, call) = world.writes_child(&reporter, text("after"));
+        world.passes(60_000);
+        assert_eq!(world.done(&reporter, call), Some(Ok(())));
+        assert_eq!(world.texts(&observer).last().unwrap(), "after");
+        world.assert_same_children(&reporter, &[observer]);
+    }
 }

@@ -456,3 +456,18 @@ fn who_begins_afresh_hears_nothing_of_what_was_stored_before() {
     let heard = frames.filter_map(|frame| frame["body"]["stored"].as_u64());
     assert_eq!(heard.collect::<Vec<_>>(), [0], "of the first claim");
 }
+
+#[test]
+fn who_begins_afresh_hears_nothing_of_what_was_being_stored() {
+    let (mut world, reporter, epoch) = kitchen(World::with_disk());
+    world.passes(STORED_SAID_MS);
+    world.disk().waits = true;
+    burst(&mut world, epoch, &reporter, 1..=2);
+    world.claims(&reporter, KITCHEN, json!({"base": null}));
+    world.stores();
+    world.stores();
+    world.passes(STORED_SAID_MS);
+    let frames = world.frames(&reporter).into_iter();
+    let heard = frames.filter_map(|frame| frame["body"]["stored"].as_u64());
+    assert_eq!(heard.collect::<Vec<_>>(), [0], "of the first claim");
+}

@@ -327,8 +327,11 @@ impl Authoring {
         self.until = None;
     }
 
-    /// All that is not safe: it will not be.
+    /// All that is not safe: it will not be. What was sent may have been taken: its places are used.
     pub(crate) fn abandon(&mut self) -> Vec<Unsafe> {
+        if self.queue.iter().any(|one| one.sent.is_some()) {
+            self.epoch = self.epoch.saturating_add(1);
+        }
         self.changes(0..self.queue.len());
         self.bytes = 0;
         self.own.clear();

@@ -262,7 +262,11 @@ impl Node {
             let Some(object) = self.objects.get_mut(url) else {
                 continue;
             };
-            object.stored.position = object.at_rest.as_ref().map(|at_rest| at_rest.position);
+            // What rests may be of content that was dropped since.
+            let content = object.content.as_ref();
+            let at_rest = object.at_rest.as_ref().map(|at_rest| at_rest.position);
+            object.stored.position =
+                at_rest.filter(|at| content.is_some_and(|one| one.stream.after(*at).is_some()));
             if !object.stored.armed {
                 self.say_stored(url, now);
             }

@@ -248,6 +248,8 @@ impl Runtime {
             let mut reporter = syncher.reporters.remove(&seat.object)?;
             reporter.state = State::Claiming;
             reporter.settling = Recovery::None;
+            let safe = reporter.stands_as_here();
+            self.writes_over(safe, None);
             return Some(reporter);
         }
         self.reporter_forgets(seat);

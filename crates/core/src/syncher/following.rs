@@ -57,8 +57,8 @@ impl Reporter {
         }
     }
 
-    /// What this hyperty wrote goes on from where its streams stand here: what the node alone had is lost.
-    fn stands_as_here(&mut self) -> Vec<Unsafe> {
+    /// What this hyperty wrote goes on from where its streams stand here: what another alone had is lost.
+    pub(crate) fn stands_as_here(&mut self) -> Vec<Unsafe> {
         let mut safe = Vec::new();
         for (name, authoring) in &mut self.authoring {
             authoring.cut();

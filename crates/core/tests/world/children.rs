@@ -183,6 +183,15 @@ impl World {
         true
     }
 
+    /// The seat's collection is told of from here on.
+    pub(super) fn mirrors_children(&mut self, who: Who, seat: &Seat) {
+        let place = &mut self.places[who];
+        if let Some(there) = place.runtime.children(seat, "chat") {
+            let chat = (seat.clone(), "chat".to_owned());
+            place.children.insert(chat, ChildrenMirror::of(there));
+        }
+    }
+
     pub fn chat(&self, seat: &Seat) -> &Collection {
         let runtime = &self.places[self.who(seat)].runtime;
         runtime

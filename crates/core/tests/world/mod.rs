@@ -168,6 +168,7 @@ impl World {
             .unwrap();
         self.places[who].states.remove(&seat);
         self.places[who].children.retain(|(of, _), _| *of != seat);
+        self.mirrors_children(who, &seat);
         let past = self.past.entry(seat.object.clone()).or_default();
         past.reporters += 1;
         past.states.push(data);

@@ -13,11 +13,16 @@ use super::{DOMAIN, Who, World};
 impl World {
     /// One more runtime, with a store.
     pub fn runtime_with_disk(&mut self) -> Who {
-        let number = u8::try_from(self.places.len()).unwrap() + 1;
-        let runtime = machine(number, &mut Disk::default());
+        self.runtime_with_disk_of(u8::try_from(self.places.len()).unwrap() + 1)
+    }
+
+    /// One more runtime, with a store, of the identity with this number.
+    pub fn runtime_with_disk_of(&mut self, identity: u8) -> Who {
+        let who = self.places.len();
+        let runtime = machine(who, identity, &mut Disk::default());
         self.places.push(Place::new(runtime));
-        self.places[usize::from(number) - 1].disk = Some(Disk::default());
-        usize::from(number) - 1
+        self.places[who].disk = Some(Disk::default());
+        who
     }
 
     /// One more device of the identity with this number, with a store.
@@ -90,7 +95,7 @@ impl World {
     /// The same, but for its hyperties.
     pub fn starts_asleep(&mut self, who: Who) {
         let mut disk = self.disk_of(who).clone();
-        let runtime = machine(u8::try_from(who).unwrap() + 1, &mut disk);
+        let runtime = machine(who, u8::try_from(who).unwrap() + 1, &mut disk);
         if let Some(link) = self.places[who].link.take() {
             self.lost(link.connection);
         }
@@ -127,9 +132,9 @@ impl World {
     }
 }
 
-fn machine(number: u8, disk: &mut Disk) -> Runtime {
-    let key = Key::from_bytes(&[number; 32]);
-    let seed = 100 + number + u8::try_from(disk.batches % 100).unwrap();
+fn machine(who: Who, identity: u8, disk: &mut Disk) -> Runtime {
+    let key = Key::from_bytes(&[identity; 32]);
+    let seed = 101 + u8::try_from(who + disk.batches % 100).unwrap();
     let rows = disk.after_a_power_cut();
     Runtime::restored(DOMAIN, key, [seed; 32], rows).unwrap()
 }

@@ -149,6 +149,9 @@ impl Children {
                 self.is_taken(place, author, at, &act);
             }
         }
+        let unwanted = self.unwanted.iter().filter(|(of, _)| of == place);
+        let gone = unwanted.filter(|(_, id)| there.get(id).is_none());
+        self.left.extend(gone.cloned());
     }
 
     /// A commit reaches the node that would remove children for good.

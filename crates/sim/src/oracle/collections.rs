@@ -197,7 +197,10 @@ impl Oracle {
             if copy.holds && self.is_an_authors(id) {
                 self.is_followed(place, n);
             }
-            copy.took.insert(n);
+            // What the node took, it answers for.
+            if !self.node_takes(&place.0) {
+                copy.took.insert(n);
+            }
             self.children.taken.insert(n);
         }
     }
