@@ -6,8 +6,8 @@ mod world;
 
 use byline_core::runtime::Seat;
 use serde_json::json;
-use world::{InFlight, Who, World};
 use world::children::text;
+use world::{InFlight, Who, World};
 
 /// A room with children of two authors, more than a page of them.
 fn full_room() -> (World, Seat, Vec<Seat>) {
