@@ -70,8 +70,12 @@ impl World {
                     self.places[who].runtime.handle(input, time);
                 }
                 Output::Send(frame) => {
-                    if self.places[who].link.is_some() {
-                        self.places[who].frame = Some(frame.into());
+                    let place = &mut self.places[who];
+                    if place.link.is_some() {
+                        if let Some(disk) = &place.disk {
+                            self.oracle.is_said(disk, &frame);
+                        }
+                        place.frame = Some(frame.into());
                     }
                 }
                 Output::Store(batch) => self.stores(Part::Place(who), batch),

@@ -198,7 +198,7 @@ impl Oracle {
                 self.is_followed(place, n);
             }
             // What the node took, it answers for.
-            if !self.node_takes(&place.0) {
+            if !self.children.taken_in.contains_key(&n) {
                 copy.took.insert(n);
             }
             self.children.taken.insert(n);

@@ -186,7 +186,7 @@ impl Kept {
 }
 
 /// Where content says that its object stands.
-fn content_position(body: &str) -> Option<Position> {
+pub(super) fn content_position(body: &str) -> Option<Position> {
     let (_, rest) = body.split_once("\"position\":[")?;
     let (epoch, version) = rest.split_once(']')?.0.split_once(',')?;
     Some(Position::new(epoch.parse().ok()?, version.parse().ok()?))
@@ -206,7 +206,7 @@ fn content_version(disk: &Disk, object: &str) -> Option<u64> {
     last.or_else(|| snapshot["position"][1].as_u64())
 }
 
-fn position(bytes: &[u8]) -> Option<Position> {
+pub(super) fn position(bytes: &[u8]) -> Option<Position> {
     let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
     let (epoch, version) = bytes.split_at_checked(8)?;
     Some(Position::new(number(epoch)?, number(version)?))

@@ -1,14 +1,19 @@
 //! What a runtime with a disk finds there (ARCHITECTURE.md, invariants 5 and 7): of an object that it reports, a state that
-//! it was in, and none before the one that it was told is stored.
+//! it was in, and none before the one that it was told is stored. And what it says of one is there already.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use byline_core::message::body::Claim;
+use byline_core::message::{Header, Type};
 use byline_core::runtime::Seat;
-use byline_core::stream::ReporterStream;
+use byline_core::storage::Table;
+use byline_core::stream::{CommitHeader, Position, ReporterStream};
 use serde_json::Value;
 
+use super::kept::{content_position, position};
 use super::{Author, Oracle, Rule};
+use crate::disk::Disk;
 
 /// All states of one Reporter, in their order, however often its process ended.
 #[derive(Debug, Default)]
@@ -83,4 +88,58 @@ impl Oracle {
         }
         Some(Author::again(seat.clone(), position, base, states))
     }
+}
+
+impl Oracle {
+    /// A runtime says `frame`: of an object that it reports, and that rests, no more than `disk` has.
+    pub(crate) fn is_said(&mut self, disk: &Disk, frame: &str) {
+        let Some((object, said)) = Header::peek(frame).ok().and_then(|header| said(&header)) else {
+            return;
+        };
+        let there = at_rest(disk, &object);
+        self.expects(
+            there.is_none_or(|there| said <= there),
+            Rule::Stored,
+            || format!("{object} rests at {there:?}, and {said} is said of it: {frame}"),
+        );
+    }
+}
+
+/// Which object its Reporter says something of, and where that stands.
+fn said(header: &Header<'_>) -> Option<(String, Position)> {
+    match header.kind {
+        Type::Update if header.to.ends_with("/changes") => {
+            let commit = CommitHeader::peek(header.body).ok();
+            let commit = commit.map(|commit| commit.position);
+            let at = commit.or_else(|| content_position(header.body))?;
+            Some((header.from.to_string(), at))
+        }
+        Type::Response => {
+            let object = header.from.trim_end_matches("/subscription");
+            Some((object.to_owned(), content_position(header.body)?))
+        }
+        Type::Subscribe => {
+            let body: Value = header.decode().ok()?;
+            let claim: Claim = serde_json::from_value(body["claim"].clone()).ok()?;
+            Some((claim.url.as_str().to_owned(), claim.base.flatten()?))
+        }
+        _ => None,
+    }
+}
+
+/// Where `disk` has what a runtime reports of `object`, if anything.
+fn at_rest(disk: &Disk, object: &str) -> Option<Position> {
+    let of = |key: &[u8]| {
+        let rest = key.strip_prefix(object.as_bytes())?.strip_prefix(&[0])?;
+        let (hyperty, role) = rest.split_at(rest.iter().position(|byte| *byte == 0)?);
+        let rest = role.strip_prefix(b"\0reporter")?;
+        (!hyperty.is_empty()).then(|| rest.to_vec())
+    };
+    let mut snapshots = disk.table(Table::Snapshots);
+    let snapshot = snapshots.find(|(key, _)| of(key).is_some())?.1;
+    let snapshot: Value = serde_json::from_slice(snapshot).ok()?;
+    let snapshot = serde_json::from_value(snapshot["position"].clone()).ok();
+    let commits = disk.table(Table::Commits);
+    let commits = commits.filter_map(|(key, _)| position(of(key)?.strip_prefix(&[0])?));
+    commits.last().max(snapshot)
 }
