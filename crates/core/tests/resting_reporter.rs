@@ -93,6 +93,20 @@ fn a_commit_is_sent_when_it_is_stored_and_not_before() {
 }
 
 #[test]
+fn a_claim_says_where_the_object_stands_when_that_is_stored_and_not_before() {
+    let (mut world, owner, _, reporter, _) = room();
+    world.disk_of(owner).waits = true;
+    world.writes(&reporter, "n", 1);
+    world.node_restarts();
+    world.passes(60_000);
+    assert_eq!(world.state(&reporter), "claiming");
+    world.disk_of(owner).waits = false;
+    world.writes_to_disk(owner);
+    world.passes(60_000);
+    assert_eq!(world.state(&reporter), "live");
+}
+
+#[test]
 fn a_reader_is_answered_though_its_reporter_never_stops_writing() {
     let (mut world, owner, _, reporter, _) = room();
     world.disk_of(owner).waits = true;
