@@ -5,15 +5,19 @@
 mod common;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Home, Node, Program, observe};
+use common::{Home, Node, Program, address, observe, report};
 use serde_json::{Value, json};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
-/// What is freed again, of the 8 MiB.
+/// What is freed again, of the 8 MiB, beside a runtime's store.
 const BALLAST_BYTES: &str = "4000000";
+/// The same beside a node's, which is smaller.
+const NODE_BALLAST_BYTES: &str = "7700000";
 /// By so much each state is longer than the one before.
 const GROWTH_BYTES: usize = 300_000;
 /// States until the disk must be full.
@@ -28,12 +32,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn mount(path: PathBuf) -> Self {
+    fn mount(path: PathBuf, ballast: &str) -> Self {
         fs::create_dir(&path).unwrap();
         let script = r#"mount -t tmpfs -o size=8m none "$1" && head -c "$2" /dev/zero >"$1/ballast" && echo mounted && cat"#;
         let mut unshare = Command::new("unshare");
         unshare.args(["-Urm", "sh", "-c", script, "sh"]);
-        unshare.arg(&path).arg(BALLAST_BYTES);
+        unshare.arg(&path).arg(ballast);
         let holder = Program::start_command(unshare);
         assert_eq!(holder.line(), "mounted");
         Self { holder, path }
@@ -81,7 +85,7 @@ fn stored(report: &Program) -> Option<u64> {
 #[test]
 fn on_a_full_disk_the_writer_hears_of_it_what_was_stored_stays_and_freed_it_goes_on() {
     let home = Home::new("full-disk");
-    let disk = Disk::mount(home.path().join("disk"));
+    let disk = Disk::mount(home.path().join("disk"), BALLAST_BYTES);
     let node = Node::start();
     let (store, key) = (disk.path.join("ann"), home.key("ann"));
     let arguments = [
@@ -125,4 +129,59 @@ fn on_a_full_disk_the_writer_hears_of_it_what_was_stored_stays_and_freed_it_goes
     let (_, seen) = observe(&home, &node.url, "bob", KITCHEN, &[]);
     assert_eq!(seen["data"], state(number + 1));
     assert_eq!(seen["version"], version);
+}
+
+/// Reads on until a line says this.
+fn says(program: &Program, what: &str) -> String {
+    loop {
+        let line = program.line();
+        if line.contains(what) {
+            return line;
+        }
+    }
+}
+
+/// What the node tells who watches over it.
+fn readiness(node: &str) -> String {
+    let mut socket = TcpStream::connect(address(node)).unwrap();
+    let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_node_whose_disk_is_full_tells_it_and_goes_on_when_it_is_freed() {
+    let home = Home::new("full-node");
+    let disk = Disk::mount(home.path().join("disk"), NODE_BALLAST_BYTES);
+    let data = disk.path.join("node");
+    let node = disk.run(&[
+        "node",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    let ready: Value = serde_json::from_str(&says(&node, "\"ready\"")).unwrap();
+    let url = ready["url"].as_str().unwrap();
+    assert!(readiness(url).starts_with("HTTP/1.1 200 OK"));
+    let mut ann = report(&home, url, "ann", KITCHEN, "{}", &["--public"]);
+    // Nothing of a text is that of the one before.
+    for letter in 'a'..='f' {
+        let text = String::from(letter).repeat(3 * GROWTH_BYTES);
+        ann.write(&json!({ "text": text }).to_string());
+    }
+    says(&node, " is full: free some space");
+    let answer = readiness(url);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains(" is full: free some space"), "{answer}");
+    disk.free();
+    let last = |event: &Value| event["version"] == 6;
+    let (bob, seen) = observe(&home, url, "bob", KITCHEN, &[]);
+    if !last(&seen) {
+        bob.event_where(last);
+    }
+    assert!(readiness(url).starts_with("HTTP/1.1 200 OK"));
 }

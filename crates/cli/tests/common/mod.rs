@@ -97,10 +97,7 @@ impl Node {
 
     /// Where it listens, as in 127.0.0.1:4680.
     pub(crate) fn address(&self) -> &str {
-        self.url
-            .strip_prefix("ws://")
-            .and_then(|rest| rest.strip_suffix("/ws"))
-            .unwrap()
+        address(&self.url)
     }
 
     /// The node starts again with what it keeps in this folder, where it was.
@@ -169,7 +166,8 @@ pub(crate) fn observe(
     (observe, snapshot)
 }
 
-fn address(url: &str) -> &str {
+/// Where the node of this URL listens.
+pub(crate) fn address(url: &str) -> &str {
     url.strip_prefix("ws://")
         .and_then(|rest| rest.strip_suffix("/ws"))
         .unwrap()
