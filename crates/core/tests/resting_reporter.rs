@@ -6,7 +6,7 @@ mod world;
 
 use byline_core::State;
 use byline_core::error::Reason;
-use byline_core::limits::{FOLD_COMMITS_MAX, HISTORY_COMMITS_MAX};
+use byline_core::limits::{FOLD_COMMITS_MAX, HISTORY_COMMITS_MAX, QUIET_MS};
 use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Create, FlushError, Role, Seat};
 use byline_core::storage::Table;
@@ -104,6 +104,44 @@ fn a_claim_says_where_the_object_stands_when_that_is_stored_and_not_before() {
     world.writes_to_disk(owner);
     world.passes(60_000);
     assert_eq!(world.state(&reporter), "live");
+}
+
+#[test]
+fn a_quiet_object_says_where_it_stands_when_that_is_stored_and_not_before() {
+    let mut world = World::new();
+    let (owner, guest) = (world.runtime_with_disk(), world.client(9));
+    let device = world.runtime_with_disk_of(1);
+    let takes = |create: &mut Create| {
+        (create.store, create.take, create.discard) = (true, true, true);
+    };
+    let reporter = world.creates_as(owner, "room", count(0), takes);
+    world.settles();
+    let body = json!({"source": guest.hyperty});
+    let to = reporter.object.resource("subscription");
+    let answer = world.asks(&guest, "subscribe", &guest.hyperty, to.as_str(), body);
+    assert_eq!(answer["body"]["code"], 200, "{answer}");
+    world.writes(&reporter, "n", 1);
+    world.settles();
+    world.creates_as(device, "room", count(0), takes);
+    world.settles();
+    world.disk_of(owner).waits = true;
+    let again = world.creates_as(owner, "room", count(0), takes);
+    while world.state(&again) != "live" {
+        assert!(world.writes_to_disk(owner));
+        world.settles();
+    }
+    let epoch = world.reporter(&again).position().unwrap().epoch;
+    let hashes = |world: &World| {
+        let frames = world.frames(&guest).into_iter();
+        let said = frames.filter(|frame| frame["body"]["position"][0] == epoch);
+        said.filter(|frame| !frame["body"]["hash"].is_null())
+            .count()
+    };
+    world.passes(2 * QUIET_MS);
+    assert_eq!(hashes(&world), 0);
+    world.writes_to_disk(owner);
+    world.settles();
+    assert_eq!(hashes(&world), 1);
 }
 
 #[test]

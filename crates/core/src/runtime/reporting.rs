@@ -106,8 +106,9 @@ impl Runtime {
         if reporter.quiet_armed {
             self.timers.insert((due, Timer::Quiet(url.clone())));
         } else {
+            // In its turn: behind what is to be stored, or sent, before it.
             reporter.head_due = true;
-            self.send_head_if_due(url);
+            self.dirty.insert(url.clone());
         }
     }
 
