@@ -278,6 +278,7 @@ fn a_closed_room_takes_words_of_its_host_alone() {
     assert_eq!(ann.command("/open")["event"], "done");
     assert_eq!(bob.program.event_named("messages")["closed"], false);
     bob.say("thank you");
+    ann.hears("thank you");
     assert_eq!(texts(&ann.history()), ["listen", "thank you"]);
 }
 
@@ -295,6 +296,7 @@ fn lines_of_a_pipe_are_said_when_the_room_is_there_and_before_it_is_left() {
     );
     let mut ann = joins(&home, &node.url, "ann", &["--host", "--public"]);
     early.ended().assert_success();
+    ann.hears("/three");
     assert_eq!(texts(&ann.history()), ["/three", "one", "two"]);
 }
 
