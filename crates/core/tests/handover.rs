@@ -349,6 +349,23 @@ fn only_who_holds_an_object_hands_it_over_and_to_so_many_at_most() {
 }
 
 #[test]
+fn who_is_to_have_an_object_that_another_owner_takes_meanwhile_owns_nothing() {
+    let (mut world, first, _, epoch) = kitchen();
+    let (second, heir) = (world.client(3), world.client(4));
+    let params = json!([KITCHEN, second.hyperty, second.identity(), true]);
+    let body = json!({"method": "delegate", "params": params});
+    let answer = world.asks(&first, "execute", &first.hyperty, &sm(), body);
+    assert_eq!(code(&answer), 200, "{answer}");
+    let claimed = world.claims(&second, KITCHEN, json!({"base": [epoch, 0]}));
+    assert_eq!(code(&claimed), 200, "{claimed}");
+    assert_eq!(code(&delegates(&mut world, &second, &heir)), 200);
+    let taken = world.claims(&first, KITCHEN, json!({"base": [epoch, 0], "take": true}));
+    assert_eq!(code(&taken), 200, "{taken}");
+    let refused = world.claims(&heir, KITCHEN, json!({"base": [epoch, 0], "take": true}));
+    assert_eq!(code(&refused), 403, "{refused}");
+}
+
+#[test]
 fn each_of_several_owners_reads_commands_and_is_not_put_out() {
     let (mut world, host, heir, reporter) = host_and_heir();
     let (_, invitation) = hands_over(&mut world, &reporter, heir, true);

@@ -85,6 +85,9 @@ impl Record {
         if !self.is_handed_to(claimant, reporter) {
             let goes_on = handover.from == *claimant;
             next.handover = self.handover.clone().filter(|_| goes_on);
+            if !goes_on && handover.added && handover.identity != *claimant {
+                next.owners.remove(&handover.identity);
+            }
             return;
         }
         let from = &handover.from;
