@@ -203,7 +203,7 @@ fn missing(
 
 fn start_node(cores: Cores, byline: &OsStr, listen: SocketAddr) -> Result<Process> {
     let args = ["node", "--listen", &listen.to_string(), "--json"].map(str::to_owned);
-    Process::start(cores.server, byline, &args)
+    Process::start(&[cores.server], byline, &args)
 }
 
 fn requests(observers: usize, have: Option<Position>) -> Result<Vec<Requests>> {
@@ -221,7 +221,7 @@ fn requests(observers: usize, have: Option<Position>) -> Result<Vec<Requests>> {
 fn at_floor(cores: Cores, requests: &[Requests], recording: &Recording) -> Result<Recovered> {
     let args = ["floor", "recovery", &requests.len().to_string()].map(str::to_owned);
     let this = std::env::current_exe()?;
-    let process = Process::start(cores.server, this.as_os_str(), &args)?;
+    let process = Process::start(&[cores.server], this.as_os_str(), &args)?;
     let _feed = recording.hand_to(process.address)?;
     let mut storm = Storm::new(None)?;
     let mut floor = measured(&process, &mut storm, requests)?;
