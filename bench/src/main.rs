@@ -13,6 +13,7 @@ mod joiner;
 mod line;
 mod machine;
 mod process;
+mod recording;
 mod recovery;
 mod report;
 mod reporter;
