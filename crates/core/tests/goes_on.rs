@@ -1,18 +1,15 @@
 //! A chat whose node keeps it (protocol.md §9): it goes on while its creator is away, and is complete for all when
 //! that returns, whatever dies meanwhile.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use std::collections::BTreeMap;
 
 use byline_core::limits::GRACE_MS;
 use byline_core::runtime::Seat;
 use byline_core::storage::Table;
-use world::children::text;
-use world::disk::Cut;
-use world::{InFlight, Who, World, count};
+
+use crate::world::children::text;
+use crate::world::disk::Cut;
+use crate::world::{InFlight, Who, World, count};
 
 /// One who has created a chat that the node keeps, and two who observe it.
 struct Chat {

@@ -1,9 +1,5 @@
 //! An object that its Reporter hands over to somebody else, and objects with several owners.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::{Reason, Refusal};
@@ -11,9 +7,10 @@ use byline_core::limits::{HANDOVER_MS, HELD_MS, OWNERS_MAX, WITHHELD_BYTES_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Invitation, Seat};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
-use world::room::closed;
-use world::{Client, InFlight, Who, World, count, of, sm};
+
+use crate::world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
+use crate::world::room::closed;
+use crate::world::{Client, InFlight, Who, World, count, of, sm};
 
 /// A closed object of the first, and who is to have it.
 fn host_and_heir() -> (World, Who, Who, Seat) {
