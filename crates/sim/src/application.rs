@@ -70,6 +70,7 @@ impl World {
                 count,
             } => self.authors(*who, *object, *act, *count),
             Action::Command { object, command } => self.commands(*object, command),
+            Action::HandOver { object, heir, keep } => self.hands_over(*object, *heir, *keep),
             Action::Fault(fault) => self.strikes(fault),
             Action::Lie(lie) => self.lies(lie),
         }
@@ -316,6 +317,7 @@ impl World {
                     self.oracle.expects(!again, Rule::Answer, || {
                         format!("{seat:?} told twice: {state}")
                     });
+                    self.oracle.reporter_is(&seat, &reporter.state, &state);
                     reporter.state = state;
                 }
             }
@@ -338,6 +340,9 @@ impl World {
                 place.read_ends(call, &result, lies, &mut self.oracle, &mut self.totals);
             }
             Output::Done(call, result) => {
+                if let Some((object, heir)) = place.handing.remove(&call) {
+                    self.oracle.handing_ends(&object, &heir, result.is_ok());
+                }
                 place.command_ends(call, result.is_ok(), &mut self.oracle, &mut self.totals);
             }
             Output::Rejected(seat, commits) => {
@@ -358,13 +363,13 @@ impl World {
                 moved.children.insert((seat, name));
             }
             Output::Event(..) => self.totals.one(Count::EventsHeard),
-            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Invited(_, invitation) => self.is_invited(who, &invitation),
+            // Every object here says whom it lets in; nobody has anything done.
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
             | Output::Fetching(..)
             | Output::Fetched(..)
-            | Output::Invited(..)
             | Output::Presence(..)
             | Output::Observers(..)
             | Output::Gone(..)

@@ -48,6 +48,8 @@ pub(crate) struct Place {
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
     commands: BTreeSet<u64>,
+    /// Those of them that hand an object over, and to whom.
+    pub(crate) handing: BTreeMap<u64, (Address, Identity)>,
     /// Deletions that may have gone on by themselves, under calls that nobody made.
     pub(crate) repeated: usize,
     /// Who waits for its writes to be stored, and how many states it had then.
@@ -98,6 +100,7 @@ impl Place {
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             commands: BTreeSet::new(),
+            handing: BTreeMap::new(),
             repeated: 0,
             flushes: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -115,6 +118,7 @@ impl Place {
         self.reads.clear();
         self.deliveries.clear();
         self.commands.clear();
+        self.handing.clear();
         self.repeated = 0;
         self.flushes.clear();
         self.asked.clear();

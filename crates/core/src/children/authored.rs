@@ -200,25 +200,28 @@ fn who_writes_by_a_copy_that_has_what_is_lost_says_the_whole() {
 fn what_came_back_before_it_was_known_to_be_safe_is_not_done_twice_in_the_next_life() {
     let (mut author, id, mut here) = with_a_child();
     author.rests();
-    let path = Path::root().child("list").child("0");
+    let list = Path::root().child("list");
+    let (path, values) = (list.child("0"), vec![json!(8)]);
+    let lists = [
+        (
+            Change::Set {
+                path: list,
+                value: json!([7]),
+            },
+            json!([7]),
+        ),
+        (Change::Insert { path, values }, json!([8, 7])),
+    ];
     let mut value = author.child(&id, &here).unwrap();
-    let list = Change::Set {
-        path: Path::root().child("list"),
-        value: json!([7]),
-    };
-    Arc::make_mut(&mut value)["list"] = json!([7]);
-    let write = Write::Update(id.clone(), vec![list]);
-    author.push(1, write, 3, Some(Arc::clone(&value)), &here);
-    let insert = Change::Insert {
-        path,
-        values: vec![json!(8)],
-    };
-    Arc::make_mut(&mut value)["list"] = json!([8, 7]);
-    let write = Write::Update(id.clone(), vec![insert]);
-    author.push(2, write, 3, Some(Arc::clone(&value)), &here);
-    for _ in 0..2 {
+    for (change, list) in lists {
+        Arc::make_mut(&mut value)["list"] = list;
+        let write = Write::Update(id.clone(), vec![change]);
+        author.push(1, write, 3, Some(Arc::clone(&value)), &here);
         let sent = sends(&mut author).unwrap();
         assert!(matches!(here.take(&sent), Taken::Done(_)));
+        // The first is known to be safe when the second is not yet.
+        let before = here.position(&author.author).version - 1;
+        author.answered(at(5, before), Answer::Safe, &here);
     }
     let mut disk = Disk::new();
     store(&mut disk, &mut author);
