@@ -310,17 +310,7 @@ impl World {
         let lies = self.url_of(self.plan.objects.len());
         let place = &mut self.places[who];
         match told {
-            Output::Reporter(seat, state) => {
-                let of = |one: &&mut Reporter| one.author.seat == seat;
-                if let Some(reporter) = place.reporters.values_mut().find(of) {
-                    let again = reporter.state == state;
-                    self.oracle.expects(!again, Rule::Answer, || {
-                        format!("{seat:?} told twice: {state}")
-                    });
-                    self.oracle.reporter_is(&seat, &reporter.state, &state);
-                    reporter.state = state;
-                }
-            }
+            Output::Reporter(seat, state) => place.reporter_is(&seat, state, &mut self.oracle),
             Output::Observer(seat, state) => {
                 if let Some(reader) = place.readers.get_mut(&seat) {
                     if matches!(state, State::Closed(_)) {
@@ -340,9 +330,6 @@ impl World {
                 place.read_ends(call, &result, lies, &mut self.oracle, &mut self.totals);
             }
             Output::Done(call, result) => {
-                if let Some((object, heir)) = place.handing.remove(&call) {
-                    self.oracle.handing_ends(&object, &heir, result.is_ok());
-                }
                 place.command_ends(call, result.is_ok(), &mut self.oracle, &mut self.totals);
             }
             Output::Rejected(seat, commits) => {

@@ -227,6 +227,19 @@ impl Place {
         self.asked.insert(call, asked);
     }
 
+    /// A Reporter is told its state.
+    pub(crate) fn reporter_is(&mut self, seat: &Seat, state: State, oracle: &mut Oracle) {
+        let of = |one: &&mut Reporter| one.author.seat == *seat;
+        if let Some(reporter) = self.reporters.values_mut().find(of) {
+            let again = reporter.state == state;
+            oracle.expects(!again, Rule::Answer, || {
+                format!("{seat:?} told twice: {state}")
+            });
+            oracle.reporter_is(seat, &reporter.state, &state);
+            reporter.state = state;
+        }
+    }
+
     /// A command has ended, or what was asked of children.
     pub(crate) fn command_ends(
         &mut self,
@@ -243,6 +256,9 @@ impl Place {
         }
         if !well {
             totals.one(Count::CommandRefused);
+        }
+        if let Some((object, heir)) = self.handing.remove(&call) {
+            oracle.handing_ends(&object, &heir, well);
         }
         let mut waited = self.commands.remove(&call);
         if !waited && self.repeated > 0 {
