@@ -118,6 +118,22 @@ fn who_says_no_owns_nothing_and_everything_is_as_before() {
 }
 
 #[test]
+fn who_reads_as_an_owner_reads_no_more_when_it_is_none() {
+    let (mut world, _, heir, reporter) = host_and_heir();
+    let (_, invitation) = hands_over(&mut world, &reporter, heir, false);
+    let observer = world.subscribes(heir, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+    let no = Refusal::forbidden("not mine to keep");
+    world
+        .machine(heir)
+        .answer_invitation(invitation.number, Err(no));
+    world.passes(10_000);
+    assert_eq!(closed(&world, &observer).unwrap().0, 403);
+    world.assert_all_answered();
+}
+
+#[test]
 fn an_object_is_handed_over_to_nobody_who_is_not_known() {
     let (mut world, host, _, reporter) = host_and_heir();
     let (now, nobody) = (world.now, Address::parse("hyperty://localhost/x").unwrap());

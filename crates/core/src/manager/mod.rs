@@ -235,7 +235,8 @@ pub(crate) struct SyncManager {
 impl SyncManager {
     /// Whether `hyperty` of `identity` may read `url`, and who reports it. The node has decided before;
     /// this side of the border decides again, from the access that the claim came back with. `granted`
-    /// is the node's word that this reader was approved before, maybe on another device.
+    /// is the node's word that this reader was approved before, maybe on another device, or owns the object. It
+    /// is said anew each time, and counts no longer than that: who owns it today may not tomorrow.
     pub(crate) fn admit(
         &mut self,
         url: &str,
@@ -252,7 +253,7 @@ impl SyncManager {
             None if claim.approve => return Ok(Admission::Open(claim.reporter.clone())),
             _ => return Err(closed_to_you(url)),
         }
-        claim.remember(hyperty, identity, decided.is_none());
+        claim.remember(hyperty, identity, false);
         Ok(Admission::Granted(claim.reporter.clone()))
     }
 
@@ -274,7 +275,7 @@ impl SyncManager {
     }
 
     /// Who reports `url`, and whether it hears what `hyperty` says, of whom the node has stated that it is a
-    /// reader: it may have been approved on another device.
+    /// reader: it may have been approved on another device, or was let in here as an owner.
     pub(crate) fn hears(
         &mut self,
         url: &str,
@@ -284,7 +285,10 @@ impl SyncManager {
     ) -> Result<(Address, bool), Refusal> {
         let claim = held(&mut self.claims, url)?;
         let decided = claim.decides(hyperty, identity, own);
-        Ok((claim.reporter.clone(), decided.unwrap_or(claim.approve)))
+        let known = claim.readers.get(hyperty);
+        let known = known.is_some_and(|reader| Some(&reader.identity) == identity);
+        let may = decided.unwrap_or(claim.approve || known);
+        Ok((claim.reporter.clone(), may))
     }
 
     /// The application lets a reader in. An anonymous one is not remembered: it ends with its session.
