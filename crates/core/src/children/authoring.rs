@@ -66,16 +66,13 @@ struct Drain {
 
 impl Authoring {
     /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
-    /// One that has no position begins with the clock's milliseconds as its epoch, so that no two of
-    /// them are ever taken for one.
+    /// It begins with the clock's milliseconds as its epoch, or above what the Reporter says when that is
+    /// more: the Reporter may have lost what is with readers, and no two streams are ever taken for one.
     pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
         let Yours { position, number } = yours.unwrap_or_default();
         Self {
             author,
-            epoch: match position.epoch {
-                0 => now.unix_ms(),
-                epoch => epoch.saturating_add(1),
-            },
+            epoch: now.unix_ms().max(position.epoch.saturating_add(1)),
             safe: position,
             number,
             queue: VecDeque::new(),
