@@ -18,6 +18,9 @@ use crate::runtime::Backoff;
 use crate::stream::Position;
 use crate::time::Time;
 
+/// So far apart at most are streams that begin above the same place.
+const APART: u64 = 1 << 16;
+
 /// A child as its author has it, what is not safe included.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -67,12 +70,14 @@ struct Drain {
 impl Authoring {
     /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
     /// It begins with the clock's milliseconds as its epoch, or above what the Reporter says when that is
-    /// more: the Reporter may have lost what is with readers, and no two streams are ever taken for one.
+    /// more: the Reporter may have lost what is with readers, and no two streams are to be taken for one.
+    /// A clock that was set back shows other milliseconds, too, each time.
     pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
         let Yours { position, number } = yours.unwrap_or_default();
+        let now_ms = now.unix_ms();
         Self {
             author,
-            epoch: now.unix_ms().max(position.epoch.saturating_add(1)),
+            epoch: now_ms.max(position.epoch.saturating_add(1 + now_ms % APART)),
             safe: position,
             number,
             queue: VecDeque::new(),
