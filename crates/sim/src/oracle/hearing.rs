@@ -44,7 +44,8 @@ mod tests {
         oracle.new_author(&room, &me);
         let claim = json!({"url": ROOM, "schema": "Context", "reporter": "hyperty://localhost/r",
             "children": ["chat"], "cache": true, "access": {"public": true, "deny": [me]}});
-        let claimed = json!({"epoch": 7, "position": [7, 0], "cache": true});
+        let claimed =
+            json!({"code": 200, "epoch": 7, "position": [7, 0], "access": {}, "cache": true});
         let claim = serde_json::from_value(claim).unwrap();
         oracle.claimed(HOLDER, &claim, &claimed.to_string(), &mut totals);
         let changes = room.resource("changes");
