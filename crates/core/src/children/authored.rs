@@ -78,6 +78,18 @@ fn after_a_refusal_for_good_an_author_goes_on_in_a_new_epoch() {
 }
 
 #[test]
+fn who_has_lost_its_stream_begins_elsewhere_each_time_also_where_its_clock_was_set_back() {
+    let yours = Yours {
+        position: at(1_000_000, 9),
+        number: 9,
+    };
+    let begins = |now| Authoring::new(author(), Some(yours), Time::from_unix_ms(now)).epoch;
+    assert_eq!(begins(2_000_000), 2_000_000);
+    let [once, again] = [700_001, 700_002].map(begins);
+    assert!(once > 1_000_000 && again > 1_000_000 && once != again);
+}
+
+#[test]
 fn what_makes_a_child_is_dated_anew_once_in_each_connection() {
     let (mut author, here) = authoring();
     creates(&mut author);

@@ -19,6 +19,9 @@ use crate::runtime::Backoff;
 use crate::stream::Position;
 use crate::time::Time;
 
+/// So far apart at most are streams that begin above the same place.
+const APART: u64 = 1 << 16;
+
 /// One author's stream in one collection.
 #[derive(Debug)]
 pub(crate) struct Authoring {
@@ -56,16 +59,15 @@ struct Drain {
 
 impl Authoring {
     /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
-    /// One that has no position begins with the clock's milliseconds as its epoch, so that no two of
-    /// them are ever taken for one.
+    /// It begins with the clock's milliseconds as its epoch, or above what the Reporter says when that is
+    /// more: the Reporter may have lost what is with readers, and no two streams are to be taken for one.
+    /// A clock that was set back shows other milliseconds, too, each time.
     pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
         let Yours { position, number } = yours.unwrap_or_default();
+        let now_ms = now.unix_ms();
         Self {
             author,
-            epoch: match position.epoch {
-                0 => now.unix_ms(),
-                epoch => epoch.saturating_add(1),
-            },
+            epoch: now_ms.max(position.epoch.saturating_add(1 + now_ms % APART)),
             safe: position,
             number,
             queue: VecDeque::new(),

@@ -7,6 +7,7 @@ mod books;
 mod children;
 mod collections;
 mod handover;
+mod hearing;
 mod kept;
 mod outliving;
 mod presence;
@@ -275,12 +276,7 @@ impl Oracle {
         of_whom: &str,
         frame: &str,
     ) {
-        // Who holds the object hears what is said there, whether or not it may read.
-        let holds = place_of(of_whom).is_some_and(|(object, _)| {
-            let about = frame.contains("\"event\"") || self.node_takes(&object);
-            self.books.holder(object.as_str()) == Some(peer) && about
-        });
-        if !holds {
+        if !self.heard_by_holder(peer, of_whom, frame) {
             self.reads(of_whom, "", identity, frame);
         }
     }
