@@ -206,9 +206,6 @@ pub struct Subscribe {
     /// Its Reporter has let it in before, as the node states it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub granted: bool,
-    /// It owns the object, whose claim is another owner's, as the node states it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub owner: bool,
 }
 
 /// `subscribe` to many objects at once, at the subscription manager (§6).

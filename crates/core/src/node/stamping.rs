@@ -18,19 +18,16 @@ pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<
     text(message(header, body(header, identity)?)?)
 }
 
-/// The same of a `subscribe` or `read`, whether the Reporter has said yes to it before, and whether an `owner` asks.
+/// The same of a `subscribe` or `read`, and whether the Reporter has said yes to it before.
 pub(super) fn stamp_reader(
     header: &Header<'_>,
     identity: Option<&Identity>,
     granted: bool,
-    owner: bool,
 ) -> Result<String, Refusal> {
     let mut body = body(header, identity)?;
-    for (field, stated) in [("granted", granted), ("owner", owner)] {
-        body.remove(field);
-        if stated {
-            body.insert(field.to_owned(), RawValue::TRUE.to_owned());
-        }
+    body.remove("granted");
+    if granted {
+        body.insert("granted".to_owned(), RawValue::TRUE.to_owned());
     }
     text(message(header, body)?)
 }

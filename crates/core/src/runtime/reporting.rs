@@ -342,15 +342,15 @@ impl Runtime {
         header: &Header<'_>,
         now: Time,
     ) -> Result<(), Refusal> {
-        let mut body: Subscribe = header.decode()?;
+        let body: Subscribe = header.decode()?;
         let reader = body.source.as_ref().map_or(&*header.from, Address::as_str);
-        let identity = self.stated(url, body.identity.take());
+        let identity = self.stated(url, body.identity);
         // Nobody speaks as the node but the node.
         let admitted = if reader == Address::subscription_manager(&self.domain).as_str() {
             Admission::Granted(self.manager.kept_by_node(url)?)
         } else {
             self.manager
-                .admit(url, reader, identity.as_ref(), &body, &self.identity)?
+                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?
         };
         self.claim_changes(&address(url)?);
         let due = Due {
