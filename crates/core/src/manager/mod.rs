@@ -83,8 +83,24 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Reader {
     identity: Identity,
-    /// By the application, where `access` left it open.
-    approved: bool,
+    right: Right,
+}
+
+impl Reader {
+    fn is_approved(&self) -> bool {
+        self.right == Right::Approval
+    }
+}
+
+/// By what a reader is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// By who may read.
+    Access,
+    /// By the application, here or on another device, where that left it open.
+    Approval,
+    /// It owns the object, beside whose claim it is: the node says so each time, for as long as it is so.
+    Ownership,
 }
 
 /// What becomes of a reader that is not refused.
@@ -128,25 +144,25 @@ impl Claim {
     fn decides(&self, hyperty: &str, identity: Option<&Identity>, own: &Identity) -> Option<bool> {
         let reader = self.readers.get(hyperty);
         let approved =
-            reader.is_some_and(|reader| reader.approved && Some(&reader.identity) == identity);
+            reader.is_some_and(|one| one.is_approved() && Some(&one.identity) == identity);
         let yes = || (approved || identity == Some(own)).then_some(true);
         self.access.decides(hyperty, identity).or_else(yes)
     }
 
     /// Remembers a reader that is let in. Who was approved stays so, until it is denied.
-    fn remember(&mut self, hyperty: &str, identity: Option<&Identity>, approved: bool) {
+    fn remember(&mut self, hyperty: &str, identity: Option<&Identity>, right: Right) {
         let (Ok(hyperty), Some(identity)) = (Address::parse(hyperty), identity) else {
             return;
         };
         let known = self.readers.get(&hyperty);
-        let same = known.is_some_and(|reader| reader.approved && reader.identity == *identity);
+        let same = known.is_some_and(|one| one.is_approved() && one.identity == *identity);
         if known.is_some() || self.readers.len() < GRANTS_PER_OBJECT_MAX {
             let reader = Reader {
                 identity: identity.clone(),
-                approved: approved || same,
+                right: if same { Right::Approval } else { right },
             };
-            let was = known.is_some_and(|reader| reader.approved);
-            if let Some(changed) = self.changed.as_mut().filter(|_| !same && (approved || was)) {
+            let told = reader.is_approved() || known.is_some_and(Reader::is_approved);
+            if let Some(changed) = self.changed.as_mut().filter(|_| !same && told) {
                 changed.insert(hyperty.clone());
             }
             self.readers.insert(hyperty, reader);
@@ -159,8 +175,10 @@ impl Claim {
             let decided = self
                 .access
                 .decides(hyperty.as_str(), Some(&reader.identity));
-            let ends = reader.approved && decided == Some(false);
-            reader.approved &= !ends;
+            let ends = reader.is_approved() && decided == Some(false);
+            if ends {
+                reader.right = Right::Access;
+            }
             if let Some(changed) = self.changed.as_mut().filter(|_| ends) {
                 changed.insert(hyperty.clone());
             }
@@ -171,7 +189,7 @@ impl Claim {
     pub(crate) fn take_changed_approvals(&mut self) -> Vec<(Address, Option<Identity>)> {
         let changed = self.changed.replace(BTreeSet::new()).unwrap_or_default();
         let approved = |hyperty: &Address| {
-            let reader = self.readers.get(hyperty).filter(|reader| reader.approved)?;
+            let reader = self.readers.get(hyperty).filter(|one| one.is_approved())?;
             Some(reader.identity.clone())
         };
         let changed = changed.into_iter();
@@ -182,10 +200,10 @@ impl Claim {
 
     /// Whom the application had let in when the claim was stored.
     pub(crate) fn approved_before(&mut self, readers: Vec<(Address, Identity)>) {
-        let approved = true;
+        let right = Right::Approval;
         let readers = readers.into_iter();
         self.readers = readers
-            .map(|(hyperty, identity)| (hyperty, Reader { identity, approved }))
+            .map(|(hyperty, identity)| (hyperty, Reader { identity, right }))
             .collect();
         self.changed = Some(BTreeSet::new());
     }
@@ -234,26 +252,24 @@ pub(crate) struct SyncManager {
 
 impl SyncManager {
     /// Whether `hyperty` of `identity` may read `url`, and who reports it. The node has decided before;
-    /// this side of the border decides again, from the access that the claim came back with. `granted`
-    /// is the node's word that this reader was approved before, maybe on another device, or owns the object. It
-    /// is said anew each time, and counts no longer than that: who owns it today may not tomorrow.
+    /// this side of the border decides again, from the access that the claim came back with. `stated`
+    /// is the node's word that this reader was approved before, maybe on another device, or owns the object.
     pub(crate) fn admit(
         &mut self,
         url: &str,
         hyperty: &str,
         identity: Option<&Identity>,
-        granted: bool,
+        stated: Option<Right>,
         own: &Identity,
     ) -> Result<Admission, Refusal> {
         let claim = held(&mut self.claims, url)?;
-        let decided = claim.decides(hyperty, identity, own);
-        match decided {
-            Some(true) => {}
-            None if granted => {}
-            None if claim.approve => return Ok(Admission::Open(claim.reporter.clone())),
+        let right = match (claim.decides(hyperty, identity, own), stated) {
+            (Some(true), _) => Right::Access,
+            (None, Some(right)) => right,
+            (None, None) if claim.approve => return Ok(Admission::Open(claim.reporter.clone())),
             _ => return Err(closed_to_you(url)),
-        }
-        claim.remember(hyperty, identity, false);
+        };
+        claim.remember(hyperty, identity, right);
         Ok(Admission::Granted(claim.reporter.clone()))
     }
 
@@ -285,9 +301,9 @@ impl SyncManager {
     ) -> Result<(Address, bool), Refusal> {
         let claim = held(&mut self.claims, url)?;
         let decided = claim.decides(hyperty, identity, own);
-        let known = claim.readers.get(hyperty);
-        let known = known.is_some_and(|reader| Some(&reader.identity) == identity);
-        let may = decided.unwrap_or(claim.approve || known);
+        let owner = |one: &Reader| one.right == Right::Ownership && Some(&one.identity) == identity;
+        let owns = claim.readers.get(hyperty).is_some_and(owner);
+        let may = decided.unwrap_or(claim.approve || owns);
         Ok((claim.reporter.clone(), may))
     }
 
@@ -299,7 +315,7 @@ impl SyncManager {
         identity: Option<&Identity>,
     ) {
         if let Some(claim) = self.claims.get_mut(url) {
-            claim.remember(hyperty.as_str(), identity, true);
+            claim.remember(hyperty.as_str(), identity, Right::Approval);
         }
     }
 
