@@ -275,12 +275,17 @@ impl Oracle {
         of_whom: &str,
         frame: &str,
     ) {
+        let holds = |object: &Address| self.books.holder(object.as_str()) == Some(peer);
         // Who holds the object hears what is said there, whether or not it may read.
-        let holds = place_of(of_whom).is_some_and(|(object, _)| {
-            let about = frame.contains("\"event\"") || self.node_takes(&object);
-            self.books.holder(object.as_str()) == Some(peer) && about
+        let said = place_of(of_whom).is_some_and(|(object, _)| {
+            holds(&object) && (frame.contains("\"event\"") || self.node_takes(&object))
         });
-        if !holds {
+        // And is woken, where it follows the node.
+        let object = of_whom.strip_suffix("/changes").map(Address::parse);
+        let woken = object.and_then(Result::ok).is_some_and(|object| {
+            frame.contains("\"missed\":true") && holds(&object) && self.node_takes(&object)
+        });
+        if !said && !woken {
             self.reads(of_whom, "", identity, frame);
         }
     }
