@@ -137,7 +137,6 @@ totals! {
     HandOversSaid => "hand-overs said to a node, or taken back",
     HandOversDone => "hand-overs that came to their end",
     HandOversEnded => "hand-overs that did not",
-    GivenOut => "commits withheld and given out",
     Rejected => "commits rejected after catching up",
     Many => "subscribed to many at once",
 }

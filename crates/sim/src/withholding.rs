@@ -7,7 +7,6 @@ use std::sync::Arc;
 use byline_core::message::{Header, Type};
 use byline_core::stream::CommitHeader;
 
-use crate::totals::Count;
 use crate::world::{Peer, World};
 
 /// Frames that are remembered; a node that withholds more in a world gives them out.
@@ -59,7 +58,6 @@ impl World {
             let commit = Header::peek(&frame).is_ok_and(|one| CommitHeader::peek(one.body).is_ok());
             if commit && taken > 0 {
                 taken -= 1;
-                self.totals.one(Count::GivenOut);
                 self.oracle
                     .node_took_commit(sender, &frame, &mut self.totals);
             }
