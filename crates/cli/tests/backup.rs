@@ -1,15 +1,12 @@
 //! What a node keeps, copied while it runs and put back.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::document::document;
-use common::{Home, Node, Program, byline, observe, report};
 use serde_json::Value;
+
+use crate::common::document::document;
+use crate::common::{Home, Node, Program, byline, observe, report};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 const BACKUPS: u64 = 4;

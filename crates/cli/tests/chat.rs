@@ -1,12 +1,9 @@
 //! Rooms where several programs write through one node.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline_proxy::{Faults, Proxy};
-use common::{Home, Node, Program, byline};
 use serde_json::{Value, json};
+
+use crate::common::{Home, Node, Program, byline};
 
 const ROOM: &str = "comm://localhost/tea";
 /// A path that cuts nobody off but who is told to be.

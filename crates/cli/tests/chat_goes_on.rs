@@ -1,14 +1,11 @@
 //! Rooms that outlive those who are in them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::path::Path;
 
-use common::{Home, Node, Program, byline};
 use rustix::process::Signal;
 use serde_json::Value;
+
+use crate::common::{Home, Node, Program, byline};
 
 const ROOM: &str = "comm://localhost/tea";
 

@@ -1,19 +1,16 @@
 //! Observers whose connections are cut again and again follow an object that never stops, and end
 //! with exactly what its Reporter has.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use byline_proxy::{Faults, Proxy, Random};
-use common::document::document;
-use common::{Home, Node, Program, byline, report, write};
 use serde_json::Value;
+
+use crate::common::document::document;
+use crate::common::{Home, Node, Program, byline, report, write};
 
 const OBJECT: &str = "ctxt://localhost/kitchen";
 const OBSERVERS: usize = 20;

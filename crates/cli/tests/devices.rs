@@ -1,15 +1,12 @@
 //! Two devices of one user, with a store each, and one object that goes back and forth between them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::{Home, Node, Program, byline, observe};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use crate::common::{Home, Node, Program, byline, observe};
 
 const DIARY: &str = "ctxt://localhost/diary";
 const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";

@@ -1,13 +1,9 @@
 //! What goes wrong is said in one line on standard error, with the exit code 1.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::net::TcpListener;
 use std::process::Command;
 
-use common::{Home, Node, Program, byline, report, write};
+use crate::common::{Home, Node, Program, byline, report, write};
 
 /// Runs `byline` with `input` on standard input, and gives what it complains of.
 fn complaint(arguments: &[&str], input: &str) -> String {

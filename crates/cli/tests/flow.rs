@@ -1,15 +1,12 @@
 //! Real lines through `report`, `observe` and `read`, by one user and by several.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use common::document::document;
-use common::{Home, Node, Program, byline, observe, report, write};
 use serde_json::{Value, json};
+
+use crate::common::document::document;
+use crate::common::{Home, Node, Program, byline, observe, report, write};
 
 const OBJECT: &str = "ctxt://localhost/kitchen";
 

@@ -1,17 +1,14 @@
 //! A disk that fills up: 8 MiB of memory, mounted in a namespace that only the test's own programs see.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Home, Node, Program, address, observe, report};
 use serde_json::{Value, json};
+
+use crate::common::{Home, Node, Program, address, observe, report};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 /// What is freed again, of the 8 MiB, beside a runtime's store.

@@ -1,11 +1,7 @@
 //! An object that one user hands over to another.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
-use common::program::Ended;
-use common::{Home, Node, Program, byline, observe, report};
+use crate::common::program::Ended;
+use crate::common::{Home, Node, Program, byline, observe, report};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 

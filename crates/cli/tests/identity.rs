@@ -1,16 +1,13 @@
 //! Who a user is, and the way of their key to another device.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use byline_core::storage::{Batch, Table};
 use byline_store::{Folder, Store as _, Whose};
-use common::terminal::Terminal;
-use common::{Home, Program};
+
+use crate::common::terminal::Terminal;
+use crate::common::{Home, Program};
 
 /// 32 times 7, and who that is.
 const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";

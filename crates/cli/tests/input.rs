@@ -1,14 +1,11 @@
 //! Other ways to report than a whole state a line: merge patches, and a file that is watched.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::fs;
 
-use common::{Home, Node, Program, byline, observe, report, write};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use crate::common::{Home, Node, Program, byline, observe, report, write};
 
 const OBJECT: &str = "ctxt://localhost/kitchen";
 

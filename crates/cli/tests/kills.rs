@@ -1,16 +1,13 @@
 //! The node, the Reporter and the Observer are killed in turn, each in the middle of a burst: nothing that was told
 //! to be stored is gone, no version is replaced, and everybody has the same at the end.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::document::document;
-use common::{Home, Node, Program, byline};
 use serde_json::Value;
+
+use crate::common::document::document;
+use crate::common::{Home, Node, Program, byline};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 const ROUNDS: usize = 20;

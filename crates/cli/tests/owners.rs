@@ -1,11 +1,8 @@
 //! Children from the shell, and what an owner says from another process than the one that reports.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
-use common::{Home, Node, Program, byline};
 use serde_json::{Value, json};
+
+use crate::common::{Home, Node, Program, byline};
 
 const ROOM: &str = "comm://localhost/tea";
 

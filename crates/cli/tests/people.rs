@@ -1,22 +1,22 @@
 //! People and TLS: programs with tokens behind a node that asks, and handles whose token ends.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
+#[allow(dead_code, reason = "the tests of the node use the rest")]
 #[path = "../../node/tests/support/issuer.rs"]
 mod issuer;
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use byline::{Builder, Connection, Create, Origin, Runtime, State};
 use byline_node::{Certificate, Config, People, Running, Server};
-use common::{Home, Program, byline, observe, write};
-use issuer::{Authority, Folder, Issuer, text};
+use issuer::{Authority, Folder, Issuer};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::sync::watch::Receiver;
+
+use crate::common::{Home, Program, byline, observe, write};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 
@@ -277,4 +277,9 @@ async fn a_runtime_says_in_one_line_why_tls_did_not_come_about() {
 fn no_token_is_printed() {
     let builder = Runtime::builder().token("eyJ.the.rest");
     assert!(!format!("{builder:?}").contains("eyJ"), "{builder:?}");
+}
+
+/// A path as an argument of a program.
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }

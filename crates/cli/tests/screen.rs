@@ -1,11 +1,7 @@
 //! A room on a terminal: what is typed there is said, and what is said is on the screen.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
-use common::terminal::Terminal;
-use common::{Home, Node, byline};
+use crate::common::terminal::Terminal;
+use crate::common::{Home, Node, byline};
 
 const ROOM: &str = "comm://localhost/tea";
 

@@ -1,12 +1,9 @@
 //! Signals, and nodes that end and come back.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
-use common::document::document;
-use common::{Home, Node, Program, observe, report, write};
 use rustix::process::Signal;
+
+use crate::common::document::document;
+use crate::common::{Home, Node, Program, observe, report, write};
 
 const OBJECT: &str = "ctxt://localhost/kitchen";
 const UNTIL: [&str; 4] = ["--until-version", "30", "--timeout", "60"];

@@ -1,12 +1,9 @@
 //! What a report stores, and a report that goes on.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
-use common::document::document;
-use common::{Home, Node, observe, report};
 use serde_json::Value;
+
+use crate::common::document::document;
+use crate::common::{Home, Node, observe, report};
 
 const KITCHEN: &str = "ctxt://localhost/kitchen";
 const ROUNDS: u64 = 3;

@@ -1,18 +1,15 @@
 //! Readers whom `access` leaves open: the application of the Reporter is asked.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::error::Refusal;
 use byline_core::limits::{HELD_MS, QUESTIONS_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{Asking, Seat};
 use serde_json::{Value, json};
-use world::children::text;
-use world::kitchen::{KITCHEN, code};
-use world::room::{closed, kicks};
-use world::{Client, InFlight, Who, World, count, of};
+
+use crate::world::children::text;
+use crate::world::kitchen::{KITCHEN, code};
+use crate::world::room::{closed, kicks};
+use crate::world::{Client, InFlight, Who, World, count, of};
 
 /// A Reporter that is asked about everybody, a reader who asks, and what the Reporter is asked.
 fn asking() -> (World, Who, Who, Seat, Seat, Asking) {

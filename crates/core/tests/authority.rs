@@ -1,14 +1,11 @@
 //! A hostile client against the node: what it may not write, read, be or claim is refused, and reaches
 //! nobody.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::GRACE_MS;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, code, kitchen};
-use world::{World, of};
+
+use crate::world::kitchen::{KITCHEN, answers, code, kitchen};
+use crate::world::{World, of};
 
 // Writing.
 

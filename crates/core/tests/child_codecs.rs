@@ -1,10 +1,6 @@
 //! Child commits are read as they were written, by the node, the Reporter and a reader alike, and
 //! refused by the field that is wrong, however they are damaged.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use byline_core::children::{Act, ChildCommit, ChildHeader, ChildId};
 use byline_core::message::Type;
 use byline_core::message::body::Subscribe;
@@ -12,11 +8,12 @@ use byline_core::message::decode;
 use byline_core::object::{Hash, parse};
 use byline_core::stream::{ChildrenPositions, Digest, Head, Position};
 use byline_core::time::Time;
-use documents::{HYPERTY, cases, damage, document};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+use crate::documents::{HYPERTY, cases, damage, document};
 
 fn vectors(section: &str) -> Vec<Value> {
     let path = concat!(

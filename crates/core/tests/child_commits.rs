@@ -1,15 +1,12 @@
 //! Children and events as the node passes them on: a commit to the Reporter, what that takes to every
 //! reader, and all else to nobody.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::UNANSWERED_MS;
 use serde_json::{Value, json};
-use world::chat::{CHAT, Chat, chat};
-use world::kitchen::{KITCHEN, code};
-use world::{World, of};
+
+use crate::world::chat::{CHAT, Chat, chat};
+use crate::world::kitchen::{KITCHEN, code};
+use crate::world::{World, of};
 
 // On its way.
 

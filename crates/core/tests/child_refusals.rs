@@ -1,17 +1,14 @@
 //! What the node refuses of children and events, and whom.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{
     CHILD_BODY_BYTES_MAX, CHILD_BYTES_MAX, CREATED_OFF_MS, EVENT_BODY_BYTES_MAX, GRACE_MS,
     KEPT_PER_ASKER_BYTES_MAX, KEPT_PER_OBJECT_BYTES_MAX, MODERATED_MAX, UNANSWERED_MS,
 };
 use serde_json::{Value, json};
-use world::chat::{CHAT, chat};
-use world::kitchen::{KITCHEN, code};
-use world::{World, of, sm};
+
+use crate::world::chat::{CHAT, chat};
+use crate::world::kitchen::{KITCHEN, code};
+use crate::world::{self, World, of, sm};
 
 #[test]
 fn who_neither_reads_nor_reports_writes_nothing_and_learns_no_name() {

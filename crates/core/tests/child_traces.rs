@@ -1,14 +1,11 @@
 //! The three of the traces of `traces.rs` that are about children, each under its number.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::children::ChildId;
 use serde_json::json;
-use world::children::{Mistreated, text};
-use world::kitchen::code;
-use world::{Client, InFlight, World};
+
+use crate::world::children::{Mistreated, text};
+use crate::world::kitchen::code;
+use crate::world::{self, Client, InFlight, World};
 
 const ROOM: &str = "ctxt://localhost/room";
 

@@ -1,16 +1,13 @@
 //! Many authors write children of one object: everybody has the same ones in the end, and each author
 //! knows what is safe.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::children::ChildId;
 use byline_core::identity::Identity;
 use byline_core::runtime::{ChildError, Seat};
 use serde_json::json;
-use world::children::text;
-use world::{InFlight, World};
+
+use crate::world::children::text;
+use crate::world::{self, InFlight, World};
 
 #[test]
 fn a_child_is_safe_and_everybodys_after_one_round_trip() {

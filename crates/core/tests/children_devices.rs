@@ -1,13 +1,10 @@
 //! Another device of the owner's takes an object over: its children come with it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::runtime::Seat;
 use serde_json::json;
-use world::children::text;
-use world::{InFlight, Who, World};
+
+use crate::world::children::text;
+use crate::world::{self, InFlight, Who, World};
 
 /// A room with children of two authors, more than a page of them.
 fn full_room() -> (World, Seat, Vec<Seat>) {

@@ -1,19 +1,15 @@
 //! Whatever happens between a Reporter, its authors and the node: in the end everybody has the same
 //! children, and what an author was told is so.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-mod world;
-
 use byline_core::children::ChildId;
 use byline_core::runtime::Seat;
-use documents::cases;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
-use world::children::{Mistreated, text};
-use world::{InFlight, World};
+
+use crate::documents::cases;
+use crate::world::children::{Mistreated, text};
+use crate::world::{InFlight, World};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,9 +1,5 @@
 //! Bodies and frames of any content, and damaged ones: read as they are, or refused.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use byline_core::error::Refusal;
 use byline_core::message::body::{
     ClaimRequest, Claimed, Command, Content, Open, Opened, Subscribe,
@@ -11,11 +7,12 @@ use byline_core::message::body::{
 use byline_core::message::{Header, Type, decode, encode};
 use byline_core::object::{DataObject, Metadata};
 use byline_core::stream::Head;
-use documents::{HASH, HYPERTY, OBJECT, cases, damage, document, map_of, text, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+use crate::documents::{HASH, HYPERTY, OBJECT, cases, damage, document, map_of, text, value};
 
 /// Texts of all bodies, to be damaged.
 fn bodies() -> [String; 9] {

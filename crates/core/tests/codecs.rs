@@ -1,10 +1,6 @@
 //! Every body is read as it was written and written as it was read; what is missing or of another
 //! kind is refused by name, and what is unknown does no harm.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use byline_core::error::{Refusal, Retry};
 use byline_core::message::body::{
     Access, Challenge, Claim, ClaimRequest, Claimed, Code, Command, Commanded, Content, Many, OK,
@@ -12,10 +8,11 @@ use byline_core::message::body::{
 };
 use byline_core::message::decode;
 use byline_core::stream::{Digest, Head, Position};
-use documents::{HASH, HYPERTY, OBJECT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::documents::{HASH, HYPERTY, OBJECT};
 
 /// The text of `wire` is read as a `T`, and written again it says the same.
 fn read<T: Serialize + DeserializeOwned>(wire: &Value) -> T {

@@ -1,18 +1,17 @@
 //! Properties of commits: what a Reporter writes is on the wire, and at an Observer, what it was.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use byline_core::address::Address;
 use byline_core::message::{Header, Type, encode};
 use byline_core::object::{Change, Hash, Metadata, apply};
 use byline_core::stream::{Commit, CommitHeader, ObserverStream, Origin, Position, ReporterStream};
 use byline_core::time::Time;
-use documents::{HYPERTY, OBJECT, cases, change, deep, document, long_lists, map_of, near, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
+
+use crate::documents::{
+    HYPERTY, OBJECT, cases, change, deep, document, long_lists, map_of, near, value,
+};
 
 fn hyperty() -> Address {
     Address::parse(HYPERTY).unwrap()

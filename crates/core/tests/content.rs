@@ -1,19 +1,16 @@
 //! A node that keeps what an object holds (protocol.md §7): it answers readers itself, whether the Reporter
 //! is there or not, and what it keeps is bounded.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, STORED_SAID_MS};
 use byline_core::runtime::{Create, FlushError, Seat};
 use byline_core::storage::Table;
 use byline_core::{State, stream::Position};
 use serde_json::{Value, json};
-use world::disk::Cut;
-use world::kitchen::{KITCHEN, answers_readers, code};
-use world::room::{closed, kicks, writes_up_to};
-use world::{Client, InFlight, Who, World, count, of, sm};
+
+use crate::world::disk::Cut;
+use crate::world::kitchen::{KITCHEN, answers_readers, code};
+use crate::world::room::{closed, kicks, writes_up_to};
+use crate::world::{Client, InFlight, Who, World, count, of, sm};
 
 fn kept(create: &mut Create) {
     create.cache = Some(true);

@@ -1,16 +1,13 @@
 //! Many objects in one runtime: none of its copies is refused for being one of many.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{
     GRACE_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX, UNDER_WAY_MAX, WAITING_PER_ASKER_BYTES_MAX,
 };
 use byline_core::runtime::Seat;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
-use world::{InFlight, World, count, sm};
+
+use crate::world::kitchen::{KITCHEN, answers_readers, code, kitchen};
+use crate::world::{InFlight, World, count, sm};
 
 /// More than the node lets one asker have unanswered.
 const MANY: usize = 3 * UNANSWERED_PER_ASKER_MAX;

@@ -1,9 +1,5 @@
 //! What an object says of itself beside its data, and how that changes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::address::Address;
 use byline_core::limits::{HISTORY_COMMITS_MAX, METADATA_BYTES_MAX};
 use byline_core::object::Metadata;
@@ -13,9 +9,10 @@ use byline_core::stream::{
 };
 use byline_core::time::Time;
 use serde_json::{Map, Value, json};
-use world::kitchen::{KITCHEN, code, kitchen};
-use world::room::pair;
-use world::{InFlight, World, count};
+
+use crate::world::kitchen::{KITCHEN, code, kitchen};
+use crate::world::room::pair;
+use crate::world::{InFlight, World, count};
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()

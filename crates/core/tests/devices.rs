@@ -1,18 +1,15 @@
 //! Two devices of one owner, what a Reporter knows of a reader's past, and objects that are quiet.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::limits::QUIET_MS;
 use byline_core::object::{Change, Path};
 use byline_core::stream::{Origin, Written};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers_readers, code, kitchen};
-use world::room::room;
-use world::{World, count};
+
+use crate::world::kitchen::{KITCHEN, answers_readers, code, kitchen};
+use crate::world::room::room;
+use crate::world::{World, count};
 
 // Two devices of one owner.
 

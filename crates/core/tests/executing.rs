@@ -1,17 +1,14 @@
 //! What readers ask the application of an object to do.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::error::{Refusal, Retry};
 use byline_core::limits::{
     DATA_BYTES_MAX, GRACE_MS, METHOD_BYTES_MAX, QUESTION_BYTES_MAX, QUESTIONS_MAX, REQUEST_MS,
 };
 use byline_core::runtime::{CallError, Executing, Seat};
 use serde_json::{Value, json};
-use world::room::{kicks, pair};
-use world::{InFlight, Who, World};
+
+use crate::world::room::{kicks, pair};
+use crate::world::{InFlight, Who, World};
 
 /// Asks for something, and gives the call.
 fn executes(world: &mut World, observer: &Seat, method: &str, params: Value) -> u64 {

@@ -1,9 +1,5 @@
 //! Files of those who lie, and those who ask for too much: what becomes of what is not as described.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use std::collections::BTreeSet;
 
 use byline_core::children::{ChildId, FileDescription};
@@ -14,10 +10,11 @@ use byline_core::limits::{
 };
 use byline_core::runtime::Seat;
 use serde_json::{Value, json};
-use world::chat::CHAT;
-use world::files::{assert_fetched, content, failed, fetches, room, sends};
-use world::kitchen::{KITCHEN, code};
-use world::{Client, World};
+
+use crate::world::chat::CHAT;
+use crate::world::files::{assert_fetched, content, failed, fetches, room, sends};
+use crate::world::kitchen::{KITCHEN, code};
+use crate::world::{Client, World};
 
 /// A room in which one author says whatever it likes.
 struct Lies {

@@ -1,9 +1,5 @@
 //! Files in a room: who has their content, and how it comes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::children::{FileDescription, FileError};
 use byline_core::error::Refusal;
 use byline_core::limits::{
@@ -11,12 +7,13 @@ use byline_core::limits::{
 };
 use byline_core::runtime::{ChildError, Seat};
 use serde_json::json;
-use world::children::text;
-use world::files::{
+
+use crate::world::children::text;
+use crate::world::files::{
     assert_fetched, content, failed, fetched, fetches, room, sends, tries_to_fetch, tries_to_send,
 };
-use world::room::kicks;
-use world::{InFlight, World};
+use crate::world::room::kicks;
+use crate::world::{InFlight, World};
 
 /// The chunks that a runtime was asked for.
 fn asked_of(world: &World, seat: &Seat) -> usize {

@@ -1,9 +1,5 @@
 //! An object that its Reporter hands over to somebody else, and objects with several owners.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::address::Address;
 use byline_core::error::{Reason, Refusal};
@@ -11,9 +7,11 @@ use byline_core::limits::{HANDOVER_MS, HELD_MS, OWNERS_MAX, WITHHELD_BYTES_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Invitation, Seat};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
-use world::room::closed;
-use world::{Client, InFlight, Who, World, count, of, sm};
+
+use crate::world::children::text;
+use crate::world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
+use crate::world::room::closed;
+use crate::world::{Client, InFlight, Who, World, count, of, sm};
 
 /// A closed object of the first, and who is to have it.
 fn host_and_heir() -> (World, Who, Who, Seat) {
@@ -117,6 +115,31 @@ fn who_says_no_owns_nothing_and_everything_is_as_before() {
     world.passes(10_000);
     assert_eq!(closed(&world, &seat).unwrap().0, 403);
     assert_eq!(world.state(&reporter), "live");
+    world.assert_all_answered();
+}
+
+#[test]
+fn who_reads_as_an_owner_reads_no_more_when_it_is_none() {
+    let mut world = World::new();
+    let (host, heir) = (world.runtime(), world.runtime());
+    let reporter = world.creates_as(host, "room", count(0), |create| {
+        create.access = Access::default();
+        create.children = [("chat".to_owned(), 100)].into();
+    });
+    world.settles();
+    let (_, invitation) = hands_over(&mut world, &reporter, heir, false);
+    let observer = world.subscribes(heir, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+    let (_, call) = world.writes_child(&observer, text("I look at it first"));
+    world.settles();
+    assert_eq!(world.done(&observer, call), Some(Ok(())));
+    let no = Refusal::forbidden("not mine to keep");
+    world
+        .machine(heir)
+        .answer_invitation(invitation.number, Err(no));
+    world.passes(10_000);
+    assert_eq!(closed(&world, &observer).unwrap().0, 403);
     world.assert_all_answered();
 }
 

@@ -1,14 +1,11 @@
 //! Who somebody is: a session, an address and a stamp belong to whoever has shown the key.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::identity::encode_bytes;
 use byline_core::limits::CHALLENGE_MS;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, code, kitchen};
-use world::{Client, DOMAIN, World, of, sm};
+
+use crate::world::kitchen::{KITCHEN, code, kitchen};
+use crate::world::{Client, DOMAIN, World, of, sm};
 
 #[test]
 fn nobody_speaks_as_somebody_else() {

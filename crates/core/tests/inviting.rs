@@ -1,18 +1,15 @@
 //! Invitations, from the one who invites to the one who comes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::limits::{QUESTION_BYTES_MAX, QUESTIONS_MAX, UNANSWERED_MS, UNDER_WAY_MAX};
 use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Invitation, Seat};
 use serde_json::{Value, json};
-use world::kitchen::KITCHEN;
-use world::room::kicks;
-use world::{InFlight, Who, World, count};
+
+use crate::world::kitchen::KITCHEN;
+use crate::world::room::kicks;
+use crate::world::{self, InFlight, Who, World, count};
 
 /// A Reporter of a closed object with a name, and somebody else.
 fn host_and_guest() -> (World, Who, Who, Seat) {

@@ -1,8 +1,6 @@
 //! A Reporter whose node takes the children: it follows them as a reader does, and writes as an author does. The node
 //! of these tests says what the test has it say.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeMap;
 
 use byline_core::children::{Child, ChildChangeKind, ChildrenChanged};

@@ -1,15 +1,12 @@
 //! Objects that stay inside one runtime.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{HISTORY_COMMITS_MAX, QUIET_MS};
 use byline_core::runtime::{CallError, Seat};
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
-use world::room::closed;
-use world::{InFlight, Who, World, count};
+
+use crate::world::room::closed;
+use crate::world::{InFlight, Who, World, count};
 
 /// A runtime without a node, an object of its own, and one of its hyperties that observes it.
 fn alone() -> (World, Who, Seat, Seat) {

@@ -1,18 +1,15 @@
 //! A Reporter that loses its object to another device: what it wrote and is no part of it comes back, and it does
 //! not take the object again by itself.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::object::Change;
 use byline_core::runtime::{Create, Seat};
 use byline_core::storage::Table;
 use serde_json::Value;
-use world::room::closed;
-use world::{InFlight, Who, World, count};
+
+use crate::world::room::closed;
+use crate::world::{InFlight, Who, World, count};
 
 /// A Reporter of an object that its node keeps, and a reader.
 fn room() -> (World, Who, Seat, Seat) {

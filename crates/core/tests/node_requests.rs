@@ -1,13 +1,10 @@
 //! What the node does with invitations, and with what is executed at an object.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, HELD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, code, kitchen};
-use world::{Client, World, of, sm};
+
+use crate::world::kitchen::{KITCHEN, answers, code, kitchen};
+use crate::world::{Client, World, of, sm};
 
 const SUBSCRIPTION: &str = "ctxt://localhost/kitchen/subscription";
 

@@ -1,19 +1,16 @@
 //! A node with a store finds again what it promised, and promises nothing that it might lose
 //! (docs/decisions/0010-one-batch-at-a-time.md).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, RECORD_MS};
 use byline_core::node::{Input, Node};
 use byline_core::storage::{Row, Table};
 use byline_core::stream::Position;
 use serde_json::{Value, json};
-use world::disk::Cut;
-use world::kitchen::{KITCHEN, answers_readers, claims, code};
-use world::room::{closed, kicks};
-use world::{Client, DOMAIN, World, count, of, sm};
+
+use crate::world::disk::Cut;
+use crate::world::kitchen::{KITCHEN, answers_readers, claims, code};
+use crate::world::room::{closed, kicks};
+use crate::world::{Client, DOMAIN, World, count, of, sm};
 
 /// A Reporter that holds the kitchen at the returned epoch, and a reader with a route.
 fn kitchen() -> (World, Client, Client, u64) {

@@ -1,8 +1,6 @@
 //! Applying changes: the conditions of the table in protocol.md §4, and what is undone and
 //! reported.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use byline_core::object::{ApplyRule, Change, Path, apply};
 use serde_json::{Value, json};
 

@@ -1,18 +1,15 @@
 //! Properties of documents and changes, over arbitrary I-JSON documents with odd keys.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use byline_core::limits::DEPTH_MAX;
 use byline_core::object::{
     Change, ChangeFields, ChangeShape, Hash, Path, apply, diff, encoded_len, is_noop, nesting,
     normalise, parse,
 };
-use documents::{cases, change, deep, document, map_of, near, path, places, scalar, value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
+
+use crate::documents::{cases, change, deep, document, map_of, near, path, places, scalar, value};
 
 /// A document and a change that applies to it, often one that makes no difference.
 fn touching() -> impl Strategy<Value = (Value, Change)> {

@@ -1,8 +1,6 @@
 //! The fields of a change: which belong together, and what is said when they do not (protocol.md
 //! §4).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use byline_core::object::{Change, ChangeError, ChangeFields, ChangeShape, Path};
 use serde_json::Value;
 

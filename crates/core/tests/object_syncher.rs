@@ -5,8 +5,6 @@
 //! between them, the commit's text, the check a node makes, the commit read from the text, applied
 //! at the observer.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use byline_core::address::Address;
 use byline_core::object::{Change, Hash, apply, diff, normalise, parse};
 use byline_core::stream::{Commit, CommitHeader, Position};

@@ -1,20 +1,17 @@
 //! Properties of what comes from outside: any text is read or refused, and never believed to be
 //! more than it is.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use std::str::FromStr;
 
 use byline_core::object::{
     Change, ChangeError, ChangeFields, ChangeShape, DataObject, Hash, Path, nesting, normalise,
     parse,
 };
-use documents::cases;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
+
+use crate::documents::cases;
 
 fn shape(text: &str) -> Result<ChangeShape, ChangeError> {
     ChangeFields::parse(text)?.shape()

@@ -1,13 +1,10 @@
 //! Who observes an object: its holder is told, its owners may ask, and nobody else hears of it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, OBSERVERS_PAGE_MAX, PRESENCE_CHANGES_MAX, PRESENCE_MS};
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, code};
-use world::{Client, World, sm};
+
+use crate::world::kitchen::{KITCHEN, answers, code};
+use crate::world::{Client, World, sm};
 
 struct Room {
     world: World,

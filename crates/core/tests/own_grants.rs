@@ -1,15 +1,12 @@
 //! Each hyperty of a runtime is served under its own grant, though they share one route.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::GRACE_MS;
 use byline_core::runtime::Seat;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers};
-use world::room::closed;
-use world::{Client, InFlight, Who, World};
+
+use crate::world::kitchen::{KITCHEN, answers};
+use crate::world::room::closed;
+use crate::world::{self, Client, InFlight, Who, World};
 
 /// A Reporter that lets in whom it likes, and two hyperties of one runtime, of which it has let in the first.
 fn shared_route() -> (World, Client, u64, Who, [Seat; 2]) {

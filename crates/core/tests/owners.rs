@@ -1,15 +1,12 @@
 //! What an owner may do to its object and its readers: put out, let in, say who may read, delete.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::GRACE_MS;
 use byline_core::message::body::Access;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
-use world::room::{closed, kicks, room};
-use world::{InFlight, World, count, sm};
+
+use crate::world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
+use crate::world::room::{closed, kicks, room};
+use crate::world::{InFlight, World, count, sm};
 
 fn private() -> Access {
     Access::default()

@@ -1,18 +1,15 @@
 //! Who owns and holds an object, and whose a hyperty is, survives the end of a node with a store.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::limits::GRACE_MS;
 use byline_core::runtime::Create;
 use serde_json::{Value, json};
-use world::disk::Cut;
-use world::kitchen::{KITCHEN, answers_readers, claims, code};
-use world::room::closed;
-use world::{Client, DOMAIN, World, count, sm};
+
+use crate::world::disk::Cut;
+use crate::world::kitchen::{KITCHEN, answers_readers, claims, code};
+use crate::world::room::closed;
+use crate::world::{Client, DOMAIN, World, count, sm};
 
 fn delegates(world: &mut World, reporter: &Client, heir: &Client) -> Value {
     let params = json!([KITCHEN, heir.identity(), heir.identity()]);

@@ -1,16 +1,13 @@
 //! Readers that do not keep up (protocol.md §7): what they lack is dropped, not queued, and they come
 //! back by themselves; nobody hears anything for having been parked.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::node::Input;
 use byline_core::runtime::Seat;
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, code, kitchen};
-use world::{Client, InFlight, Who, World, count};
+
+use crate::world::kitchen::{KITCHEN, answers, code, kitchen};
+use crate::world::{Client, InFlight, Who, World, count};
 
 /// A Reporter of two objects and a slow and a fast reader of both.
 struct Two {

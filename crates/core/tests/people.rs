@@ -1,20 +1,17 @@
 //! Sessions of people: who they are, until when, and what becomes of their objects and grants when that
 //! ends and when it goes on (protocol.md §3).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::identity::encode_bytes;
 use byline_core::limits::{GRACE_MS, TOKEN_BYTES_MAX};
 use byline_core::runtime::Connection;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers_readers, code};
-use world::passes::{HOUR_MS, MINUTE_MS, room};
-use world::room::{closed, kicks};
-use world::{Client, DOMAIN, World, count, of};
+
+use crate::world::kitchen::{KITCHEN, answers_readers, code};
+use crate::world::passes::{HOUR_MS, MINUTE_MS, room};
+use crate::world::room::{closed, kicks};
+use crate::world::{Client, DOMAIN, World, count, of};
 
 fn reason(answer: &Value) -> Value {
     answer["body"]["reason"].clone()

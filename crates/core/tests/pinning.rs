@@ -1,14 +1,11 @@
 //! Whose an object is: its readers know, and follow nobody else to whom it was not handed over.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::runtime::Criteria;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, code, kitchen};
-use world::room::{closed, room};
-use world::{InFlight, World, count};
+
+use crate::world::kitchen::{KITCHEN, code, kitchen};
+use crate::world::room::{closed, room};
+use crate::world::{InFlight, World, count};
 
 #[test]
 fn a_reader_follows_another_device_of_the_same_identity() {

@@ -1,16 +1,13 @@
 //! What a Reporter knows of who observes its object.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::Audience;
 use byline_core::address::Address;
 use byline_core::limits::{AUDIENCE_MAX, GRACE_MS, OBSERVERS_PAGE_MAX, PRESENCE_MS};
 use byline_core::runtime::Seat;
 use serde_json::{Value, json};
-use world::room::pair;
-use world::{InFlight, Who, World, count};
+
+use crate::world::room::pair;
+use crate::world::{self, InFlight, Who, World, count};
 
 fn audience(world: &World, reporter: &Seat) -> Audience {
     let who = world.who(reporter);

@@ -1,13 +1,10 @@
 //! What was cut off, away or forgotten comes back and lacks nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, HISTORY_COMMITS_MAX, QUIET_MS, REQUEST_MS, SILENCE_MS};
 use byline_core::stream::Origin;
-use world::room::{pair, writes_up_to};
-use world::{InFlight, World, count};
+
+use crate::world::room::{pair, writes_up_to};
+use crate::world::{InFlight, World, count};
 
 #[test]
 fn an_observer_that_was_cut_off_gets_the_commits_it_missed_as_one_step() {

@@ -1,17 +1,14 @@
 //! Requests, answers and sessions at the node, under clients that forge, flood, hang and vanish: every
 //! request gets exactly one answer, and nothing is left of who has left.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{
     GRACE_MS, HYPERTIES_PER_SESSION_MAX, RECORD_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX,
 };
 use byline_core::node::Gauges;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, code, dropped, kitchen};
-use world::{Client, World};
+
+use crate::world::kitchen::{KITCHEN, answers, code, dropped, kitchen};
+use crate::world::{self, Client, World};
 
 // Answering.
 

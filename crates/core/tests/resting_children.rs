@@ -1,10 +1,6 @@
 //! Children that rest, where their object is reported and where it is observed, and what is written to them: there
 //! again after a power cut, wherever that falls.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use std::collections::BTreeMap;
 
 use byline_core::State;
@@ -14,10 +10,11 @@ use byline_core::object::{Change, Path};
 use byline_core::runtime::{RestoreError, Runtime, Seat};
 use byline_core::storage::{Row, Table, UnreadableRow};
 use byline_core::stream::Origin;
-use world::children::{text, values};
-use world::disk::Cut;
-use world::kitchen::dropped;
-use world::{DOMAIN, InFlight, Who, World, count};
+
+use crate::world::children::{text, values};
+use crate::world::disk::Cut;
+use crate::world::kitchen::dropped;
+use crate::world::{DOMAIN, InFlight, Who, World, count};
 
 /// A Reporter with a store; a reader with one, and a reader without.
 struct Room {

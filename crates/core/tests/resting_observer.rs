@@ -1,17 +1,14 @@
 //! An Observer whose copy rests: it is there at once after a power cut, can be read offline, and goes on from
 //! where it was.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::limits::FOLD_COMMITS_MAX;
 use byline_core::runtime::{CallError, Criteria, Role, Seat};
 use byline_core::storage::Table;
 use byline_core::stream::Origin;
 use serde_json::json;
-use world::{InFlight, Who, World, count};
+
+use crate::world::{InFlight, Who, World, count};
 
 /// A Reporter and a reader whose copy rests, and their seats.
 fn room() -> (World, Who, Who, Seat, Seat) {

@@ -1,12 +1,9 @@
 //! Who reads an object whose Reporter has a store: what it is answered rests there, and is the object at some position.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::HISTORY_COMMITS_MAX;
 use byline_core::runtime::Seat;
-use world::{Who, World, count};
+
+use crate::world::{Who, World, count};
 
 /// A Reporter with a store, which answers its readers itself.
 fn reported() -> (World, Who, Seat) {

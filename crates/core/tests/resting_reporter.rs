@@ -1,9 +1,5 @@
 //! A Reporter whose object rests: what it wrote is there after a power cut, wherever that falls.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::limits::{FOLD_COMMITS_MAX, HISTORY_COMMITS_MAX, QUIET_MS};
@@ -12,7 +8,8 @@ use byline_core::runtime::{CallError, Create, FlushError, Role, Seat};
 use byline_core::storage::Table;
 use byline_core::stream::Origin;
 use serde_json::json;
-use world::{InFlight, Who, World, count};
+
+use crate::world::{InFlight, Who, World, count};
 
 fn storing(create: &mut Create) {
     create.store = true;

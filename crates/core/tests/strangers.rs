@@ -1,17 +1,14 @@
 //! A stranger who knows the address of a private object, and one who asks for more than there is: they
 //! learn nothing, and the others do not notice.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use std::collections::BTreeSet;
 
 use byline_core::limits::{GRACE_MS, UNANSWERED_MS, UNANSWERED_PER_ASKER_MAX};
 use serde_json::{Value, json};
-use world::chat::{CHAT, chat};
-use world::kitchen::{KITCHEN, answers, code};
-use world::{Client, World, of, sm};
+
+use crate::world::chat::{CHAT, chat};
+use crate::world::kitchen::{KITCHEN, answers, code};
+use crate::world::{Client, World, of, sm};
 
 /// What nobody hears of who may not read.
 const SECRETS: [&str; 7] = [

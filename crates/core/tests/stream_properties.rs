@@ -1,9 +1,5 @@
 //! Properties of streams and of the codecs around them, over arbitrary interleavings and texts.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod documents;
-
 use std::collections::BTreeSet;
 
 use byline_core::address::{Address, Target};
@@ -14,11 +10,12 @@ use byline_core::stream::{
     answer,
 };
 use byline_core::time::Time;
-use documents::{cases, change, document, map_of};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+use crate::documents::{cases, change, document, map_of};
 
 /// What happens between a Reporter and its Observers, on a path that loses, repeats and reorders.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! What an Observer's stream does with commits that come twice, late, early or wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeSet;
 
 use byline_core::address::Address;

@@ -1,16 +1,13 @@
 //! Reporters, Observers and the node between them: what happens, told as it happens.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::limits::{GRACE_MS, REQUEST_MS};
 use byline_core::runtime::Input;
 use byline_core::stream::Origin;
 use serde_json::json;
-use world::room::{pair, writes_up_to};
-use world::{InFlight, World, count};
+
+use crate::world::room::{pair, writes_up_to};
+use crate::world::{InFlight, World, count};
 
 #[test]
 fn an_observer_gets_a_snapshot_and_then_every_commit() {

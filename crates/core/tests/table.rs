@@ -1,15 +1,9 @@
 //! The table of requests (protocol.md, appendix C), cell by cell: whatever becomes of the receiver of a
 //! request, its asker gets what the cell says, once.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-#[path = "table/many_authors.rs"]
 mod many_authors;
-#[path = "table/requests.rs"]
 mod requests;
-#[path = "table/scene.rs"]
 mod scene;
-mod world;
 
 use std::collections::BTreeMap;
 

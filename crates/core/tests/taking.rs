@@ -1,17 +1,14 @@
 //! A node that takes child commits in the Reporter's place (protocol.md §9), by what it says and stores.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{CHILDREN_OVER_MAX, STORED_SAID_MS};
 use byline_core::node::Input;
 use byline_core::object::Hash;
 use byline_core::storage::Table;
 use serde_json::{Value, json};
-use world::chat::CHAT;
-use world::kitchen::{KITCHEN, code};
-use world::{Client, World, of};
+
+use crate::world::chat::CHAT;
+use crate::world::kitchen::{KITCHEN, code};
+use crate::world::{Client, World, of};
 
 /// A Reporter of the kitchen, whose children the node keeps; one who writes there and one who reads. All say
 /// everything themselves.

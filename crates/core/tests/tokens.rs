@@ -1,15 +1,12 @@
 //! A runtime whose node asks for tokens: when it asks for a newer one, and that nothing is lost when that comes late
 //! (protocol.md §3).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::limits::{GRACE_MS, TOKEN_AHEAD_MS};
 use byline_core::runtime::Connection;
 use byline_core::stream::Origin;
-use world::passes::{HOUR_MS, MINUTE_MS, identity, room};
-use world::{World, count};
+
+use crate::world::passes::{HOUR_MS, MINUTE_MS, identity, room};
+use crate::world::{self, World, count};
 
 #[test]
 fn a_runtime_without_a_token_asks_for_one_and_goes_on_when_it_has_it() {

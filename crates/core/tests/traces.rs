@@ -2,10 +2,6 @@
 //! one node, one object, two devices of one owner, a reader or two, cuts, crashes and restarts. Each
 //! is a test under its number. Traces 11 to 13 are about children: `child_traces.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::{Reason, Refusal};
 use byline_core::limits::{GRACE_MS, REQUEST_MS, SILENCE_MS};
@@ -13,9 +9,10 @@ use byline_core::node::Input;
 use byline_core::runtime::{self, Create, Seat};
 use byline_core::stream::Position;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers, answers_readers, code, dropped, kitchen};
-use world::room::{closed, kicks, room};
-use world::{Client, InFlight, Who, World, count, of, sm};
+
+use crate::world::kitchen::{KITCHEN, answers, answers_readers, code, dropped, kitchen};
+use crate::world::room::{closed, kicks, room};
+use crate::world::{Client, InFlight, Who, World, count, of, sm};
 
 fn refusal(world: &World, seat: &Seat) -> Refusal {
     match world.states(seat).last() {

@@ -1,17 +1,14 @@
 //! Of the traces in `traces.rs`, those that a node without a store lets happen, or comes close to, where it has one:
 //! nothing is forked, forgotten or taken back, whenever it starts again.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::State;
 use byline_core::error::Reason;
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, answers_readers, code};
-use world::room::{closed, kicks};
-use world::{Client, InFlight, World, count, of};
+
+use crate::world::kitchen::{KITCHEN, answers_readers, code};
+use crate::world::room::{closed, kicks};
+use crate::world::{Client, InFlight, World, count, of};
 
 /// A Reporter with a commit at (epoch, 2) that a reader has, at a node with a store.
 fn kitchen() -> (World, Client, Client, u64) {

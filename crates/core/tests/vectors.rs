@@ -1,10 +1,6 @@
 //! The vectors of docs/vectors, which other implementations read too, hold for this one. They are
 //! never written here.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
 use byline_core::address::Address;
 use byline_core::error::Refusal;
 use byline_core::identity::encode_bytes;
@@ -14,8 +10,9 @@ use byline_core::object::{Change, ChangeFields, ChangeShape, Hash, Path, apply, 
 use byline_core::stream::{Commit, CommitHeader, ObserverStream, Position};
 use byline_core::time::Time;
 use serde_json::{Value, json};
-use world::kitchen::{KITCHEN, kitchen};
-use world::{Client, World};
+
+use crate::world::kitchen::{KITCHEN, kitchen};
+use crate::world::{Client, World};
 
 /// The list `section` of a file of docs/vectors, which is not empty.
 fn vectors(file: &str, section: &str) -> Vec<Value> {

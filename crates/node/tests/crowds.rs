@@ -1,8 +1,6 @@
 //! Many at once, and what is left of them: nothing.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -11,8 +9,9 @@ use byline_core::limits::{
 };
 use byline_core::object::{Hash, Path};
 use serde_json::{Value, json};
-use support::machine::Machine;
-use support::{
+
+use crate::support::machine::Machine;
+use crate::support::{
     Client, FIN, Node, OBJECT, PING, Reporter, TEXT, UPGRADE, await_metric, config, masked, metric,
     process, raise_open_files, tcp,
 };
@@ -21,8 +20,7 @@ const CROWD: usize = 1_000;
 const BURST: usize = 10_000;
 const ENTRIES: usize = 1_000_000;
 
-const TEST: &str =
-    "nothing_is_left_of_a_crowd_a_burst_and_a_giant_and_the_same_again_takes_no_more_memory";
+const TEST: &str = "crowds::nothing_is_left_of_a_crowd_a_burst_and_a_giant_and_the_same_again_takes_no_more_memory";
 
 #[test]
 fn nothing_is_left_of_a_crowd_a_burst_and_a_giant_and_the_same_again_takes_no_more_memory() {
@@ -41,7 +39,8 @@ fn nothing_is_left_of_a_crowd_a_burst_and_a_giant_and_the_same_again_takes_no_mo
     assert!(second * 100 < first * 105, "{resident}");
 }
 
-const HALVES: &str = "the_longest_messages_never_sent_to_their_end_cost_no_more_than_the_limit";
+const HALVES: &str =
+    "crowds::the_longest_messages_never_sent_to_their_end_cost_no_more_than_the_limit";
 
 #[test]
 fn the_longest_messages_never_sent_to_their_end_cost_no_more_than_the_limit() {

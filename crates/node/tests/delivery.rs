@@ -1,11 +1,10 @@
 //! From one Reporter to many readers.
 
-mod support;
-
 use std::io::Write;
 
 use serde_json::json;
-use support::{Client, FIN, Reporter, TEXT, await_metric, masked, metric, node};
+
+use crate::support::{self, Client, FIN, Reporter, TEXT, await_metric, masked, metric, node};
 
 #[test]
 fn every_reader_gets_the_reporters_own_bytes_in_order() {

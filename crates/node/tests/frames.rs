@@ -1,10 +1,9 @@
 //! What a connection may send, byte by byte, and what becomes of one that breaks the rules.
 
-mod support;
-
 use byline_core::limits::FRAME_BYTES_MAX;
 use serde_json::json;
-use support::{
+
+use crate::support::{
     BINARY, CLOSE, Client, FIN, Node, PING, PONG, TEXT, await_metric, masked, metrics, node,
 };
 

@@ -1,14 +1,11 @@
 //! A node with a folder: what it has promised is there when it starts again, however it ended.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use byline_node::{Config, Server};
 use serde_json::{Value, json};
-use support::{Client, Node, OBJECT, Reporter, config, http, metric, node_with};
+
+use crate::support::{Client, Node, OBJECT, Reporter, config, http, metric, node_with};
 
 /// A folder of this test's own, which goes with it.
 struct Folder(PathBuf);

@@ -1,12 +1,11 @@
 //! An object of a million entries.
 
-mod support;
-
 use byline_core::object::{Hash, Path};
 use byline_core::stream::Origin;
 use serde_json::json;
-use support::machine::Machine;
-use support::node;
+
+use crate::support::machine::Machine;
+use crate::support::node;
 
 const ENTRIES: usize = 1_000_000;
 

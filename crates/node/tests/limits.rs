@@ -1,13 +1,11 @@
 //! What costs a peer nothing costs the node little: connections, parts of messages, silence.
 
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use support::{
-    BINARY, Client, FIN, Node, PING, TEXT, UPGRADE, await_metric, config, http, masked, metric,
-    metrics, node, node_with, raise_open_files, read_head, tcp,
+use crate::support::{
+    self, BINARY, Client, FIN, Node, PING, TEXT, UPGRADE, await_metric, config, http, masked,
+    metric, metrics, node, node_with, raise_open_files, read_head, tcp,
 };
 
 const KIB: usize = 1 << 10;

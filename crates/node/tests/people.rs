@@ -1,9 +1,5 @@
 //! Whose tokens a node takes, and whom it shows its metrics.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -12,8 +8,9 @@ use byline_node::{Config, FileError, OperatorToken, People, Server};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use support::issuer::{Folder, Issuer, unix_seconds};
-use support::{Client, Node, config, http, metric, node_with, value};
+
+use crate::support::issuer::{Folder, Issuer, unix_seconds};
+use crate::support::{Client, Node, config, http, metric, node_with, value};
 
 /// A node that trusts `keys`, and where it reads them.
 fn node_of(folder: &Folder, keys: &str) -> Node {

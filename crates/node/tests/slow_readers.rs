@@ -1,14 +1,13 @@
 //! Readers that do not keep up (protocol.md §7), beside those that do.
 
-mod support;
-
 use byline_core::limits::QUEUE_BYTES_MAX;
 use byline_core::object::{Hash, Path};
 use byline_core::runtime::Seat;
 use byline_core::stream::Origin;
 use serde_json::{Value, json};
-use support::machine::{Machine, address};
-use support::{Client, FIN, Node, TEXT, await_metric, metric, metrics, node, value};
+
+use crate::support::machine::{Machine, address};
+use crate::support::{Client, FIN, Node, TEXT, await_metric, metric, metrics, node, value};
 
 const HEAVY: &str = "heavy";
 const LIGHT: &str = "light";

@@ -1,11 +1,10 @@
 //! How connections end that break no rule.
 
-mod support;
-
 use std::io::Write;
 
 use byline_node::Server;
-use support::{
+
+use crate::support::{
     Client, FIN, PING, PONG, Reporter, UPGRADE, config, masked, metric, node, read_head, tcp,
 };
 

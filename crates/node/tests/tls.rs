@@ -1,9 +1,5 @@
 //! A node that speaks TLS: its certificate, and those who speak something else.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,9 +11,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
-use support::issuer::{Authority, Folder};
-use support::{
-    Client, FIN, Node, Reporter, TEXT, UPGRADE, config, http, masked, node_with, read_head, tcp,
+
+use crate::support::issuer::{Authority, Folder};
+use crate::support::{
+    self, Client, FIN, Node, Reporter, TEXT, UPGRADE, config, http, masked, node_with, read_head,
+    tcp,
 };
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;

@@ -1,11 +1,10 @@
 //! The HTTP in front of the WebSockets.
 
-mod support;
-
 use std::io::Write;
 
 use byline_node::{BindError, Config, Server};
-use support::{Client, UPGRADE, config, http, metrics, node, read_head, tcp};
+
+use crate::support::{self, Client, UPGRADE, config, http, metrics, node, read_head, tcp};
 
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or(answer)

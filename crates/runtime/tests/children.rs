@@ -1,15 +1,12 @@
 //! Many authors in one object: what each of them adds reaches everybody, in one order.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{
     ChildChangeKind, ChildReporter, Children, ChildrenChanges, ChildrenStep, Create, Reporter,
     Runtime,
 };
-use common::{OBJECT, bounded, node, observe, runtime};
 use serde_json::{Value, json};
+
+use crate::common::{OBJECT, bounded, node, observe, runtime};
 
 async fn room(runtime: &Runtime) -> Reporter {
     let create = Create::new("Communication", json!({"topic": "tea"}))

@@ -1,12 +1,11 @@
 //! What a Reporter commands about its object, and what it gets back.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{Access, CallError, Change, CommandError, Runtime, State, WriteError, Written};
-use common::{Folder, OBJECT, bounded, closed, node, observe, public, report, runtime, until};
 use serde_json::json;
+
+use crate::common::{
+    Folder, OBJECT, bounded, closed, node, observe, public, report, runtime, until,
+};
 
 #[tokio::test]
 async fn a_kicked_reader_is_told_why_and_comes_again_when_it_is_allowed() {

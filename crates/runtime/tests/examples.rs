@@ -1,7 +1,5 @@
 //! The examples do what they say.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 #[allow(dead_code, reason = "here it is no program")]
 #[path = "../examples/group_chat.rs"]
 mod group_chat;

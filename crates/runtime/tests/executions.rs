@@ -1,14 +1,11 @@
 //! What readers ask an object's application to do.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::time::Duration;
 
 use byline::{CommandError, Observer, Refusal};
-use common::{bounded, node, observe, report, runtime};
 use serde_json::{Value, json};
+
+use crate::common::{bounded, node, observe, report, runtime};
 
 async fn refused(observer: &Observer, method: &str) -> Refusal {
     match observer.execute(method, Value::Null).await {

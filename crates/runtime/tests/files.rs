@@ -1,12 +1,9 @@
 //! Files in a room: sent by one, fetched by the others.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{ChildError, Children, Create, FileDescription, Reporter, Runtime};
-use common::{OBJECT, bounded, node, observe, runtime};
 use serde_json::json;
+
+use crate::common::{OBJECT, bounded, node, observe, runtime};
 
 async fn room(runtime: &Runtime) -> Reporter {
     let create = Create::new("Communication", json!({"topic": "tea"}))

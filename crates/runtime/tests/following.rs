@@ -1,17 +1,14 @@
 //! Observing an object, and following the steps of the copy.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 
 use byline::{CallError, Changed, Origin, ReadError, State};
-use common::{Mirror, OBJECT, bounded, node, observe, report, runtime, until};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+
+use crate::common::{Mirror, OBJECT, bounded, node, observe, report, runtime, until};
 
 /// Steps that a follower may lag behind.
 const QUEUE_STEPS: u64 = 1024;

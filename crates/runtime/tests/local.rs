@@ -1,12 +1,9 @@
 //! Objects that stay inside one runtime.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{Create, Runtime};
-use common::{Mirror, OBJECT, bounded, observe};
 use serde_json::json;
+
+use crate::common::{Mirror, OBJECT, bounded, observe};
 
 #[tokio::test]
 async fn a_local_object_is_followed_where_there_is_no_node() {

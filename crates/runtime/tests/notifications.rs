@@ -1,15 +1,12 @@
 //! What happens to a hyperty without its asking.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{
     CommandError, Create, Invitation, Notification, Notifications, Refusal, Reporter, Runtime,
     State,
 };
-use common::{OBJECT, bounded, node, observe, report, runtime, until};
 use serde_json::json;
+
+use crate::common::{OBJECT, bounded, node, observe, report, runtime, until};
 
 async fn invited(notifications: &mut Notifications) -> Invitation {
     match notifications.next().await {

@@ -1,12 +1,9 @@
 //! One object, and several devices of one identity with a store each.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{Create, Criteria, MemoryNode, Opened, Reason, Runtime, State};
-use common::{Folder, OBJECT, bounded, node};
 use serde_json::json;
+
+use crate::common::{self, Folder, OBJECT, bounded, node};
 
 /// A device of the identity whose key is in `folder`.
 fn device(node: &MemoryNode, folder: &Folder, name: &str) -> Runtime {

@@ -1,10 +1,9 @@
 //! An owner commands about an object that another of its devices reports.
 
-mod common;
-
 use byline::{Access, CommandError, Runtime, State};
-use common::{Folder, OBJECT, bounded, closed, node, observe, report, runtime, until};
 use serde_json::json;
+
+use crate::common::{Folder, OBJECT, bounded, closed, node, observe, report, runtime, until};
 
 #[tokio::test]
 async fn another_device_of_an_owner_says_who_may_read() {

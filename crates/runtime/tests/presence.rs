@@ -1,12 +1,9 @@
 //! Who observes an object, as its Reporter's application is told.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{Create, PresenceChange};
-use common::{OBJECT, bounded, node, observe, report, runtime};
 use serde_json::json;
+
+use crate::common::{OBJECT, bounded, node, observe, report, runtime};
 
 #[tokio::test]
 async fn each_follower_is_told_who_comes_and_who_goes() {

@@ -1,14 +1,11 @@
 //! Readers about whom the application is asked.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::time::Duration;
 
 use byline::{Create, Observer, ReadError, Reporter, State};
-use common::{OBJECT, bounded, closed, node, runtime, until};
 use serde_json::json;
+
+use crate::common::{OBJECT, bounded, closed, node, runtime, until};
 
 fn asks() -> Create {
     Create::new("Context", json!({"n": 1})).at(OBJECT).approve()

@@ -1,12 +1,11 @@
 //! How a runtime begins and ends.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{Create, KeyFileError, MemoryNode, ReadError, Runtime, StartError, State, WriteError};
-use common::{Folder, Mirror, OBJECT, bounded, node, observe, public, report, runtime, until};
 use serde_json::json;
+
+use crate::common::{
+    Folder, Mirror, OBJECT, bounded, node, observe, public, report, runtime, until,
+};
 
 #[test]
 fn outside_of_a_tokio_runtime_nothing_starts() {

@@ -1,7 +1,5 @@
 //! Runtimes with a store: what rests goes on in another life.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,15 +1,12 @@
 //! Objects as types of the application.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 
 use byline::{CallError, Create, JsonError, Misfit, Path, Reporter, WriteError};
-use common::{OBJECT, bounded, node, observe, runtime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::common::{OBJECT, bounded, node, observe, runtime};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Room {
@@ -181,7 +178,7 @@ async fn what_no_reader_of_the_type_could_read_is_refused_when_it_is_written() {
         let refused = reporter
             .update(|_| panic!("there is no room to change"))
             .unwrap_err();
-        let told = "the data at `temperature` does not fit `typed::Room`: \
+        let told = "the data at `temperature` does not fit `scenarios::typed::Room`: \
                     invalid type: string \"warm\", expected f64";
         assert_eq!(refused.to_string(), told);
         assert_eq!(reporter.copy().unwrap_err().to_string(), told);

@@ -1,12 +1,9 @@
 //! Creating an object and writing on it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
-
 use byline::{CallError, Change, Create, Origin, Path, Runtime, State, WriteError};
-use common::{Folder, Mirror, OBJECT, bounded, node, observe, public, report, runtime};
 use serde_json::{Map, Value, json};
+
+use crate::common::{Folder, Mirror, OBJECT, bounded, node, observe, public, report, runtime};
 
 type Write<'a> = dyn Fn() -> Result<bool, WriteError> + 'a;
 

@@ -1,9 +1,6 @@
 //! What the tests of the command have in common: the programs as children of the test, each in a
 //! folder of the test's own, and what they print as it comes.
 
-#![allow(dead_code, reason = "each file of tests uses its own part of it")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 pub(crate) mod document;
 pub(crate) mod program;
 pub(crate) mod terminal;

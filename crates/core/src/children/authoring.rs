@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answering::Yours;
+use super::own::Own;
 use super::resting_writes::UnstoredWrites;
 use super::write::{Answer, Unsafe, Write};
 use super::{Act, ChildCommit, ChildId, Collection};
@@ -20,17 +21,6 @@ use crate::time::Time;
 
 /// So far apart at most are streams that begin above the same place by a clock that was set back.
 const APART: u64 = 1 << 16;
-
-/// A child as its author has it, what is not safe included.
-#[derive(Debug, Default)]
-pub(super) struct Own {
-    /// None when it is deleted.
-    pub(super) value: Option<Arc<Value>>,
-    /// How many of its commits are not safe.
-    pub(super) left: usize,
-    /// The last that is.
-    last: Position,
-}
 
 /// One author's stream in one collection.
 #[derive(Debug)]
@@ -121,34 +111,20 @@ impl Authoring {
         ChildId::new(self.author.clone(), self.number + 1)
     }
 
-    /// The author's own child as it is, what is not safe included; `here` is its collection.
-    pub(crate) fn child(&self, id: &ChildId, here: &Collection) -> Option<Arc<Value>> {
-        match self.own.get(id) {
-            Some(own) => own.value.clone(),
-            None => here.get(id).map(|child| Arc::clone(&child.value)),
-        }
-    }
-
     /// Lets a write wait for its turn; `bytes` is its length. `value` is the author's own child after
-    /// it.
+    /// it, `here` its collection. By a copy that is not where the stream is safe it says the whole child.
     pub(crate) fn push(
         &mut self,
         call: u64,
         write: Write,
         bytes: usize,
         value: Option<Arc<Value>>,
+        here: &Collection,
     ) {
         if let Write::Create(id, _) = &write {
             self.number = id.number();
         }
-        if let Some(id) = write.child() {
-            let own = self.own.entry(id.clone()).or_default();
-            own.value = value;
-            own.left += 1;
-        }
-        self.bytes += bytes;
-        self.changes(self.queue.len()..self.queue.len() + 1);
-        self.queue.push_back(Unsafe {
+        let mut one = Unsafe {
             call: Some(call),
             write,
             bytes,
@@ -156,7 +132,18 @@ impl Authoring {
             asked: false,
             dated: false,
             again: false,
-        });
+        };
+        if let Some(value) = value.as_ref().filter(|_| !self.is_in_step(here)) {
+            one.says(value);
+        }
+        if let Some(id) = one.write.child() {
+            let before = self.child(id, here);
+            let own = self.own.entry(id.clone()).or_default();
+            own.waits(before, value);
+        }
+        self.bytes += one.bytes;
+        self.changes(self.queue.len()..self.queue.len() + 1);
+        self.queue.push_back(one);
     }
 
     /// Whether a write of nobody's is there that is not safe yet.
@@ -356,12 +343,12 @@ impl Authoring {
         let yours = here.yours(self.author.as_str()).unwrap_or_default();
         self.has_used(yours.number);
         let seen = yours.position;
-        self.own.retain(|_, own| own.left > 0 || seen < own.last);
+        self.own.retain(|_, own| own.is_news(seen));
     }
 
     /// Goes on from where the Reporter has the stream: when that is a place of this one, from there;
-    /// else in a new epoch, with that place as its base. In a new one, too, where the places after it are `used`
-    /// if anything was sent there.
+    /// else in a new epoch, with that place as its base, and what is changed is said whole. In a new one, too, where the
+    /// places after it are `used` if anything was sent there.
     fn go_on_from(&mut self, position: Position, used: bool) -> Vec<Unsafe> {
         let sent = self.queue.iter().any(|one| one.is_at(position));
         let safe = if sent {
@@ -370,7 +357,11 @@ impl Authoring {
             vec![]
         };
         let used = used && self.queue.iter().any(|one| one.sent.is_some());
-        if self.safe != position || used {
+        let elsewhere = self.safe != position;
+        if elsewhere {
+            self.says_whole(position);
+        }
+        if elsewhere || used {
             self.epoch = self.epoch.max(position.epoch).saturating_add(1);
             self.safe = position;
         }
@@ -408,8 +399,7 @@ impl Authoring {
             }
             self.bytes -= one.bytes;
             if let Some(own) = one.write.child().and_then(|id| self.own.get_mut(id)) {
-                own.left -= 1;
-                own.last = self.safe;
+                own.is_safe(&one.write, self.safe);
             }
             safe.push(one);
         }
@@ -424,12 +414,12 @@ impl Authoring {
         if let Some(id) = one.write.child()
             && let Some(own) = self.own.get_mut(id)
         {
-            own.left -= 1;
+            own.is_refused();
             let about = self
                 .queue
                 .iter()
                 .filter(|one| one.write.child() == Some(id));
-            let child = here.get(id).map(|child| Arc::clone(&child.value));
+            let child = here.get(id).and_then(|_| own.before());
             own.value = about.fold(child, |child, one| one.write.applied(child));
         }
         Some(one)

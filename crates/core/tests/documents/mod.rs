@@ -1,8 +1,7 @@
 //! Documents, paths and changes to be generated: I-JSON with odd keys, numbers where a rule begins or
 //! ends, nesting down to the limit.
 
-#![allow(dead_code, reason = "each test binary uses its own part of it")]
-#![allow(unreachable_pub, reason = "shared by several test binaries")]
+#![allow(unreachable_pub, reason = "`pub` is what tests use")]
 
 mod damage;
 
@@ -15,7 +14,6 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 
-#[allow(unused_imports, reason = "each test binary uses its own part of it")]
 pub use damage::damage;
 
 /// Addresses that messages name, and a hash that is one.

@@ -3,7 +3,7 @@
 use byline_core::limits::{CHILD_BODY_BYTES_MAX, MODERATED_MAX};
 use serde_json::{Value, json};
 
-use crate::scene::{CELLAR, Receiver, Request, Scene};
+use super::scene::{CELLAR, Receiver, Request, Scene};
 use crate::world::kitchen::KITCHEN;
 
 impl Scene {

@@ -7,7 +7,7 @@ use byline_core::limits::{
 };
 use serde_json::{Value, json};
 
-use crate::scene::{CELLAR, Receiver, Request, Scene};
+use super::scene::{CELLAR, Receiver, Request, Scene};
 use crate::world::kitchen::KITCHEN;
 use crate::world::{Client, DOMAIN, of, sm};
 

@@ -5,12 +5,7 @@
 //! Observer's copy; each copy is a state its Reporter was in, and no earlier one than before; no
 //! request is answered twice.
 
-#![allow(dead_code, reason = "each test binary uses its own part of it")]
-#![allow(
-    unreachable_pub,
-    missing_debug_implementations,
-    reason = "shared by several test binaries"
-)]
+#![allow(unreachable_pub, reason = "`pub` is what tests use")]
 
 mod answers;
 pub mod chat;
@@ -42,7 +37,6 @@ use serde_json::{Value, json};
 
 use answers::Answers;
 use place::Place;
-#[allow(unused_imports, reason = "each test binary uses its own part of it")]
 pub use raw::{Client, of, sm};
 
 pub const DOMAIN: &str = "localhost";

@@ -1,8 +1,6 @@
 //! Somebody whom nodes trust to say who people are: keys made anew in each test, and files to put them in.
 
-#![allow(dead_code, reason = "every test file uses another part")]
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -128,9 +126,4 @@ impl Authority {
         let chain = folder.write("cert.pem", &certificate.pem());
         (chain, folder.write("key.pem", &keys.serialize_pem()))
     }
-}
-
-/// A path as an argument of a program.
-pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }

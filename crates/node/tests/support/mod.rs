@@ -1,8 +1,5 @@
 //! A WebSocket client made by hand, so that a test says which bytes go out and sees which come in.
 
-#![allow(dead_code, reason = "every test file uses another part")]
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -14,9 +11,9 @@ use serde_json::{Value, json};
 pub(crate) mod clock;
 pub(crate) mod issuer;
 pub(crate) mod machine;
+#[cfg(target_os = "linux")]
 pub(crate) mod process;
 
-#[allow(unused_imports, reason = "every test file uses another part")]
 pub(crate) use clock::{Node, config, node, node_with};
 
 /// Whatever takes longer than this has failed.
@@ -77,13 +74,6 @@ pub(crate) fn await_metric(node: &Node, name: &str, value: u64) {
         std::thread::yield_now();
     }
     panic!("{name} is {last}, not {value}");
-}
-
-/// Resident memory of a process; `self` is this one.
-pub(crate) fn resident_bytes(process: &str) -> usize {
-    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
-    let resident = pages.split(' ').nth(1).unwrap();
-    resident.parse::<usize>().unwrap() * 4_096
 }
 
 /// Lets this process open as many files as the system allows it.

@@ -1,8 +1,5 @@
 //! What the tests of the library have in common.
 
-#![allow(dead_code, reason = "each file of tests uses its own part of it")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

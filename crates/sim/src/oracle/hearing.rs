@@ -47,7 +47,7 @@ mod tests {
         let claimed =
             json!({"code": 200, "epoch": 7, "position": [7, 0], "access": {}, "cache": true});
         let claim = serde_json::from_value(claim).unwrap();
-        oracle.claimed(HOLDER, &claim, &claimed.to_string(), &mut totals);
+        oracle.claimed((HOLDER, None), &claim, &claimed.to_string(), &mut totals);
         let changes = room.resource("changes");
         let frame = json!({"type": "update", "from": ROOM, "to": changes, "body": body});
         oracle.hears((peer, Some(&me)), &changes, &frame.to_string());
