@@ -19,7 +19,7 @@ use crate::runtime::Backoff;
 use crate::stream::Position;
 use crate::time::Time;
 
-/// So far apart at most are streams that begin above the same place.
+/// So far apart at most are streams that begin above the same place by a clock that was set back.
 const APART: u64 = 1 << 16;
 
 /// One author's stream in one collection.
@@ -59,15 +59,19 @@ struct Drain {
 
 impl Authoring {
     /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
-    /// It begins with the clock's milliseconds as its epoch, or above what the Reporter says when that is
-    /// more: the Reporter may have lost what is with readers, and no two streams are to be taken for one.
-    /// A clock that was set back shows other milliseconds, too, each time.
+    /// It begins with the clock's milliseconds as its epoch: the Reporter may have lost what is with
+    /// readers, and no two streams are to be taken for one. Where the clock was set back behind what the
+    /// Reporter says, they say how far above that it begins: they are others each time, too.
     pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
         let Yours { position, number } = yours.unwrap_or_default();
         let now_ms = now.unix_ms();
         Self {
             author,
-            epoch: now_ms.max(position.epoch.saturating_add(1 + now_ms % APART)),
+            epoch: if now_ms > position.epoch {
+                now_ms
+            } else {
+                position.epoch.saturating_add(1 + now_ms % APART)
+            },
             safe: position,
             number,
             queue: VecDeque::new(),
