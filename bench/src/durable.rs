@@ -51,8 +51,9 @@ const FOLD_BYTES: usize = 64 << 10;
 
 const LEGEND: &str = "\
 - **commits/s**: to one object of about 1 KiB, at most 256 on their way, until its one observer has read each, in order.
-- **node durable**: a node with `--data`. **both**: the Reporter, too, stores each commit before it sends it. The node and
-  its thread that writes share a core; so do the Reporter, its thread that writes, and the observer.
+- **node durable**: a node with `--data`, which may use both cores, one of which the clients use too; **one core**: it and its
+  thread that writes have one, and nothing of the other. **both**: the Reporter, too, stores each commit before it sends it: the
+  node has one core, the Reporter, its thread that writes, and the observer have the other.
 - **store alone**: batches of as many commits of the same bytes as the node's had on average, on the node's core: a row for each, the
   object's position, and a snapshot in place of the commits after each 64 KiB.
 - **ratio**: by the store alone at that size, in the same round.
@@ -85,7 +86,8 @@ struct Joined {
 }
 
 struct Round {
-    node: Run,
+    free: Run,
+    pinned: Run,
     both: Run,
     few: Joined,
     many: Joined,
@@ -109,12 +111,12 @@ fn report(rounds: &[Round]) -> Result<String> {
     let mut text = String::from(
         "| stored by | commits/s | in a batch | store alone | ratio |\n|---|---|---|---|---|\n",
     );
-    text += &stored(
-        "node durable",
-        "≥ 0.6",
-        rounds.iter().map(|round| round.node),
-    );
-    text += &stored("both", "≥ 0.35", rounds.iter().map(|round| round.both));
+    let mut row = |by, target, run: fn(&Round) -> Run| {
+        text += &stored(by, target, rounds.iter().map(run));
+    };
+    row("node durable", ", target ≥ 0.6", |round| round.free);
+    row("node durable, one core", "", |round| round.pinned);
+    row("both", ", target ≥ 0.35", |round| round.both);
     text.push_str("\n| joining after | ms | ratio | bytes on disk |\n|---|---|---|---|\n");
     writeln!(
         text,
@@ -145,17 +147,20 @@ fn stored(by: &str, target: &str, runs: impl Iterator<Item = Run> + Clone) -> St
     let show = |decimals, number: fn(Run) -> f64| Summary::cell(runs.clone().map(number), decimals);
     let (per_second, batch) = (show(0, |run| run.per_second), show(1, |run| run.batch));
     let (alone, ratio) = (show(0, |run| run.alone), show(2, |run| run.ratio()));
-    format!("| {by} | {per_second} | {batch} | {alone} | {ratio}, target {target} |\n")
+    format!("| {by} | {per_second} | {batch} | {alone} | {ratio}{target} |\n")
 }
 
 fn round(cores: Cores, byline: &OsStr, folder: &Path) -> Result<Round> {
     fs::create_dir_all(folder)?;
-    let (node, bytes) = node_durable(cores, byline, folder).context("node durable")?;
+    let node = |on: &[usize], name| node_durable(cores, on, byline, &folder.join(name));
+    let (free, _) = node(&cores.both(), "free").context("node durable")?;
+    let (pinned, bytes) = node(&[cores.server], "pinned").context("node on one core")?;
     let both = both(cores, byline, folder, bytes).context("both")?;
     let (few, many) = joining(cores, byline, folder).context("joining")?;
     let read_back_ms = reading_back(cores, byline, folder).context("reading back")?;
     Ok(Round {
-        node,
+        free,
+        pinned,
         both,
         few,
         many,
@@ -163,9 +168,9 @@ fn round(cores: Cores, byline: &OsStr, folder: &Path) -> Result<Round> {
     })
 }
 
-/// The node stores what a Reporter without a store sends. Gives the bytes of a commit, too.
-fn node_durable(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Run, usize)> {
-    let process = start(cores, byline, &folder.join("node"))?;
+/// A node that runs `on` these cores stores what a Reporter without a store sends. Gives the bytes of a commit, too.
+fn node_durable(cores: Cores, on: &[usize], byline: &OsStr, folder: &Path) -> Result<(Run, usize)> {
+    let process = start(on, byline, &folder.join("node"))?;
     let (mut crowd, bytes) = crowd(&process, WARM_UP + COMMITS)?;
     crowd.closed_loop(WARM_UP, WINDOW)?;
     let (batches, start) = (stored_batches(&process)?, Instant::now());
@@ -178,7 +183,7 @@ fn node_durable(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Run, usi
 
 /// The Reporter stores each commit, too, before it is sent.
 fn both(cores: Cores, byline: &OsStr, folder: &Path, bytes: usize) -> Result<Run> {
-    let process = start(cores, byline, &folder.join("node-of-both"))?;
+    let process = start(&[cores.server], byline, &folder.join("node-of-both"))?;
     let claimed = Claimed {
         fields: FIELDS,
         kept: true,
@@ -202,9 +207,9 @@ fn both(cores: Cores, byline: &OsStr, folder: &Path, bytes: usize) -> Result<Run
 fn run(cores: Cores, folder: &Path, seconds: f64, batches: u64, bytes: usize) -> Result<Run> {
     ensure!(batches > 0, "the node has stored nothing");
     let batch = COMMITS as f64 / batches as f64;
-    pin(cores.server)?;
+    pin(&[cores.server])?;
     let alone = alone(&folder.join("alone"), batch.round() as usize, bytes);
-    pin(cores.clients)?;
+    pin(&[cores.clients])?;
     Ok(Run {
         per_second: COMMITS as f64 / seconds,
         batch,
@@ -242,7 +247,7 @@ fn alone(folder: &Path, size: usize, bytes: usize) -> Result<f64> {
 /// Joins an object after few commits, and after many.
 fn joining(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Joined, Joined)> {
     let data = folder.join("joined");
-    let process = start(cores, byline, &data)?;
+    let process = start(&[cores.server], byline, &data)?;
     let (mut crowd, _) = crowd(&process, MANY)?;
     let mut numbers = 1..;
     let mut joined = |commits| {
@@ -269,7 +274,7 @@ fn joining(cores: Cores, byline: &OsStr, folder: &Path) -> Result<(Joined, Joine
 
 /// Milliseconds from the opening of a Reporter's folder until all children of its object are there, on average.
 fn reading_back(cores: Cores, byline: &OsStr, folder: &Path) -> Result<f64> {
-    let process = start(cores, byline, &folder.join("node-of-room"))?;
+    let process = start(&[cores.server], byline, &folder.join("node-of-room"))?;
     let store = folder.join("room");
     let claimed = Claimed {
         fields: 1,
@@ -288,10 +293,10 @@ fn reading_back(cores: Cores, byline: &OsStr, folder: &Path) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e3 / READS as f64)
 }
 
-fn start(cores: Cores, byline: &OsStr, data: &Path) -> Result<Process> {
+fn start(cores: &[usize], byline: &OsStr, data: &Path) -> Result<Process> {
     let data = data.to_str().context("the folder's name is no text")?;
     let args = ["node", "--listen", "127.0.0.1:0", "--json", "--data", data];
-    Process::start(cores.server, byline, &args.map(str::to_owned))
+    Process::start(cores, byline, &args.map(str::to_owned))
 }
 
 /// One observer of an object that the node keeps, `changes` changes to send, and the bytes of one.

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::frame::{Opcode, plain};
 use crate::line::{ACCEPT, HEAD_END};
 use crate::process::Ready;
-use crate::recovery::Recording;
+use crate::recording::Recording;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;

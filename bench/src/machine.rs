@@ -36,6 +36,11 @@ impl Cores {
         })
     }
 
+    /// Both of them: for a process that may run beside the clients.
+    pub(crate) const fn both(self) -> [usize; 2] {
+        [self.server, self.clients]
+    }
+
     /// One line for who reads the numbers later.
     pub(crate) fn machine(&self) -> String {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
@@ -63,11 +68,13 @@ impl Cores {
     }
 }
 
-/// Keeps this thread, and what it starts from now on, on `core`.
-pub(crate) fn pin(core: usize) -> Result<()> {
+/// Keeps this thread, and what it starts from now on, on `cores`.
+pub(crate) fn pin(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
+    for core in cores {
+        set.set(*core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot run on cores {cores:?}"))
 }
 
 /// Makes room for `observers` sockets, here and in every process started from now on.

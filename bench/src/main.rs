@@ -13,6 +13,7 @@ mod joiner;
 mod line;
 mod machine;
 mod process;
+mod recording;
 mod recovery;
 mod report;
 mod reporter;
@@ -86,10 +87,11 @@ enum Role {
     /// Writes the frames, and nothing else
     #[command(hide = true)]
     Floor { floor: Floor, observers: usize },
-    /// Becomes another program, on one core
+    /// Becomes another program, on these cores
     #[command(hide = true)]
     Pinned {
-        core: usize,
+        #[arg(long, value_delimiter = ',')]
+        cores: Vec<usize>,
         program: OsString,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -107,10 +109,10 @@ fn main() -> ExitCode {
         Some(Role::Durable { place, rounds }) => measure_durable(&place, rounds),
         Some(Role::Floor { floor, observers }) => floor::run(observers, floor),
         Some(Role::Pinned {
-            core,
+            cores,
             program,
             args,
-        }) => process::become_pinned(core, &program, &args),
+        }) => process::become_pinned(&cores, &program, &args),
         None => measure(&args),
     };
     match done {
@@ -135,7 +137,7 @@ fn measure_store(place: &Path, rounds: usize, seconds: u64) -> Result<()> {
 fn measure_durable(place: &Path, rounds: usize) -> Result<()> {
     let cores = Cores::find()?;
     println!("{}\n", cores.machine());
-    machine::pin(cores.clients)?;
+    machine::pin(&[cores.clients])?;
     print!("{}", durable::measure(cores, &byline()?, place, rounds)?);
     Ok(())
 }
@@ -155,7 +157,7 @@ fn measure(args: &Args) -> Result<()> {
     let cores = Cores::find()?;
     let machine = cores.machine();
     machine::allow_sockets(args.observers)?;
-    machine::pin(cores.clients)?;
+    machine::pin(&[cores.clients])?;
     let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 5 });
     let rounds = (1..=rounds)
         .map(|number| {

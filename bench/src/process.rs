@@ -1,4 +1,4 @@
-//! The measured processes: each on a core of its own, gone with this one, and what it has used.
+//! The measured processes: each on its cores, gone with this one, and what it has used.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -41,11 +41,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `program` on `core` and waits until it says where it listens.
-    pub(crate) fn start(core: usize, program: &OsStr, args: &[String]) -> Result<Self> {
+    /// Starts `program` on `cores` and waits until it says where it listens.
+    pub(crate) fn start(cores: &[usize], program: &OsStr, args: &[String]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("pinned")
-            .arg(core.to_string())
+            .arg(format!("--cores={}", listed(cores)))
             .arg(program)
             .args(args)
             .stdin(Stdio::null())
@@ -142,13 +142,19 @@ impl Threads {
     }
 }
 
-/// Becomes `program`, on `core`. A launcher of its own, because what a child does between `fork` and
+/// Becomes `program`, on `cores`. A launcher of its own, because what a child does between `fork` and
 /// `exec` could only be said with unsafe code.
-pub(crate) fn become_pinned(core: usize, program: &OsStr, args: &[OsString]) -> Result<()> {
+pub(crate) fn become_pinned(cores: &[usize], program: &OsStr, args: &[OsString]) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    machine::pin(core)?;
+    machine::pin(cores)?;
     let error = Command::new(program).args(args).exec();
     Err(error).with_context(|| format!("cannot run `{}`", program.to_string_lossy()))
+}
+
+/// As the command line has it.
+fn listed(cores: &[usize]) -> String {
+    let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+    cores.join(",")
 }
 
 fn first_line(mut stdout: ChildStdout) -> Result<String> {

@@ -13,13 +13,14 @@ use byline_core::limits::FIRST_SECOND_MS;
 use byline_core::message::Header;
 use byline_core::message::body::Subscribe;
 use byline_core::stream::{Digest, ObserverStream, Position};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::join::{join, open, subscribe};
-use crate::line::{Line, PATIENCE};
+
 use crate::machine::{Cores, own_cpu};
 use crate::process::Process;
+use crate::recording::Recording;
 use crate::reporter::{Claimed, Reporter};
 use crate::round::SETTLE;
 use crate::storm::{Answers, Requests, Storm};
@@ -82,23 +83,6 @@ impl Recovery {
     pub(crate) fn wall_ratio(&self) -> f64 {
         self.node.wall_ms / self.floor.wall_ms
     }
-}
-
-/// What the floor needs to know: who says how much, and what to say then.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Recording {
-    /// The answer to the upgrade, for the one key that the clients use.
-    pub(crate) switching: String,
-    pub(crate) observers: Vec<Exchange>,
-}
-
-/// One observer's requests, by their length, and the messages that answer each.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Exchange {
-    pub(crate) open_bytes: usize,
-    pub(crate) opened: String,
-    pub(crate) subscribe_bytes: usize,
-    pub(crate) subscribed: Vec<String>,
 }
 
 /// Runs the case at a fresh node and at a fresh floor.
@@ -203,7 +187,7 @@ fn missing(
 
 fn start_node(cores: Cores, byline: &OsStr, listen: SocketAddr) -> Result<Process> {
     let args = ["node", "--listen", &listen.to_string(), "--json"].map(str::to_owned);
-    Process::start(cores.server, byline, &args)
+    Process::start(&[cores.server], byline, &args)
 }
 
 fn requests(observers: usize, have: Option<Position>) -> Result<Vec<Requests>> {
@@ -221,7 +205,7 @@ fn requests(observers: usize, have: Option<Position>) -> Result<Vec<Requests>> {
 fn at_floor(cores: Cores, requests: &[Requests], recording: &Recording) -> Result<Recovered> {
     let args = ["floor", "recovery", &requests.len().to_string()].map(str::to_owned);
     let this = std::env::current_exe()?;
-    let process = Process::start(cores.server, this.as_os_str(), &args)?;
+    let process = Process::start(&[cores.server], this.as_os_str(), &args)?;
     let _feed = recording.hand_to(process.address)?;
     let mut storm = Storm::new(None)?;
     let mut floor = measured(&process, &mut storm, requests)?;
@@ -301,32 +285,6 @@ impl Expected {
 fn body(message: &str) -> Result<&str> {
     let header = Header::peek(message).map_err(|malformed| malformed.refusal)?;
     Ok(header.body)
-}
-
-impl Recording {
-    fn new(requests: &[Requests], answers: &[Answers]) -> Result<Self> {
-        let first = answers.first().context("no observer")?;
-        let exchange = |(requests, answers): (&Requests, &Answers)| Exchange {
-            open_bytes: requests.open.len(),
-            opened: answers.opened.clone(),
-            subscribe_bytes: requests.subscribe.len(),
-            subscribed: answers.subscribed.clone(),
-        };
-        Ok(Self {
-            switching: first.switching.clone(),
-            observers: requests.iter().zip(answers).map(exchange).collect(),
-        })
-    }
-
-    /// Gives a floor what it needs to know, and waits until it is ready. It runs until the line that is
-    /// returned is closed.
-    pub(crate) fn hand_to(&self, floor: SocketAddr) -> Result<Line> {
-        let mut feed = Line::connect(floor)?;
-        feed.write(format!("{}\n", serde_json::to_string(self)?).as_bytes())?;
-        let ready = feed.text(Instant::now() + PATIENCE)?;
-        ready.context("the floor did not take the recording")?;
-        Ok(feed)
-    }
 }
 
 #[cfg(test)]

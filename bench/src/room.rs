@@ -64,7 +64,7 @@ pub(crate) struct Join {
 /// Runs the room for `seconds`, then joins another.
 pub(crate) fn run(cores: Cores, byline: &OsStr, seconds: usize) -> Result<Room> {
     let args = ["node", "--listen", "127.0.0.1:0", "--json"].map(str::to_owned);
-    let process = Process::start(cores.server, byline, &args)?;
+    let process = Process::start(&[cores.server], byline, &args)?;
     let mut talk = Talk::begin(&process)?;
     talk.say(1)?;
     sleep(SETTLE);
@@ -75,7 +75,7 @@ pub(crate) fn run(cores: Cores, byline: &OsStr, seconds: usize) -> Result<Room> 
     let (verified, said) = (talk.verified()?, seconds * AUTHORS);
     let message_bytes = talk.message_bytes;
     drop((talk, process));
-    let process = Process::start(cores.server, byline, &args)?;
+    let process = Process::start(&[cores.server], byline, &args)?;
     let join = join_late(&process)?;
     Ok(Room {
         authors: AUTHORS,

@@ -196,7 +196,7 @@ struct Side {
 impl Side {
     fn node(cores: Cores, byline: &OsStr, plan: Plan) -> Result<(Self, Joining, Prepared)> {
         let args = ["node", "--listen", "127.0.0.1:0", "--json"].map(str::to_owned);
-        let process = Process::start(cores.server, byline, &args)?;
+        let process = Process::start(&[cores.server], byline, &args)?;
         let mut reporter = Reporter::claim(process.address, FIELDS)?;
         let (joining, lines) = joining(&process, &mut reporter, plan.observers)?;
         let (line, prepared) = reporter.prepare(plan.changes())?;
@@ -207,7 +207,7 @@ impl Side {
     fn floor(cores: Cores, plan: Plan, messages: &[String], floor: &str) -> Result<Self> {
         let args = ["floor", floor, &plan.observers.to_string()].map(str::to_owned);
         let this = std::env::current_exe()?;
-        let process = Process::start(cores.server, this.as_os_str(), &args)?;
+        let process = Process::start(&[cores.server], this.as_os_str(), &args)?;
         let feed = Feed::trigger(Line::connect(process.address)?, messages)?;
         let lines = (0..plan.observers).map(|_| Line::connect(process.address));
         let crowd = Crowd::new(feed, lines.collect::<Result<_>>()?)?;

@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::floor;
     use crate::line::ACCEPT;
-    use crate::recovery::{Exchange, Recording};
+    use crate::recording::{Exchange, Recording};
 
     const WAITING: &str = r#"{"id":"2","type":"response","body":{"code":102}}"#;
     const CURRENT: &str = r#"{"id":"2","type":"response","body":{"code":200,"commits":[]}}"#;

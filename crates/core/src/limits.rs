@@ -167,7 +167,8 @@ pub const CHILDREN_ANSWER_BYTES_MAX: usize = 2 << 20;
 pub const CHILDREN_HAVE_BYTES_MAX: usize = 32 << 10;
 /// Commits of one author in one name that are not known to be safe.
 pub const UNSAFE_COMMITS_MAX: usize = 1024;
-/// Bytes of one author's commits in one name that are not known to be safe.
+/// Bytes of one author's commits in one name that are not known to be safe, when another is written; those that come to say
+/// the whole child after a loss may be more.
 pub const UNSAFE_BYTES_MAX: usize = 1 << 20;
 /// Commits of one author in one name that are under way at once.
 pub const UNSAFE_WINDOW: usize = 16;

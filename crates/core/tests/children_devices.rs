@@ -129,3 +129,40 @@ fn what_was_under_way_when_an_object_was_lost_shares_its_place_with_nothing() {
         world.assert_same_children(&reporter, &[observer]);
     }
 }
+
+/// The observer forgets what it knew of the streams that it wrote.
+fn begins_anew(world: &mut World, observer: &Seat) {
+    world.unsubscribes(observer);
+    world.subscribes(world.who(observer), "room");
+    world.passes(1_000);
+}
+
+#[test]
+fn who_has_lost_its_stream_writes_to_no_place_that_its_reporter_has_lost() {
+    let mut world = World::new();
+    let (owner, guest) = (world.runtime_with_disk(), world.runtime());
+    let device = world.runtime_with_disk_of(1);
+    takes(&mut world, owner, true);
+    let author = world.subscribes(guest, "room");
+    world.settles();
+    world.writes_child(&author, text("everywhere"));
+    world.settles();
+    world.cut(owner, InFlight::Lost);
+    takes(&mut world, device, true);
+    begins_anew(&mut world, &author);
+    let (id, call) = world.writes_child(&author, text("at the second device"));
+    world.settles();
+    assert_eq!(world.done(&author, call), Some(Ok(())));
+    let lost = world.chat(&author).get(&id).unwrap().position;
+    // The first comes back to a node that knows neither of them.
+    world.cut(device, InFlight::Lost);
+    world.node_restarts();
+    world.heals(owner);
+    world.passes(60_000);
+    begins_anew(&mut world, &author);
+    let (again, call) = world.writes_child(&author, text("at the first"));
+    world.settles();
+    assert_eq!(world.done(&author, call), Some(Ok(())));
+    assert_eq!(again, id, "nobody here knows of the other");
+    assert_ne!(world.chat(&author).get(&again).unwrap().position, lost);
+}

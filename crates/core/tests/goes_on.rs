@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use byline_core::limits::GRACE_MS;
 use byline_core::runtime::Seat;
 use byline_core::storage::Table;
+use serde_json::json;
 
 use crate::world::children::text;
 use crate::world::disk::Cut;
@@ -119,6 +120,39 @@ fn a_node_that_has_forgotten_everything_reads_the_children_page_by_page() {
     assert_eq!(chat.world.node.gauges().kept_children, 451);
     let reporter = chat.reporter.clone();
     chat.world.assert_same_children(&reporter, &chat.guests);
+}
+
+#[test]
+fn a_child_is_in_the_end_as_its_author_wrote_it_though_the_node_lost_a_change_before() {
+    let mut chat = Chat::new(World::new(), 100);
+    let guest = chat.guests[0].clone();
+    let (child, _) = chat.world.writes_child(&guest, text("a"));
+    chat.world.passes(5_000);
+    chat.world.cut(chat.owner, InFlight::Lost);
+    let call = chat
+        .world
+        .updates_child(&guest, &child, "lost", true.into());
+    chat.world.passes(5_000);
+    assert_eq!(chat.world.done(&guest, call), Some(Ok(())));
+    let who = chat.world.who(&guest);
+    chat.world.cut(who, InFlight::Lost);
+    let call = chat.world.updates_child(&guest, &child, "text", "b".into());
+    chat.world.node_restarts();
+    chat.world.heals(chat.owner);
+    chat.world.passes(60_000);
+    assert_eq!(
+        chat.world.chat(&chat.reporter).get(&child).unwrap().value["text"],
+        "a"
+    );
+    chat.world.heals(who);
+    chat.world.passes(60_000);
+    assert_eq!(chat.world.done(&guest, call), Some(Ok(())));
+    let written = json!({"text": "b", "lost": true});
+    assert_eq!(
+        *chat.world.chat(&chat.reporter).get(&child).unwrap().value,
+        written
+    );
+    chat.assert_all_have(&["b"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use byline_core::message::body::Access;
 use byline_core::runtime::{CallError, Invitation, Seat};
 use serde_json::{Value, json};
 
+use crate::world::children::text;
 use crate::world::kitchen::{KITCHEN, answers, answers_readers, code, kitchen};
 use crate::world::room::closed;
 use crate::world::{Client, InFlight, Who, World, count, of, sm};
@@ -114,6 +115,31 @@ fn who_says_no_owns_nothing_and_everything_is_as_before() {
     world.passes(10_000);
     assert_eq!(closed(&world, &seat).unwrap().0, 403);
     assert_eq!(world.state(&reporter), "live");
+    world.assert_all_answered();
+}
+
+#[test]
+fn who_reads_as_an_owner_reads_no_more_when_it_is_none() {
+    let mut world = World::new();
+    let (host, heir) = (world.runtime(), world.runtime());
+    let reporter = world.creates_as(host, "room", count(0), |create| {
+        create.access = Access::default();
+        create.children = [("chat".to_owned(), 100)].into();
+    });
+    world.settles();
+    let (_, invitation) = hands_over(&mut world, &reporter, heir, false);
+    let observer = world.subscribes(heir, "room");
+    world.settles();
+    world.assert_follows(&observer, &reporter);
+    let (_, call) = world.writes_child(&observer, text("I look at it first"));
+    world.settles();
+    assert_eq!(world.done(&observer, call), Some(Ok(())));
+    let no = Refusal::forbidden("not mine to keep");
+    world
+        .machine(heir)
+        .answer_invitation(invitation.number, Err(no));
+    world.passes(10_000);
+    assert_eq!(closed(&world, &observer).unwrap().0, 403);
     world.assert_all_answered();
 }
 

@@ -51,6 +51,7 @@ mod recovery;
 mod requests;
 mod resting_children;
 mod resting_observer;
+mod resting_readers;
 mod resting_reporter;
 mod strangers;
 mod stream_properties;

@@ -142,26 +142,6 @@ fn a_quiet_object_says_where_it_stands_when_that_is_stored_and_not_before() {
 }
 
 #[test]
-fn a_reader_is_answered_though_its_reporter_never_stops_writing() {
-    let (mut world, owner, _, reporter, _) = room();
-    world.disk_of(owner).waits = true;
-    let late = world.runtime();
-    let second = world.subscribes(late, "room");
-    for n in 1..=40 {
-        world.writes(&reporter, "n", n);
-        world.settles();
-        world.writes_to_disk(owner);
-        world.writes(&reporter, "m", n);
-        world.settles();
-    }
-    assert_eq!(world.state(&second), "live", "in the middle of it");
-    while world.writes_to_disk(owner) {}
-    world.settles();
-    world.assert_follows(&second, &reporter);
-    assert_eq!(world.observer(&second).counters().divergences, 0);
-}
-
-#[test]
 fn what_was_written_while_offline_rests_and_is_numbered_in_another_life() {
     let (mut world, owner, _, reporter, observer) = room();
     world.cut(owner, InFlight::Lost);

@@ -70,6 +70,7 @@ impl World {
                 count,
             } => self.authors(*who, *object, *act, *count),
             Action::Command { object, command } => self.commands(*object, command),
+            Action::HandOver { object, heir, keep } => self.hands_over(*object, *heir, *keep),
             Action::Fault(fault) => self.strikes(fault),
             Action::Lie(lie) => self.lies(lie),
         }
@@ -309,16 +310,7 @@ impl World {
         let lies = self.url_of(self.plan.objects.len());
         let place = &mut self.places[who];
         match told {
-            Output::Reporter(seat, state) => {
-                let of = |one: &&mut Reporter| one.author.seat == seat;
-                if let Some(reporter) = place.reporters.values_mut().find(of) {
-                    let again = reporter.state == state;
-                    self.oracle.expects(!again, Rule::Answer, || {
-                        format!("{seat:?} told twice: {state}")
-                    });
-                    reporter.state = state;
-                }
-            }
+            Output::Reporter(seat, state) => place.reporter_is(&seat, state, &mut self.oracle),
             Output::Observer(seat, state) => {
                 if let Some(reader) = place.readers.get_mut(&seat) {
                     if matches!(state, State::Closed(_)) {
@@ -358,13 +350,13 @@ impl World {
                 moved.children.insert((seat, name));
             }
             Output::Event(..) => self.totals.one(Count::EventsHeard),
-            // Every object here says whom it lets in; nobody is invited, or has anything done.
+            Output::Invited(_, invitation) => self.is_invited(who, &invitation),
+            // Every object here says whom it lets in; nobody has anything done.
             Output::Asked(..)
             | Output::Executing(..)
             | Output::Answered(..)
             | Output::Fetching(..)
             | Output::Fetched(..)
-            | Output::Invited(..)
             | Output::Presence(..)
             | Output::Observers(..)
             | Output::Gone(..)

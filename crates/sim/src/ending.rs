@@ -80,7 +80,7 @@ impl World {
     fn leaves_nothing_unreported(&mut self) {
         for object in 0..self.plan.objects.len() {
             if self.reporters_of(object).is_empty() && !self.is_over(object) {
-                let device = self.plan.objects[object].devices[0];
+                let device = self.owner_of(object);
                 self.reports(device, object, true, true, None);
             }
         }

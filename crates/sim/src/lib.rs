@@ -21,6 +21,7 @@ mod ending;
 mod ending_children;
 mod fault;
 mod forgery;
+mod handing;
 mod liar;
 mod link;
 mod lying_reporter;
@@ -37,6 +38,7 @@ mod shrink;
 mod storing;
 mod totals;
 mod trace;
+mod withholding;
 mod world;
 mod writing;
 

@@ -42,21 +42,20 @@ impl World {
         self.overhear(frame);
         self.oracle.node_hears(connection, frame, &mut self.totals);
         let sender = self.peers.get(&connection).copied();
-        let (commits, kept) = self.counted();
+        let before = self.counted();
         self.node_takes(Input::Received(connection, Arc::clone(frame)));
-        if self.node.counters().kept_answers > kept {
+        let after = self.counted();
+        if after.kept_answers > before.kept_answers {
             self.counts_kept_answer(frame);
         }
-        if self.node.counters().commits > commits {
+        let alone = after.frames == before.frames + 1;
+        if alone && after.commits > before.commits {
             self.counts_taken_child(frame);
             self.oracle
                 .node_took_commit(sender, frame, &mut self.totals);
+        } else if after.refused == before.refused {
+            self.is_unpassed(sender, frame);
         }
-    }
-
-    fn counted(&self) -> (u64, u64) {
-        let counters = self.node.counters();
-        (counters.commits, counters.kept_answers)
     }
 
     /// The node has answered a reader from what it keeps.
@@ -97,6 +96,8 @@ impl World {
 
     pub(crate) fn node_takes(&mut self, input: Input) {
         let time = self.node_time();
+        let mut before = self.counted();
+        before.frames += u64::from(matches!(input, Input::Received(..)));
         self.node.handle(input, time);
         while let Some(output) = self.node.poll_output() {
             match output {
@@ -107,6 +108,7 @@ impl World {
                 Output::Store(batch) => self.stores(Part::Node, batch),
             }
         }
+        self.gives_out(before);
     }
 
     fn node_sends(&mut self, to: ConnectionId, frame: String) {

@@ -48,6 +48,8 @@ pub(crate) struct Place {
     reads: BTreeMap<u64, Address>,
     deliveries: BTreeSet<u64>,
     commands: BTreeSet<u64>,
+    /// Those of them that hand an object over, and to whom.
+    pub(crate) handing: BTreeMap<u64, (Address, Identity)>,
     /// Deletions that may have gone on by themselves, under calls that nobody made.
     pub(crate) repeated: usize,
     /// Who waits for its writes to be stored, and how many states it had then.
@@ -98,6 +100,7 @@ impl Place {
             reads: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             commands: BTreeSet::new(),
+            handing: BTreeMap::new(),
             repeated: 0,
             flushes: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -115,6 +118,7 @@ impl Place {
         self.reads.clear();
         self.deliveries.clear();
         self.commands.clear();
+        self.handing.clear();
         self.repeated = 0;
         self.flushes.clear();
         self.asked.clear();
@@ -223,6 +227,19 @@ impl Place {
         self.asked.insert(call, asked);
     }
 
+    /// A Reporter is told its state.
+    pub(crate) fn reporter_is(&mut self, seat: &Seat, state: State, oracle: &mut Oracle) {
+        let of = |one: &&mut Reporter| one.author.seat == *seat;
+        if let Some(reporter) = self.reporters.values_mut().find(of) {
+            let again = reporter.state == state;
+            oracle.expects(!again, Rule::Answer, || {
+                format!("{seat:?} told twice: {state}")
+            });
+            oracle.reporter_is(seat, &reporter.state, &state);
+            reporter.state = state;
+        }
+    }
+
     /// A command has ended, or what was asked of children.
     pub(crate) fn command_ends(
         &mut self,
@@ -239,6 +256,9 @@ impl Place {
         }
         if !well {
             totals.one(Count::CommandRefused);
+        }
+        if let Some((object, heir)) = self.handing.remove(&call) {
+            oracle.handing_ends(&object, &heir, well);
         }
         let mut waited = self.commands.remove(&call);
         if !waited && self.repeated > 0 {

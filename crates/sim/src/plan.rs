@@ -21,6 +21,9 @@ const BEYOND_HISTORY: u64 = 1_100;
 /// The object that may be deleted.
 const BRIEF: &str = "brief";
 
+/// The object that is handed over.
+const BATON: &str = "baton";
+
 /// One runtime's machine.
 #[derive(Clone, Debug)]
 pub(crate) struct PlacePlan {
@@ -115,6 +118,12 @@ pub(crate) enum Action {
     Command {
         object: usize,
         command: Command,
+    },
+    /// A Reporter hands an object over, and stays an owner or does not.
+    HandOver {
+        object: usize,
+        heir: usize,
+        keep: bool,
     },
     Fault(Fault),
     Lie(Lie),
@@ -256,7 +265,7 @@ impl Plan {
         let object = random.index(self.objects.len());
         let any = random.index(self.objects.len() + 1);
         let who = random.index(self.places.len());
-        match random.between(0, 99) {
+        match random.between(0, 103) {
             0..48 => Action::Write {
                 object,
                 count: random.between(1, 9),
@@ -291,8 +300,23 @@ impl Plan {
             88..90 => Action::Flush { object },
             90..92 => Action::Deliver { who },
             92..96 => self.command(random, object),
-            _ => self.report(random, object),
+            96..100 => self.report(random, object),
+            _ => self.hand_over(random),
         }
+    }
+
+    fn hand_over(&self, random: &mut Random) -> Action {
+        Action::HandOver {
+            object: self.baton(),
+            heir: random.index(self.places.len()),
+            keep: random.chance(50),
+        }
+    }
+
+    /// The object that is handed over.
+    pub(crate) fn baton(&self) -> usize {
+        let baton = |object: &ObjectPlan| object.id == Some(BATON);
+        self.objects.iter().position(baton).unwrap_or_default()
     }
 
     fn command(&self, random: &mut Random, object: usize) -> Action {
@@ -303,6 +327,8 @@ impl Plan {
             0..2 => Command::Kick { reader, by_hyperty },
             2..4 => Command::Allow { reader, by_hyperty },
             _ if brief => Command::Delete,
+            // A Reporter goes on letting in who was an owner when it first did.
+            _ if object == self.baton() => Command::Access(Openness::Public),
             4 => Command::Access(self.objects[object].openness.clone()),
             5 => Command::Access(Openness::Without(others(random, &self.places))),
             _ => Command::Access(Openness::Private(others(random, &self.places))),
@@ -380,6 +406,9 @@ fn objects(random: &mut Random, places: &[PlacePlan]) -> Vec<ObjectPlan> {
     if random.chance(40) {
         objects.push(object(Some(BRIEF), &[last], Openness::Public));
     }
+    // Whoever does not own it claims it in vain.
+    let anybody: Vec<usize> = (0..places.len()).collect();
+    objects.push(object(Some(BATON), &anybody, Openness::Public));
     objects
 }
 

@@ -152,16 +152,15 @@ impl World {
         let copies = copies(&place.runtime, &seat, names);
         // What the node took for it may not have come yet.
         if !self.oracle.node_takes(&seat.object) {
-            for (name, _) in names {
+            let mut before = place.copies_before.remove(&object).unwrap_or_default();
+            for (name, keep) in names {
+                let collection = (seat.object.clone(), (*name).to_owned());
                 if let Some(there) = place.runtime.children(&seat, name) {
-                    let place = (seat.object.clone(), (*name).to_owned());
-                    self.oracle.children.return_with(&place, there);
+                    self.oracle.children.return_with(&collection, there);
                 }
-            }
-            for (name, before) in place.copies_before.remove(&object).into_iter().flatten() {
-                if let Some(copy) = copies.get(&name) {
-                    let place = (seat.object.clone(), name);
-                    self.oracle.safe_children(&place, &copy.after(&before));
+                if let (Some(before), Some(copy)) = (before.remove(*name), copies.get(*name)) {
+                    self.oracle.lets_go(&collection, &before, copy, *keep);
+                    self.oracle.safe_children(&collection, &copy.after(&before));
                 }
             }
         }

@@ -10,9 +10,10 @@ const LONG_MS: u64 = 36_000;
 
 /// The steps of one scene that begins at `at_ms`.
 pub(crate) fn drawn(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
-    match random.between(0, 4) {
+    match random.between(0, 6) {
         0 | 1 => old_device_returns(random, plan, at_ms),
         2 | 3 => devices_take_turns(random, at_ms),
+        4 | 5 => object_changes_hands(random, plan, at_ms),
         _ => crowd_leaves(random, plan, at_ms),
     }
 }
@@ -122,6 +123,71 @@ fn devices_take_turns(random: &mut Random, at_ms: u64) -> Vec<Step> {
         then(random.between(0, 900), write(random.between(1, 5)));
         then(random.between(0, 2_000), Action::Flush { object });
         then(random.between(0, 4_000), write(1));
+    }
+    steps
+}
+
+/// An object is handed over again and again, or an owner takes it meanwhile; who is to have it, or anybody else, is cut
+/// off, and the power of anybody or of the node fails while they write.
+fn object_changes_hands(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
+    let object = plan.baton();
+    let mut steps = vec![];
+    let mut after_ms = 0;
+    for _ in 0..6 {
+        let (heir, other) = (
+            random.index(plan.places.len()),
+            random.index(plan.places.len()),
+        );
+        let cut = Fault::Cut {
+            who: random.one_of(&[heir, other]),
+            lost_up: random.index(4),
+            lost_down: random.index(4),
+            node_ms: 0,
+            place_ms: Some(0),
+            offline_ms: random.one_of(&[0, 2_500, LONG_MS]),
+        };
+        let power = Fault::Power {
+            part: random.one_of(&[Part::Node, Part::Place(heir), Part::Place(other)]),
+            batches: random.between(1, 4),
+            outage: outage(random),
+        };
+        let write = |count: u64| Action::Write {
+            object,
+            count,
+            bytes: 0,
+        };
+        let hand_over = Action::HandOver {
+            object,
+            heir,
+            keep: random.chance(50),
+        };
+        let takes = Action::Report {
+            object,
+            device: other,
+            discard: false,
+            take: true,
+            deny: None,
+        };
+        let mut then = |wait_ms: u64, action: Action| {
+            after_ms += wait_ms;
+            let at_ms = at_ms + after_ms;
+            steps.push(Step { at_ms, action });
+        };
+        then(0, write(random.between(1, 5)));
+        if random.chance(40) {
+            then(0, Action::Fault(power));
+        }
+        then(random.between(0, 30), hand_over);
+        if random.chance(50) {
+            then(random.between(0, 60), Action::Fault(cut));
+        }
+        if random.chance(40) {
+            then(random.between(0, 60), takes);
+        }
+        for _ in 0..4 {
+            then(random.between(0, 60), write(random.between(1, 3)));
+        }
+        then(random.between(0, 4_000), Action::Flush { object });
     }
     steps
 }

@@ -20,6 +20,7 @@ use crate::random::Random;
 use crate::storing::{Outage, Part};
 use crate::totals::Totals;
 use crate::trace::Trace;
+use crate::withholding::Unpassed;
 
 pub(crate) const DOMAIN: &str = "localhost";
 /// Events after which a world should have come to rest long ago.
@@ -85,6 +86,7 @@ pub(crate) struct World {
     taken: usize,
     handled: u64,
     pub(crate) overheard: VecDeque<Arc<str>>,
+    pub(crate) unpassed: Unpassed,
     /// Every write has a number of its own.
     pub(crate) written: u64,
     pub(crate) oracle: Oracle,
@@ -125,6 +127,7 @@ impl World {
             taken: 0,
             handled: 0,
             overheard: VecDeque::new(),
+            unpassed: Unpassed::default(),
             written: 0,
             oracle: Oracle::default(),
             totals: Totals::default(),

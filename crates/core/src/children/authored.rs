@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::collection::Extent;
+use super::collection::{Extent, Taken};
 use super::write::{Answer, Write};
 use super::{Act, Authoring, ChildCommit, ChildId, Collection, RestoredWrites, Yours};
 use crate::address::Address;
@@ -43,7 +43,8 @@ fn authoring() -> (Authoring, Collection) {
 fn creates(authoring: &mut Authoring) -> ChildId {
     let (id, value) = (authoring.next_id(), Arc::new(json!({"n": 1})));
     let write = Write::Create(id.clone(), Arc::clone(&value));
-    authoring.push(id.number(), write, 7, Some(value));
+    let here = Collection::of(100, Extent::Whole);
+    authoring.push(id.number(), write, 7, Some(value), &here);
     id
 }
 
@@ -74,6 +75,18 @@ fn after_a_refusal_for_good_an_author_goes_on_in_a_new_epoch() {
     // The place of what was refused may be with a reader that had it from a Reporter that lost it since.
     assert_eq!((next.position, next.base), (at(3, 1), Some(at(1, 9))));
     assert!(matches!(next.act, Act::Create(id, ..) if id == kept));
+}
+
+#[test]
+fn who_has_lost_its_stream_begins_elsewhere_each_time_also_where_its_clock_was_set_back() {
+    let yours = Yours {
+        position: at(1_000_000, 9),
+        number: 9,
+    };
+    let begins = |now| Authoring::new(author(), Some(yours), Time::from_unix_ms(now)).epoch;
+    assert_eq!(begins(2_000_000), 2_000_000);
+    let [once, again] = [700_001, 700_002].map(begins);
+    assert!(once > 1_000_000 && again > 1_000_000 && once != again);
 }
 
 #[test]
@@ -125,6 +138,109 @@ fn what_may_have_been_taken_with_its_date_gets_another_in_another_place() {
     assert_eq!(anew.base, Some(at(1, 9)));
 }
 
+/// An author of whom a child is safe and everywhere, and the collection.
+fn with_a_child() -> (Authoring, ChildId, Collection) {
+    let mut authoring = Authoring::new(author(), None, Time::from_unix_ms(5));
+    let mut here = Collection::of(100, Extent::Whole);
+    let id = creates(&mut authoring);
+    let made = sends(&mut authoring).unwrap();
+    assert!(matches!(here.take(&made), Taken::Done(_)));
+    authoring.answered(made.position, Answer::Safe, &here);
+    authoring.settle(&here);
+    (authoring, id, here)
+}
+
+fn sets(authoring: &mut Authoring, id: &ChildId, key: &str, here: &Collection) {
+    let mut value = authoring.child(id, here).unwrap();
+    Arc::make_mut(&mut value)[key] = json!(2);
+    let write = Write::Update(id.clone(), vec![set(key)]);
+    authoring.push(1, write, 3, Some(value), here);
+}
+
+fn set(key: &str) -> Change {
+    Change::Set {
+        path: Path::root().child(key),
+        value: json!(2),
+    }
+}
+
+fn whole(value: &serde_json::Value) -> Change {
+    Change::Replace {
+        data: value.as_object().unwrap().clone(),
+    }
+}
+
+fn changes(commit: Option<ChildCommit>) -> Vec<Change> {
+    match commit.map(|commit| commit.act) {
+        Some(Act::Update(_, changes)) => changes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn after_a_loss_the_first_change_of_a_child_says_the_whole_and_the_next_what_changes() {
+    let (mut author, id, here) = with_a_child();
+    for key in ["lost", "a", "b"] {
+        sets(&mut author, &id, key, &here);
+    }
+    let lost = sends(&mut author).unwrap().position;
+    author.answered(lost, Answer::Safe, &here);
+    let cut = sends(&mut author);
+    assert_eq!(changes(cut), [set("a")], "nothing is lost yet");
+    author.cut();
+    let (position, number) = (at(5, 1), 1);
+    author.stands(Some(Yours { position, number }));
+    let first = sends(&mut author);
+    assert_eq!(first.as_ref().unwrap().base, Some(position));
+    assert_eq!(changes(first), [whole(&json!({"n": 1, "lost": 2, "a": 2}))]);
+    assert_eq!(changes(sends(&mut author)), [set("b")]);
+}
+
+#[test]
+fn who_writes_by_a_copy_that_has_what_is_lost_says_the_whole() {
+    let (mut author, id, here) = with_a_child();
+    let (position, number) = (at(4, 4), 1);
+    author.stands(Some(Yours { position, number }));
+    sets(&mut author, &id, "a", &here);
+    assert_eq!(
+        changes(sends(&mut author)),
+        [whole(&json!({"n": 1, "a": 2}))]
+    );
+}
+
+#[test]
+fn what_came_back_before_it_was_known_to_be_safe_is_not_done_twice_in_the_next_life() {
+    let (mut author, id, mut here) = with_a_child();
+    author.rests();
+    let list = Path::root().child("list");
+    let (path, values) = (list.child("0"), vec![json!(8)]);
+    let lists = [
+        (
+            Change::Set {
+                path: list,
+                value: json!([7]),
+            },
+            json!([7]),
+        ),
+        (Change::Insert { path, values }, json!([8, 7])),
+    ];
+    let mut value = author.child(&id, &here).unwrap();
+    for (change, list) in lists {
+        Arc::make_mut(&mut value)["list"] = list;
+        let write = Write::Update(id.clone(), vec![change]);
+        author.push(1, write, 3, Some(Arc::clone(&value)), &here);
+        let sent = sends(&mut author).unwrap();
+        assert!(matches!(here.take(&sent), Taken::Done(_)));
+        // The first is known to be safe when the second is not yet.
+        let before = here.position(&author.author).version - 1;
+        author.answered(at(5, before), Answer::Safe, &here);
+    }
+    let mut disk = Disk::new();
+    store(&mut disk, &mut author);
+    let again = restored(&disk, &here).unwrap();
+    assert_eq!(again.child(&id, &here), Some(value));
+}
+
 /// One thing that befalls an author.
 #[derive(Clone, Debug)]
 enum Step {
@@ -167,10 +283,11 @@ fn takes(author: &mut Authoring, here: &Collection, sent: &mut Vec<Position>, st
             update(ChildId::new(self::author(), 1 + one as u64)),
             3,
             None,
+            here,
         ),
         Step::Delete(one) => {
             let id = ChildId::new(self::author(), 1 + one as u64);
-            author.push(1, Write::Delete(id), 0, None);
+            author.push(1, Write::Delete(id), 0, None, here);
         }
         Step::Urge => author.urge(Write::Forget(vec![self::author()])),
         Step::Send => sent.extend(sends(author).map(|commit| commit.position)),

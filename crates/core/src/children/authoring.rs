@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answering::Yours;
+use super::own::Own;
 use super::resting_writes::UnstoredWrites;
 use super::write::{Answer, Unsafe, Write};
 use super::{Act, ChildCommit, ChildId, Collection};
@@ -18,16 +19,8 @@ use crate::runtime::Backoff;
 use crate::stream::Position;
 use crate::time::Time;
 
-/// A child as its author has it, what is not safe included.
-#[derive(Debug, Default)]
-pub(super) struct Own {
-    /// None when it is deleted.
-    pub(super) value: Option<Arc<Value>>,
-    /// How many of its commits are not safe.
-    pub(super) left: usize,
-    /// The last that is.
-    last: Position,
-}
+/// So far apart at most are streams that begin above the same place.
+const APART: u64 = 1 << 16;
 
 /// One author's stream in one collection.
 #[derive(Debug)]
@@ -66,16 +59,15 @@ struct Drain {
 
 impl Authoring {
     /// The stream of `author`, from where the Reporter says that it stands; nothing when it knows none.
-    /// One that has no position begins with the clock's milliseconds as its epoch, so that no two of
-    /// them are ever taken for one.
+    /// It begins with the clock's milliseconds as its epoch, or above what the Reporter says when that is
+    /// more: the Reporter may have lost what is with readers, and no two streams are to be taken for one.
+    /// A clock that was set back shows other milliseconds, too, each time.
     pub(crate) fn new(author: Address, yours: Option<Yours>, now: Time) -> Self {
         let Yours { position, number } = yours.unwrap_or_default();
+        let now_ms = now.unix_ms();
         Self {
             author,
-            epoch: match position.epoch {
-                0 => now.unix_ms(),
-                epoch => epoch.saturating_add(1),
-            },
+            epoch: now_ms.max(position.epoch.saturating_add(1 + now_ms % APART)),
             safe: position,
             number,
             queue: VecDeque::new(),
@@ -115,34 +107,20 @@ impl Authoring {
         ChildId::new(self.author.clone(), self.number + 1)
     }
 
-    /// The author's own child as it is, what is not safe included; `here` is its collection.
-    pub(crate) fn child(&self, id: &ChildId, here: &Collection) -> Option<Arc<Value>> {
-        match self.own.get(id) {
-            Some(own) => own.value.clone(),
-            None => here.get(id).map(|child| Arc::clone(&child.value)),
-        }
-    }
-
     /// Lets a write wait for its turn; `bytes` is its length. `value` is the author's own child after
-    /// it.
+    /// it, `here` its collection. By a copy that is not where the stream is safe it says the whole child.
     pub(crate) fn push(
         &mut self,
         call: u64,
         write: Write,
         bytes: usize,
         value: Option<Arc<Value>>,
+        here: &Collection,
     ) {
         if let Write::Create(id, _) = &write {
             self.number = id.number();
         }
-        if let Some(id) = write.child() {
-            let own = self.own.entry(id.clone()).or_default();
-            own.value = value;
-            own.left += 1;
-        }
-        self.bytes += bytes;
-        self.changes(self.queue.len()..self.queue.len() + 1);
-        self.queue.push_back(Unsafe {
+        let mut one = Unsafe {
             call: Some(call),
             write,
             bytes,
@@ -150,7 +128,18 @@ impl Authoring {
             asked: false,
             dated: false,
             again: false,
-        });
+        };
+        if let Some(value) = value.as_ref().filter(|_| !self.is_in_step(here)) {
+            one.says(value);
+        }
+        if let Some(id) = one.write.child() {
+            let before = self.child(id, here);
+            let own = self.own.entry(id.clone()).or_default();
+            own.waits(before, value);
+        }
+        self.bytes += one.bytes;
+        self.changes(self.queue.len()..self.queue.len() + 1);
+        self.queue.push_back(one);
     }
 
     /// Whether a write of nobody's is there that is not safe yet.
@@ -350,12 +339,12 @@ impl Authoring {
         let yours = here.yours(self.author.as_str()).unwrap_or_default();
         self.has_used(yours.number);
         let seen = yours.position;
-        self.own.retain(|_, own| own.left > 0 || seen < own.last);
+        self.own.retain(|_, own| own.is_news(seen));
     }
 
     /// Goes on from where the Reporter has the stream: when that is a place of this one, from there;
-    /// else in a new epoch, with that place as its base. In a new one, too, where the places after it are `used`
-    /// if anything was sent there.
+    /// else in a new epoch, with that place as its base, and what is changed is said whole. In a new one, too, where the
+    /// places after it are `used` if anything was sent there.
     fn go_on_from(&mut self, position: Position, used: bool) -> Vec<Unsafe> {
         let sent = self.queue.iter().any(|one| one.is_at(position));
         let safe = if sent {
@@ -364,7 +353,11 @@ impl Authoring {
             vec![]
         };
         let used = used && self.queue.iter().any(|one| one.sent.is_some());
-        if self.safe != position || used {
+        let elsewhere = self.safe != position;
+        if elsewhere {
+            self.says_whole(position);
+        }
+        if elsewhere || used {
             self.epoch = self.epoch.max(position.epoch).saturating_add(1);
             self.safe = position;
         }
@@ -402,8 +395,7 @@ impl Authoring {
             }
             self.bytes -= one.bytes;
             if let Some(own) = one.write.child().and_then(|id| self.own.get_mut(id)) {
-                own.left -= 1;
-                own.last = self.safe;
+                own.is_safe(&one.write, self.safe);
             }
             safe.push(one);
         }
@@ -418,12 +410,12 @@ impl Authoring {
         if let Some(id) = one.write.child()
             && let Some(own) = self.own.get_mut(id)
         {
-            own.left -= 1;
+            own.is_refused();
             let about = self
                 .queue
                 .iter()
                 .filter(|one| one.write.child() == Some(id));
-            let child = here.get(id).map(|child| Arc::clone(&child.value));
+            let child = here.get(id).and_then(|_| own.before());
             own.value = about.fold(child, |child, one| one.write.applied(child));
         }
         Some(one)

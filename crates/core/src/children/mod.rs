@@ -21,6 +21,7 @@ mod leaving;
 mod log;
 mod net;
 mod observed;
+mod own;
 mod paging;
 #[cfg(test)]
 mod properties;

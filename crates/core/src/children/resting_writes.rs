@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -114,19 +113,9 @@ impl Authoring {
     ) -> Self {
         let mut authoring = Self::new(author, None, Time::default());
         (authoring.epoch, authoring.safe, authoring.number) = (epoch, safe, number);
-        authoring.bytes = queue.iter().map(|one| one.bytes).sum();
-        for one in &queue {
-            if let Some(id) = one.write.child() {
-                let value = match authoring.own.get_mut(id) {
-                    Some(own) => own.value.take(),
-                    None => here.get(id).map(|child| Arc::clone(&child.value)),
-                };
-                let own = authoring.own.entry(id.clone()).or_default();
-                own.value = one.write.applied(value);
-                own.left += 1;
-            }
-        }
         (authoring.queue, authoring.unstored) = (queue, Some(unstored));
+        authoring.owns_as_rested(here);
+        authoring.bytes = authoring.queue.iter().map(|one| one.bytes).sum();
         authoring.settle(here);
         authoring
     }

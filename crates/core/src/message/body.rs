@@ -206,6 +206,9 @@ pub struct Subscribe {
     /// Its Reporter has let it in before, as the node states it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub granted: bool,
+    /// It is of an owner beside whose claim the object is, as the node states it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner: bool,
 }
 
 /// `subscribe` to many objects at once, at the subscription manager (§6).

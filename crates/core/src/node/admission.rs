@@ -15,7 +15,6 @@ use super::wanted::{Reading, Wanted};
 use crate::address::{Address, Resource, Target};
 use crate::children::ChildCommit;
 use crate::error::{Refusal, Retry};
-use crate::identity::Identity;
 use crate::limits::{COMMIT_BODY_BYTES_MAX, COMMIT_BYTES_MAX};
 use crate::message::body::{Claim, ClaimRequest, Command, Subscribe};
 use crate::message::{Header, Type};
@@ -269,14 +268,13 @@ impl Node {
             }
             _ => {}
         }
-        let granted = record.is_some_and(|record| {
-            let owner = |one: &&Identity| record.identity.as_ref() != Some(*one);
-            let owns = identity
-                .filter(owner)
-                .is_some_and(|one| record.owners.contains(one));
-            owns || record.grants.approves(hyperty.as_str(), identity)
+        let granted =
+            record.is_some_and(|record| record.grants.approves(hyperty.as_str(), identity));
+        let owner = record.is_some_and(|record| {
+            let other = identity.filter(|one| record.identity.as_ref() != Some(*one));
+            other.is_some_and(|one| record.owners.contains(one))
         });
-        let text = stamp_reader(header, identity, granted)?;
+        let text = stamp_reader(header, identity, granted, owner)?;
         let hold = body.hold;
         let reading = Reading::of(body, header.body.len());
         let wanted = match header.kind {

@@ -27,6 +27,7 @@ mod presence;
 mod publishing;
 mod request;
 mod resting;
+mod restoring;
 mod serving;
 mod session;
 mod stamping;

@@ -18,16 +18,20 @@ pub(super) fn stamp(header: &Header<'_>, identity: Option<&Identity>) -> Result<
     text(message(header, body(header, identity)?)?)
 }
 
-/// The same of a `subscribe` or `read`, and whether the Reporter has said yes to it before.
+/// The same of a `subscribe` or `read`, whether the Reporter has said yes to it before, and whether it is of an owner
+/// beside whose claim it is.
 pub(super) fn stamp_reader(
     header: &Header<'_>,
     identity: Option<&Identity>,
     granted: bool,
+    owner: bool,
 ) -> Result<String, Refusal> {
     let mut body = body(header, identity)?;
-    body.remove("granted");
-    if granted {
-        body.insert("granted".to_owned(), RawValue::TRUE.to_owned());
+    for (name, stated) in [("granted", granted), ("owner", owner)] {
+        body.remove(name);
+        if stated {
+            body.insert(name.to_owned(), RawValue::TRUE.to_owned());
+        }
     }
     text(message(header, body)?)
 }

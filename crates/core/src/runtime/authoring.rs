@@ -2,6 +2,9 @@
 //! (protocol.md §9).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::requests::Purpose;
 use super::{ChildError, Output, Runtime, Seat, Timer};
@@ -54,6 +57,18 @@ impl Desk<'_> {
 
     pub(super) const fn here(&self) -> &Collection {
         self.place.here()
+    }
+
+    /// Lets a write wait for its turn.
+    pub(super) fn push(
+        &mut self,
+        call: u64,
+        write: Write,
+        bytes: usize,
+        value: Option<Arc<Value>>,
+    ) {
+        let here = self.place.here();
+        self.authoring.push(call, write, bytes, value, here);
     }
 
     /// Whether the next commit can be sent; none when there is none that may be.

@@ -8,7 +8,7 @@ use crate::children::{ChildrenWanted, Observed};
 use crate::error::{Reason, Refusal, Retry};
 use crate::identity::Identity;
 use crate::limits::QUIET_MS;
-use crate::manager::{Admission, Kept, Progress, closed_to_you};
+use crate::manager::{Admission, Kept, Progress, Right, closed_to_you};
 use crate::message::body::{Claimed, Subscribe};
 use crate::message::{Header, Type, decode, encode};
 use crate::stream::Digest;
@@ -349,8 +349,10 @@ impl Runtime {
         let admitted = if reader == Address::subscription_manager(&self.domain).as_str() {
             Admission::Granted(self.manager.kept_by_node(url)?)
         } else {
+            let owner = body.owner.then_some(Right::Ownership);
+            let stated = body.granted.then_some(Right::Approval).or(owner);
             self.manager
-                .admit(url, reader, identity.as_ref(), body.granted, &self.identity)?
+                .admit(url, reader, identity.as_ref(), stated, &self.identity)?
         };
         self.claim_changes(&address(url)?);
         let due = Due {

@@ -304,12 +304,12 @@ impl Runtime {
         value: Option<Arc<Value>>,
         now: Time,
     ) -> Result<u64, ChildError> {
-        let desk = desk(&mut self.synchers, seat, name, now)?;
+        let mut desk = desk(&mut self.synchers, seat, name, now)?;
         if !desk.authoring.has_room(bytes) {
             return Err(ChildError::Full);
         }
         self.calls += 1;
-        desk.authoring.push(self.calls, write, bytes, value);
+        desk.push(self.calls, write, bytes, value);
         self.writing.insert((seat.clone(), name.to_owned()));
         self.children_change(seat);
         self.send_children(now);

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::answering::{ContentBody, Whole};
+use super::copy::Copy;
 use super::lineage::{forget_oldest, kept, note_end};
-use super::{Answer, History, ObserverStream, Position, answer};
+use super::{Answer, Commit, History, Position, answer};
 use crate::children::ChildrenAnswer;
 use crate::error::Refusal;
 use crate::limits::{HISTORY_BYTES_MAX, HISTORY_COMMITS_MAX};
@@ -176,15 +177,13 @@ impl KeptStream {
     fn folded(&self) -> Option<Arc<RawValue>> {
         let value = self.snapshot.value.get();
         let object = DataObject::parse(value).ok()?;
-        let mut stream = ObserverStream::standing(self.snapshot.position, object, value.len());
+        let mut copy = Copy::new(self.snapshot.position, object, value.len());
         for body in self.history.after(self.snapshot.position)? {
-            stream.commit(body.get());
+            let next = Commit::decode(body.get()).ok();
+            let commit = next.filter(|commit| copy.is_before(commit))?;
+            let _undo = copy.apply(&commit).ok()?;
         }
-        let (metadata, data) = (stream.metadata()?, stream.data()?);
-        if stream.have() != Some(self.position()) {
-            return None;
-        }
-        let data = &data;
+        let Copy { metadata, data, .. } = &copy;
         to_raw_value(&Whole { metadata, data }).ok().map(Arc::from)
     }
 }
@@ -203,7 +202,7 @@ impl From<KeptSnapshot> for KeptStream {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{CommitHeader, ReporterStream};
+    use super::super::{CommitHeader, ObserverStream, ReporterStream};
     use super::*;
     use crate::address::Address;
     use crate::object::{Change, Metadata, Path};
@@ -284,5 +283,16 @@ mod tests {
             lacking.is_some(),
             "the commit itself is its reader's to judge"
         );
+    }
+
+    #[test]
+    fn a_commit_that_is_missing_is_not_passed_over() {
+        let mut reporter = reporter(json!({"n": 0, "pad": "x".repeat(500)}));
+        let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
+        let body = json!({"epoch": EPOCH, "version": 2, "attribute": "n", "value": 2});
+        let body = to_raw_value(&body).unwrap();
+        assert!(kept.commit(Position::new(EPOCH, 2), body.into()));
+        assert!(!kept.fold());
+        assert!(kept.content(EPOCH, None, false, None).is_none());
     }
 }

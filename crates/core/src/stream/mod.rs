@@ -6,6 +6,7 @@
 mod answering;
 mod changed;
 mod commit;
+mod copy;
 mod gap;
 mod history;
 mod kept;

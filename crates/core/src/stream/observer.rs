@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::changed::{edits, edits_between};
+use super::copy::{Copy, Unfit, Was};
 use super::gap::{Claim, Gap};
 use super::rest::Rest;
 use super::{Changed, Commit, Head, ObserverCounters, Origin, Position, Reaction};
 use crate::error::{Reason, Refusal};
 use crate::identity::Identity;
-use crate::limits::{DATA_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::message::{body::Content, decode};
-use crate::object::{Change, DataObject, Hash, Metadata, MetadataError, apply, encoded_len};
+use crate::object::{Change, DataObject, Hash, Metadata};
 
 /// An object's own data as one Observer has it (protocol.md §4, apply rule).
 #[derive(Debug, Default)]
@@ -33,24 +33,6 @@ pub struct ObserverStream {
     pub(super) rest: Option<Rest>,
 }
 
-#[derive(Debug)]
-pub(super) struct Copy {
-    pub(super) metadata: Metadata,
-    pub(super) data: Arc<Value>,
-    /// Never below the length of `data` as JSON.
-    pub(super) data_bytes: usize,
-    pub(super) position: Position,
-}
-
-/// Where a copy stood, and what it held.
-type Was = (Position, Arc<Value>, Metadata);
-
-impl Copy {
-    fn was(&self) -> Was {
-        (self.position, Arc::clone(&self.data), self.metadata.clone())
-    }
-}
-
 enum Place {
     Next,
     Old,
@@ -62,21 +44,6 @@ impl ObserverStream {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// A stream whose copy is `object` at `position`, which has `bytes` as JSON.
-    pub(crate) fn standing(position: Position, object: DataObject, bytes: usize) -> Self {
-        let DataObject { metadata, data } = object;
-        let copy = Copy {
-            metadata,
-            data: Arc::new(data),
-            data_bytes: bytes,
-            position,
-        };
-        Self {
-            copy: Some(copy),
-            ..Self::default()
-        }
     }
 
     /// The copy. Cheap; holding it costs one copy of the data at the next change.
@@ -252,9 +219,12 @@ impl ObserverStream {
                 origin = Origin::Rewound;
             }
         }
-        let DataObject { metadata, data } = DataObject::parse(value.get())
+        let object = DataObject::parse(value.get())
             .map_err(|error| Refusal::malformed(format!("field `body.value`: {error}")))?;
-        if content.hash.is_some_and(|hash| hash != Hash::of(&data)) {
+        if content
+            .hash
+            .is_some_and(|hash| hash != Hash::of(&object.data))
+        {
             self.counters.divergences += 1;
             let desc = "diverged: the snapshot is not what its hash says";
             return Err(Refusal::conflict(desc).because(Reason::Diverged));
@@ -262,14 +232,7 @@ impl ObserverStream {
         if std::mem::take(&mut self.diverged) {
             self.mended = Some(content.position);
         }
-        let data_bytes = value.get().len();
-        let position = content.position;
-        self.copy = Some(Copy {
-            metadata,
-            data: Arc::new(data),
-            data_bytes,
-            position,
-        });
+        self.copy = Some(Copy::new(content.position, object, value.get().len()));
         self.keep_whole();
         Ok(Some(origin))
     }
@@ -312,18 +275,10 @@ impl ObserverStream {
     }
 
     fn place(&self, commit: &Commit) -> Place {
-        let Some(mine) = self.position() else {
-            return Place::Ahead;
-        };
-        let next = mine.version + 1;
-        if commit.position <= mine {
-            Place::Old
-        } else if commit.position.version == next
-            && (commit.position.epoch == mine.epoch || commit.base == Some(mine))
-        {
-            Place::Next
-        } else {
-            Place::Ahead
+        match &self.copy {
+            Some(copy) if commit.position <= copy.position => Place::Old,
+            Some(copy) if copy.is_before(commit) => Place::Next,
+            _ => Place::Ahead,
         }
     }
 
@@ -331,43 +286,17 @@ impl ObserverStream {
         let Some(copy) = &mut self.copy else {
             return Reaction::recover();
         };
-        if copy.data_bytes + commit.bytes > DATA_BYTES_MAX {
-            let Some(exact) = encoded_len(&*copy.data, DATA_BYTES_MAX) else {
-                let desc = format!("the object has grown over {DATA_BYTES_MAX} bytes");
-                return Reaction::closed(Refusal::too_large(desc));
-            };
-            copy.data_bytes = exact;
-        }
-        let described = match described(&copy.metadata, commit.metadata) {
-            Some(Ok(described)) if encoded_len(&described, METADATA_BYTES_MAX).is_none() => {
-                let desc =
-                    format!("the object's metadata has grown over {METADATA_BYTES_MAX} bytes");
-                return Reaction::closed(Refusal::too_large(desc));
-            }
-            Some(Err(_)) => return self.diverge(),
-            described => described.and_then(Result::ok),
+        let applied = match copy.apply(&commit) {
+            Ok(applied) => applied,
+            Err(Unfit::TooLarge(refusal)) => return Reaction::closed(refusal),
+            Err(Unfit::Diverges) => return self.diverge(),
         };
-        let data = Arc::make_mut(&mut copy.data);
-        let Ok(applied) = apply(data, &commit.changes) else {
-            return self.diverge();
-        };
-        if commit.hash.is_some_and(|hash| hash != Hash::of(data)) {
-            applied.undo(data, &commit.changes);
-            return self.diverge();
-        }
-        let metadata = described.is_some();
-        if let Some(described) = described {
-            copy.metadata = described;
-        }
-        copy.data_bytes += commit.bytes;
-        copy.position = commit.position;
-        let edits = edits(commit.changes, applied.into_before());
         let changed = Changed {
             number: 0,
             position: commit.position,
             origin,
-            edits,
-            metadata,
+            metadata: !commit.metadata.is_empty(),
+            edits: edits(commit.changes, applied.into_before()),
             kept: None,
         };
         Reaction {
@@ -413,15 +342,4 @@ impl ObserverStream {
         }
         Reaction::recover()
     }
-}
-
-/// The metadata after a commit, when it has any.
-fn described(
-    metadata: &Metadata,
-    patch: Map<String, Value>,
-) -> Option<Result<Metadata, MetadataError>> {
-    (!patch.is_empty()).then(|| {
-        let mut next = metadata.clone();
-        next.merge(patch).map(|()| next)
-    })
 }

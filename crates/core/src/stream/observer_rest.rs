@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::answering::Whole;
+use super::copy::Copy;
 use super::gap::Claim;
-use super::observer::Copy;
 use super::rest::{Redo, Rest, Rows, SnapshotRow};
 use super::{ObserverStream, Position};
 use crate::identity::Identity;
@@ -124,12 +124,8 @@ impl ObserverStream {
             position = redo.commit.position;
             data_bytes += body.get().len();
         }
-        stream.copy = Some(Copy {
-            metadata,
-            data: Arc::new(data),
-            data_bytes,
-            position,
-        });
+        let object = DataObject { metadata, data };
+        stream.copy = Some(Copy::new(position, object, data_bytes));
         Ok(stream)
     }
 }

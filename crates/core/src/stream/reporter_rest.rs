@@ -112,7 +112,7 @@ impl ReporterStream {
     }
 
     /// Puts into `batch` what is to be stored; its rows are at `place`. With readers that wait, the
-    /// object as it is now is kept for them.
+    /// object as it is now is kept for them, when all of it has a position.
     pub(crate) fn store(&mut self, batch: &mut Batch, place: &[u8], readers: bool) {
         let (position, version) = (self.history.position(), self.written());
         let Some(stored) = &mut self.stored else {
@@ -149,7 +149,8 @@ impl ReporterStream {
             );
         }
         stored.unnumbered = version;
-        let view = readers.then(|| View {
+        // What has no position yet is in the data, and is no part of the object at this one.
+        let view = (readers && version == position.version).then(|| View {
             position,
             metadata: self.metadata.clone(),
             data: Arc::clone(&self.data),

@@ -7,30 +7,30 @@ use byline_core::address::{Address, Target};
 use byline_core::identity::Identity;
 use byline_core::message::body::{Access, Command};
 
-/// The access of every object, and the identity of its owner.
+use super::handover::Owning;
+
+/// The access of every object, and whose it is.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
     records: BTreeMap<String, Access>,
     deleted: BTreeSet<String>,
-    owners: BTreeMap<String, Identity>,
+    pub(super) owning: Owning,
 }
 
 impl Granted {
-    /// Whose an object is: owners read what is theirs.
+    /// An honest Reporter begins: owners read what is theirs.
     pub(crate) fn owned_by(&mut self, object: &Address, identity: &Identity) {
-        self.owners
-            .insert(object.as_str().to_owned(), identity.clone());
+        self.owning.begins(object, identity);
     }
 
     /// Whether the object is of `identity`.
     pub(super) fn owns(&self, object: &str, identity: Option<&Identity>) -> bool {
-        let owner = self.owners.get(object);
-        identity.is_some_and(|identity| Some(identity) == owner)
+        self.owning.owns(object, identity)
     }
 
     /// Whether no honest Reporter has the object.
     pub(super) fn is_free(&self, object: &str) -> bool {
-        !self.owners.contains_key(object)
+        self.owning.is_free(object)
     }
 
     pub(super) fn forget(&mut self) {
@@ -63,18 +63,30 @@ impl Granted {
         self.deleted.contains(object)
     }
 
-    /// A claim was granted; says whether somebody else may read since.
-    pub(super) fn claimed(&mut self, object: &Address, access: &Access, fresh: bool) -> bool {
+    /// A claim was granted, by which `former` may be no owner any more; says whether somebody else may read since.
+    pub(super) fn claimed(
+        &mut self,
+        object: &Address,
+        access: &Access,
+        fresh: bool,
+        former: Option<&Identity>,
+    ) -> bool {
         let known = self.records.get(object.as_str());
-        if known.is_some() && !fresh {
-            return false;
-        }
-        let mut next = access.clone();
+        let mut next = match known {
+            Some(known) if !fresh => known.clone(),
+            _ => access.clone(),
+        };
         // Who was denied stays denied, while the node remembers.
         for one in known.map_or(&[][..], |known| &known.deny) {
             if !next.deny.contains(one) {
                 next.deny.push(one.clone());
             }
+        }
+        // Who handed it over may read, where nothing else says.
+        if let Some(former) = former
+            && next.decides(former.as_str(), Some(former)).is_none()
+        {
+            next.authorise.push(former.as_str().to_owned());
         }
         let differs = known.is_some_and(|known| *known != next);
         self.records.insert(object.as_str().to_owned(), next);
@@ -91,8 +103,10 @@ impl Granted {
             }
             Command::Allow(object, reader) => (object, !access.deny.contains(reader)),
             Command::Access(object, said) => (object, access == *said),
-            Command::Delegate(..)
-            | Command::Superseded(..)
+            Command::Delegate(object, ..) => {
+                (object, self.records.get(object.as_str()) == Some(&access))
+            }
+            Command::Superseded(..)
             | Command::Revoked(..)
             | Command::NeedsAuth()
             | Command::Presence(..)

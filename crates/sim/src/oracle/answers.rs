@@ -39,7 +39,8 @@ impl What {
             Self::Command(command) => match &**command {
                 Command::Kick(object, ..)
                 | Command::Allow(object, ..)
-                | Command::Access(object, ..) => object,
+                | Command::Access(object, ..)
+                | Command::Delegate(object, ..) => object,
                 _ => return None,
             },
             Self::Delete(object) => object,

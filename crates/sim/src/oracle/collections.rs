@@ -10,6 +10,9 @@ use super::children::{Where, value};
 use super::{Oracle, Rule};
 use crate::totals::{Count, Totals};
 
+/// When a child was made, and which: the oldest come first.
+type Age<'a> = (&'a str, &'a ChildId);
+
 /// One collection as an application was told of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Copy {
@@ -59,6 +62,11 @@ impl Copy {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.children.is_empty()
+    }
+
+    fn ages(&self) -> BTreeSet<Age<'_>> {
+        let children = self.children.iter();
+        children.map(|(id, child)| (&*child.created, id)).collect()
     }
 }
 
@@ -276,6 +284,21 @@ impl Oracle {
         });
     }
 
+    /// A Reporter is there again with its collection, of which it keeps so many: what was there `before` may have left
+    /// for newer ones, by a commit that nobody has heard of.
+    pub(crate) fn lets_go(&mut self, place: &Where, before: &Copy, there: &Copy, keep: usize) {
+        let there = there.ages();
+        let left = &self.children.left;
+        let has_left = |(_, id): &Age<'_>| left.contains(&(place.clone(), (*id).clone()));
+        let (left, gone): (Vec<_>, Vec<_>) = before
+            .ages()
+            .difference(&there)
+            .partition(|one| has_left(one));
+        let outgrown = outgrown(&gone, &there, keep.saturating_sub(left.len()));
+        let outgrown = outgrown.map(|id| (place.clone(), id.clone()));
+        self.children.left.extend(outgrown);
+    }
+
     /// What authors were told is safe is with the Reporter that took it, or left there.
     pub(crate) fn safe_children(&mut self, place: &Where, copy: &Copy) {
         for n in &copy.took {
@@ -293,5 +316,34 @@ impl Oracle {
                 });
             }
         }
+    }
+}
+
+/// Those of `gone` that are older than all that are `there`, if there are so many that the oldest leave.
+fn outgrown<'a>(
+    gone: &[Age<'a>],
+    there: &BTreeSet<Age<'_>>,
+    keep: usize,
+) -> impl Iterator<Item = &'a ChildId> {
+    let oldest = there.first().filter(|_| there.len() >= keep);
+    let older = gone.iter().filter(move |one| Some(one) < oldest.as_ref());
+    older.map(|(_, id)| *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_oldest_may_have_left_and_only_for_as_many_newer_ones_as_are_kept() {
+        let author = Address::join("hyperty", "localhost", "author");
+        let ids: Vec<_> = (0..6).map(|n| ChildId::new(author.clone(), n)).collect();
+        let dates = ["10:00", "10:01", "10:02", "10:03", "10:04", "10:05"];
+        let ages: Vec<Age<'_>> = dates.into_iter().zip(&ids).collect();
+        let there: BTreeSet<_> = [1, 3, 4].map(|n| ages[n]).into();
+        let gone = [ages[0], ages[2], ages[5]];
+        let left = |keep| outgrown(&gone, &there, keep).collect::<Vec<_>>();
+        assert_eq!(left(3), [&ids[0]]);
+        assert!(left(4).is_empty(), "there was room for it");
     }
 }

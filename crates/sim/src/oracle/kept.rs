@@ -167,6 +167,7 @@ impl Oracle {
         self.expects(same, Rule::Stored, || {
             format!("{object} comes back with another access than was said: {row}")
         });
+        self.owners_return(object, row, asked);
         self.children_return(object, row, disk, asked);
     }
 }

@@ -6,6 +6,8 @@ mod answers;
 mod books;
 mod children;
 mod collections;
+mod handover;
+mod hearing;
 mod kept;
 mod outliving;
 mod presence;
@@ -242,6 +244,9 @@ impl Oracle {
             return;
         };
         if self.node_took_child(sender, &header) {
+            if header.body.contains(r#""attribute":"","#) {
+                totals.one(Count::SaidWhole);
+            }
             return totals.one(Count::ChildrenPublished);
         }
         totals.one(Count::Published);
@@ -271,12 +276,7 @@ impl Oracle {
         of_whom: &str,
         frame: &str,
     ) {
-        // Who holds the object hears what is said there, whether or not it may read.
-        let holds = place_of(of_whom).is_some_and(|(object, _)| {
-            let about = frame.contains("\"event\"") || self.node_takes(&object);
-            self.books.holder(object.as_str()) == Some(peer) && about
-        });
-        if !holds {
+        if !self.heard_by_holder(peer, of_whom, frame) {
             self.reads(of_whom, "", identity, frame);
         }
     }
@@ -313,9 +313,11 @@ impl Oracle {
         match answered.what {
             What::Claim(claim) if code == 200 => {
                 let url = claim.url.as_str();
-                let may = self.granted.is_free(url) || self.granted.owns(url, identity);
+                // What is on no record is the first one's to claim: liars keep away from that.
+                let first = matches!(peer, Peer::Place(..)) && !self.granted.is_known(url);
+                let may = first || self.granted.is_free(url) || self.granted.owns(url, identity);
                 self.expects(may, Rule::Holder, || format!("{peer:?} claimed {url}"));
-                self.claimed(peer, &claim, header.body, totals);
+                self.claimed((peer, identity), &claim, header.body, totals);
             }
             What::Claim(_) if code == 409 => {
                 let refusal = header.decode::<Refusal>().ok();
@@ -329,8 +331,12 @@ impl Oracle {
                 totals.one(match *command {
                     Command::Kick(..) => Count::Kicked,
                     Command::Allow(..) => Count::Allowed,
+                    Command::Delegate(..) => Count::HandOversSaid,
                     _ => Count::AccessSaid,
                 });
+                if let Command::Delegate(object, _, to, keep) = &*command {
+                    self.is_handed_over((peer, identity), object, to.as_ref(), *keep, totals);
+                }
                 let access = header.decode::<Commanded>().map(|body| body.access);
                 let right = self.granted.commanded(&command, access.unwrap_or_default());
                 if let Err(what) = right {
@@ -354,7 +360,13 @@ impl Oracle {
         }
     }
 
-    fn claimed(&mut self, peer: Peer, claim: &Claim, body: &str, totals: &mut Totals) {
+    fn claimed(
+        &mut self,
+        (peer, identity): (Peer, Option<&Identity>),
+        claim: &Claim,
+        body: &str,
+        totals: &mut Totals,
+    ) {
         totals.one(Count::Claims);
         let based = matches!(claim.base, Some(Some(_)));
         if based {
@@ -372,8 +384,11 @@ impl Oracle {
         }
         if matches!(peer, Peer::Liar(_)) {
             // It lets in whom it likes.
-        } else if self.granted.claimed(&claim.url, &claim.access, !based) {
-            totals.one(Count::OtherAccess);
+        } else {
+            let former = self.passes(&claim.url, identity, totals);
+            if (self.granted).claimed(&claim.url, &claim.access, !based, former.as_ref()) {
+                totals.one(Count::OtherAccess);
+            }
         }
         let claimed = decode::<Claimed>(body).ok();
         let position = claimed.as_ref().map(|claimed| claimed.position);

@@ -57,6 +57,7 @@ pub(super) fn number_of(act: &Act) -> Option<u64> {
         Act::Create(_, _, value) => value["n"].as_u64(),
         Act::Update(_, changes) => changes.iter().find_map(|change| match change {
             Change::Set { path, value } if path.to_string() == "n" => value.as_u64(),
+            Change::Replace { data } => data.get("n")?.as_u64(),
             _ => None,
         }),
         _ => None,
