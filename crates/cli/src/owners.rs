@@ -95,6 +95,15 @@ pub(crate) async fn access(args: AccessArgs) -> anyhow::Result<()> {
     .await
 }
 
+/// Why `--public` has done nothing for an object that goes on as it was stored, when that is so. It is told and not
+/// done: a script that runs again must not open what its owner has closed.
+pub(crate) async fn stays_private(owner: &Owner) -> Option<String> {
+    // A node that does not tell has been told by the claim.
+    let access = owner.access().await.ok()?;
+    let why = "it goes on as it was stored, which is not for everybody: `byline access URL --public` changes that";
+    (!access.public).then(|| why.to_owned())
+}
+
 fn authorise(access: &mut Access, who: &[String]) {
     for who in who {
         if !access.authorise.contains(who) {

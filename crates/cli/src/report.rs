@@ -14,7 +14,8 @@ use crate::ReportArgs;
 use crate::elsewhere::{follows, tell_rejected};
 use crate::handover::accepted;
 use crate::input::Input;
-use crate::output::{Event, Printer};
+use crate::output::{Event, Printer, note};
+use crate::owners::stays_private;
 use crate::session::{interrupted, start_with, token_wanted};
 use crate::stored::Stored;
 
@@ -86,6 +87,12 @@ async fn report(
         }
     };
     printer.print(&Event::Created { url: url.as_str() })?;
+    if args.public
+        && args.store.is_some()
+        && let Some(why) = stays_private(&syncher.owner(url.as_str())?).await
+    {
+        note(&format!("{url}: --public: {why}"))?;
+    }
     let done = tokio::select! {
         done = write(args, &reporter, runtime, data, input) => done,
         told = tell_rejected(&reporter, printer) => told,

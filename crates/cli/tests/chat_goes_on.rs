@@ -164,3 +164,24 @@ fn a_host_that_stores_its_room_begins_no_other_and_one_that_does_not_does() {
         ann.0.ended();
     }
 }
+
+#[test]
+fn a_room_that_goes_on_asks_its_host_as_is_said_now_and_is_opened_to_nobody_by_that() {
+    let home = Home::new("asks-now");
+    let (node, store) = (Node::start(), home.path().join("ann"));
+    let host = ["--host", "--store", store.to_str().unwrap()];
+    let ann = Member::comes(&home, &node, "ann", &host);
+    ann.0.signal(Signal::TERM);
+    ann.0.ended();
+    let ann = Member::comes(&home, &node, "ann", &[&host[..], &["--approve"]].concat());
+    let bob = byline(&home, &node.url, "bob", &["chat", ROOM], &["--name", "bob"]);
+    ann.0.event_named("asking");
+    ann.0.signal(Signal::TERM);
+    ann.0.ended();
+    bob.signal(Signal::TERM);
+
+    let more = [&host[..], &["--public", "--name", "ann"]].concat();
+    let ann = byline(&home, &node.url, "ann", &["chat", ROOM], &more);
+    let told = ann.event_named("error");
+    assert_eq!(told["command"], "--public", "{told}");
+}

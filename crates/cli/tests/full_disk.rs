@@ -140,8 +140,15 @@ fn says(program: &Program, what: &str) -> String {
 
 /// What the node tells who watches over it.
 fn readiness(node: &str) -> String {
+    page(node, "/readyz", "")
+}
+
+/// A page of a node, for who has the operator's token.
+fn page(node: &str, path: &str, token: &str) -> String {
     let mut socket = TcpStream::connect(address(node)).unwrap();
-    let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
@@ -163,6 +170,7 @@ fn a_node_whose_disk_is_full_tells_it_and_goes_on_when_it_is_freed() {
     ]);
     let ready: Value = serde_json::from_str(&says(&node, "\"ready\"")).unwrap();
     let url = ready["url"].as_str().unwrap();
+    let token = ready["operatorToken"].as_str().unwrap();
     assert!(readiness(url).starts_with("HTTP/1.1 200 OK"));
     let mut ann = report(&home, url, "ann", KITCHEN, "{}", &["--public"]);
     // Nothing of a text is that of the one before.
@@ -174,7 +182,22 @@ fn a_node_whose_disk_is_full_tells_it_and_goes_on_when_it_is_freed() {
     let answer = readiness(url);
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains(" is full: free some space"), "{answer}");
+    // It tries again, and says that once.
+    let failures = || {
+        let page = page(url, "/metrics", token);
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("byline_store_failures"));
+        let count = line.and_then(|line| line.split(' ').next_back()?.parse::<u64>().ok());
+        count.unwrap_or_else(|| panic!("no count of failures: {page}"))
+    };
+    while failures() < 2 {}
     disk.free();
+    let next = node.line();
+    assert!(
+        next.contains("what waited is stored"),
+        "it is told where it was told that it failed: {next}"
+    );
     let last = |event: &Value| event["version"] == 6;
     let (bob, seen) = observe(&home, url, "bob", KITCHEN, &[]);
     if !last(&seen) {

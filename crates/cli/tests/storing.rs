@@ -10,6 +10,19 @@ const ROUNDS: u64 = 3;
 /// Lines of which some are stored and some on their way when the report is killed.
 const BURST: u64 = 300;
 
+#[test]
+fn a_report_that_goes_on_lets_in_whom_it_let_in_and_says_so_where_public_was_asked_for() {
+    let home = Home::new("storing-public");
+    let (node, store) = (Node::start(), home.path().join("ann"));
+    let store = ["--store", store.to_str().unwrap()];
+    let mut ann = report(&home, &node.url, "ann", KITCHEN, "{}", &store);
+    ann.kill();
+    let public = [&["--public"], &store[..]].concat();
+    let ann = report(&home, &node.url, "ann", KITCHEN, "{}", &public);
+    let told = ann.error_line();
+    assert!(told.contains("`byline access URL --public`"), "{told}");
+}
+
 fn version_of(event: &Value) -> u64 {
     event["version"].as_u64().unwrap()
 }

@@ -428,6 +428,37 @@ fn a_deletion_that_was_not_answered_is_said_again_and_then_nothing_rests() {
 }
 
 #[test]
+fn created_again_it_asks_as_the_application_says_then_and_from_then_on() {
+    let mut world = World::new();
+    let (owner, guest) = (world.runtime_with_disk(), world.runtime());
+    let reporter = world.creates_as(owner, "room", count(0), |create| {
+        storing(create);
+        create.access = Access::default();
+    });
+    world.settles();
+    world.power_cut(owner);
+    let again = Create {
+        data: count(0),
+        url: Some(reporter.object.clone()),
+        store: true,
+        approve: true,
+        ..Create::default()
+    };
+    let now = world.now;
+    let created = world
+        .machine(owner)
+        .create(&reporter.hyperty, again, now)
+        .unwrap();
+    assert_eq!(created, reporter);
+    world.settles();
+    world.power_cut(owner);
+    world.settles();
+    world.subscribes(guest, "room");
+    world.settles();
+    assert_eq!(world.place(owner).asked.len(), 1);
+}
+
+#[test]
 fn creating_it_again_gives_what_went_on_by_itself() {
     let (mut world, owner, _, reporter, _) = room();
     world.writes(&reporter, "n", 1);

@@ -12,7 +12,7 @@ use hyper::HeaderMap;
 use rustls::ServerConfig;
 use slotmap::SlotMap;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Phase};
@@ -122,14 +122,18 @@ impl Hub {
                 Ok(()) => {
                     keeping.written.batches += 1;
                     if state.node.not_stored().is_some() {
-                        info!("what waited is stored");
+                        warn!("what waited is stored, and everybody is answered again");
                     }
                     Input::Stored
                 }
                 Err(error) => {
                     keeping.written.failures += 1;
-                    warn!(%error, "nothing is answered until this is mended");
-                    Input::NotStored(error.to_string().into())
+                    let why = error.to_string();
+                    // Each try fails with the same words: they are said once, until it is over.
+                    if state.node.not_stored().is_none_or(|told| **told != *why) {
+                        warn!(%error, "nothing is answered until this is mended");
+                    }
+                    Input::NotStored(why.into())
                 }
             };
             state.node.handle(input, now);

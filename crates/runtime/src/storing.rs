@@ -44,10 +44,18 @@ fn done(shared: &Weak<Shared>, outcome: Result<(), StoreError>) {
     let mut inner = shared.lock();
     let now = shared.clock.now();
     match outcome {
-        Ok(()) => inner.machine.handle(Input::Stored, now),
+        Ok(()) => {
+            if inner.machine.not_stored().is_some() {
+                tracing::warn!("what waited is stored");
+            }
+            inner.machine.handle(Input::Stored, now);
+        }
         Err(error) => {
-            tracing::warn!(%error, "not stored; it is tried again");
             let why = error.to_string();
+            // Each try fails with the same words: they are said once, until it is over.
+            if inner.machine.not_stored() != Some(&*why) {
+                tracing::warn!(%error, "not stored; it is tried again");
+            }
             inner.machine.handle(Input::NotStored(&why), now);
         }
     }

@@ -96,7 +96,7 @@ impl<T> Create<T> {
 
     /// Stores the object and its children: they are what they were when the runtime starts again, and go on when its Syncher
     /// does. What is written is sent when it is stored; [`Reporter::flushed`] waits for that. Creating it again at the same address gives the
-    /// object as it rests.
+    /// object as it rests, with those who may observe it; whom else this application decides on ([`Create::approve`]) is as is said then.
     pub const fn store(mut self) -> Self {
         self.create.store = true;
         self

@@ -96,13 +96,17 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_with_what_to_do() {
         let newer = noting(&(NEWEST + 1).to_string());
-        assert_eq!(
-            open(&newer).unwrap_err().to_string(),
-            format!(
-                "here has format {}, and this program knows formats up to {NEWEST}: run a newer one",
-                NEWEST + 1
-            )
-        );
+        let beside = Recorder::new(newer.file());
+        let beside = Database::open_beside(beside, Place("here".into())).map(drop);
+        for opened in [open(&newer).map(drop), beside] {
+            assert_eq!(
+                opened.unwrap_err().to_string(),
+                format!(
+                    "here has format {}, and this program knows formats up to {NEWEST}: run a newer one",
+                    NEWEST + 1
+                )
+            );
+        }
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Chat {
         });
     }
 
-    fn await_end(&mut self, end: impl Future<Output = Option<Told>> + Send + 'static) {
+    pub(super) fn await_end(&mut self, end: impl Future<Output = Option<Told>> + Send + 'static) {
         self.under_way += 1;
         let end = stream::once(async move { Happening::Done(end.await) });
         self.happenings.push(end.boxed());

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::SessionArgs;
 use crate::output::left;
+use crate::owners::stays_private;
 use crate::session::{interrupted, start_with, token_wanted};
 use face::Face;
 use guests::Guests;
@@ -63,7 +64,7 @@ pub(crate) struct ChatArgs {
     name: Name,
     /// Store the room in this folder, made when there is none. Run again, its host goes on with all that was said,
     /// also while it was away, and anybody with what they wrote and was not sent. Who may come in stays as it was, and
-    /// `byline access` changes that. One command at a time uses the folder
+    /// `byline access` changes that; whether the host is asked is as said now. One command at a time uses the folder
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     #[command(flatten)]
@@ -73,9 +74,18 @@ pub(crate) struct ChatArgs {
 pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<()> {
     let url = Address::object(&args.url)?;
     let runtime = start_with(&args.session, &url, args.store.as_deref()).await?;
-    let room = Room::enter(&runtime.syncher("chat")?, &url, &args);
+    let syncher = runtime.syncher("chat")?;
+    let room = Room::enter(&syncher, &url, &args);
     let face = Face::open(args.session.json, &url)?;
+    let owner = syncher.owner(url.as_str())?;
     let mut chat = Chat::new(&runtime, room.with_context(|| url.to_string())?, face, url);
+    if args.public && args.store.is_some() {
+        chat.await_end(async move {
+            let why = stays_private(&owner).await?;
+            let command = "--public".to_owned();
+            Some(Told::Error { command, why })
+        });
+    }
     let done = tokio::select! {
         done = chat.talk() => done,
         interrupted = interrupted() => interrupted.map_err(Into::into),

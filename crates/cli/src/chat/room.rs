@@ -206,22 +206,20 @@ fn opens(syncher: &Syncher, url: &Address, args: &ChatArgs) -> Result<Reporter, 
         url: Some(url.clone()),
         ..Criteria::default()
     });
-    match stored.reporters.into_iter().next() {
-        Some(reporter) => Ok(reporter),
-        None => syncher.create(create(url, args)),
-    }
+    let create = create(url, args);
+    // Whoever hosts a room again of which nothing is stored begins it anew.
+    let begins = stored.reporters.is_empty();
+    syncher.create(if begins { create.discard() } else { create })
 }
 
 fn create(url: &Address, args: &ChatArgs) -> Create {
     let data: Value = json!({ "people": {} });
-    // Whoever hosts a room again of which nothing is stored begins it anew.
     let mut create = Create::new("Communication", data)
         .at(url.as_str())
         .children("messages")
         .files("files")
         // A room goes on without its host, whoever may come in.
-        .cache(true)
-        .discard();
+        .cache(true);
     if args.public {
         create = create.public();
     }

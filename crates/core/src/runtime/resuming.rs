@@ -234,6 +234,9 @@ impl Runtime {
         let claim = self.manager.claims.get_mut(&seat.object);
         if let Some(claim) = claim.filter(|_| wanted && self.resting.resumed.contains(&one)) {
             claim.take |= create.take;
+            // Who decides on readers is the application that runs now.
+            claim.approve = create.approve;
+            self.claim_changes(&seat.object);
             return self.resting.resumed.remove(&one);
         }
         false
