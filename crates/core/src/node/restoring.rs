@@ -19,7 +19,7 @@ use crate::time::Time;
 
 impl Node {
     /// Goes on from `rows`, which a store holds, and from now on keeps there what it promises: it puts out
-    /// [`Output::Store`], and nothing that was decided after a change before that is stored. Call it before
+    /// [`Output::Store`](super::Output::Store), and nothing that was decided after a change before that is stored. Call it before
     /// the first input, with no rows where the store is new. Rows of tables that no node writes are passed over.
     ///
     /// # Errors

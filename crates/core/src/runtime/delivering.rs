@@ -18,8 +18,8 @@ pub(super) struct Delivery {
 }
 
 impl Runtime {
-    /// Asks to be told, by [`Output::Delivered`] with the number returned, when everything written so
-    /// far has reached the node.
+    /// Asks to be told, by [`Output::Delivered`](super::Output::Delivered) with the number returned, when everything written
+    /// so far has reached the node.
     pub fn deliver(&mut self, now: Time) -> u64 {
         self.calls += 1;
         let claims = self.manager.claims.iter();
