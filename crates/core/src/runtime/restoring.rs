@@ -69,11 +69,10 @@ impl Runtime {
         rows: impl IntoIterator<Item = Row>,
     ) -> Result<Self, RestoreError> {
         let mut store = Store::default();
-        for row in rows {
-            let told = (row.table, row.key.clone());
+        for Row { table, key, value } in rows {
             store
-                .take(row)
-                .map_err(|why| UnreadableRow::of(told.0, &told.1, why))?;
+                .take(table, &key, value)
+                .map_err(|why| UnreadableRow::of(table, &key, why))?;
         }
         let key = store.key.unwrap_or(key);
         let mut runtime = Self::new(domain, key, seed);
@@ -155,15 +154,15 @@ fn observer_of(found: Found) -> Result<Asleep, String> {
 }
 
 impl Store {
-    fn take(&mut self, row: Row) -> Result<(), String> {
-        match row.table {
+    fn take(&mut self, table: Table, key: &[u8], value: Vec<u8>) -> Result<(), String> {
+        match table {
             Table::Keys => {
-                let secret = <[u8; 32]>::try_from(row.value).map_err(|_| "no key of 32 bytes")?;
+                let secret = <[u8; 32]>::try_from(value).map_err(|_| "no key of 32 bytes")?;
                 self.key = Some(Key::from_bytes(&secret));
             }
-            Table::Addresses => self.runtime = Some(read(&row.value)?),
+            Table::Addresses => self.runtime = Some(read(&value)?),
             Table::Claims => {
-                self.found(&row.key)?.0.claim = row.value;
+                self.found(key)?.0.claim = value;
             }
             Table::Grants
             | Table::Snapshots
@@ -172,8 +171,8 @@ impl Store {
             | Table::Children
             | Table::Collections
             | Table::ChildWrites => {
-                let (found, rest) = self.found(&row.key)?;
-                found.take(row.table, rest, row.value)?;
+                let (found, rest) = self.found(key)?;
+                found.take(table, rest, value)?;
             }
             _ => {}
         }
