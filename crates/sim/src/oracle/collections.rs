@@ -106,7 +106,8 @@ impl Oracle {
             if changed.origin == Origin::Live
                 && let Some((keep, own)) = keep
             {
-                let late = was_closed && copy.closed && id.author() != own;
+                // Who does not hold the object, as it is about to take it, follows who does.
+                let late = copy.holds && was_closed && copy.closed && id.author() != own;
                 let may = !late
                     || self.node_takes(&place.0)
                     || matches!(change.kind, ChildChangeKind::Removed { .. });
@@ -192,7 +193,8 @@ impl Oracle {
                     totals.one(Count::ChildrenPruned);
                 }
                 let guest = !self.is_an_authors(id);
-                self.expects(!wanted || prunes || guest, Rule::Child, || {
+                let right = !wanted || prunes || guest || !copy.holds;
+                self.expects(right, Rule::Child, || {
                     format!("{place:?}: {id} is removed, and nobody wanted that")
                 });
                 self.children.left.insert(key);
