@@ -80,7 +80,16 @@ impl Oracle {
     /// Nobody waits any more: what rested was taken.
     pub(crate) fn nothing_outlives(&mut self, when: &str) {
         let open: BTreeSet<u64> = self.outliving.open.keys().copied().collect();
-        let lost = open.difference(&self.children.taken).next().copied();
+        // Of a child that has left nothing is said any more, and in a later life there is nobody to be told so.
+        let has_left = |n: &u64| {
+            let of = self.children.written.get(n);
+            of.is_some_and(|one| {
+                let child = (one.place.clone(), one.id.clone());
+                self.children.left.contains(&child)
+            })
+        };
+        let mut untaken = open.difference(&self.children.taken);
+        let lost = untaken.find(|n| !has_left(n)).copied();
         let lost = lost.map(|n| (n, self.outliving.open.get(&n).cloned()));
         self.expects(lost.is_none(), Rule::Stored, || {
             format!("{when}, what rested of a child is neither taken nor refused: {lost:?}")
