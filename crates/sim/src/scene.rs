@@ -18,16 +18,41 @@ pub(crate) fn drawn(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
     }
 }
 
+fn write(object: usize, count: u64) -> Action {
+    Action::Write {
+        object,
+        count,
+        bytes: 0,
+    }
+}
+
+/// Somebody loses the connection and some of what was on its way, and comes back at once, soon or late.
+fn cut_off(random: &mut Random, who: usize) -> Action {
+    Action::Fault(Fault::Cut {
+        who,
+        lost_up: random.index(4),
+        lost_down: random.index(4),
+        node_ms: 0,
+        place_ms: Some(0),
+        offline_ms: random.one_of(&[0, 2_500, LONG_MS]),
+    })
+}
+
+/// The power of `part` fails a few batches from now.
+fn power_fails(random: &mut Random, part: Part) -> Action {
+    Action::Fault(Fault::Power {
+        part,
+        batches: random.between(1, 4),
+        outage: outage(random),
+    })
+}
+
 /// A device is away while another takes its object and writes; the node forgets, and the first comes
 /// back before the other does.
 fn old_device_returns(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Step> {
     let (away, taker) = if random.chance(50) { (0, 1) } else { (1, 0) };
     let object = random.index(2);
-    let write = |count: u64| Action::Write {
-        object,
-        count,
-        bytes: 0,
-    };
+    let write = |count: u64| write(object, count);
     let cut = |who: usize, offline_ms: u64| {
         Action::Fault(Fault::Cut {
             who,
@@ -82,24 +107,9 @@ fn devices_take_turns(random: &mut Random, at_ms: u64) -> Vec<Step> {
     for turn in 0..6 {
         let device = turn % 2;
         let part = random.one_of(&[Part::Node, Part::Place(device), Part::Place(1 - device)]);
-        let cut = Fault::Cut {
-            who: 1 - device,
-            lost_up: random.index(4),
-            lost_down: random.index(4),
-            node_ms: 0,
-            place_ms: Some(0),
-            offline_ms: random.one_of(&[0, 2_500, LONG_MS]),
-        };
-        let power = Fault::Power {
-            part,
-            batches: random.between(1, 4),
-            outage: outage(random),
-        };
-        let write = |count: u64| Action::Write {
-            object,
-            count,
-            bytes: 0,
-        };
+        let cut = cut_off(random, 1 - device);
+        let power = power_fails(random, part);
+        let write = |count: u64| write(object, count);
         let report = Action::Report {
             object,
             device,
@@ -113,12 +123,12 @@ fn devices_take_turns(random: &mut Random, at_ms: u64) -> Vec<Step> {
             steps.push(Step { at_ms, action });
         };
         if random.chance(50) {
-            then(0, Action::Fault(cut));
+            then(0, cut);
         }
         then(random.between(0, 300), report);
         then(random.between(0, 900), write(random.between(1, 5)));
         if random.chance(60) {
-            then(0, Action::Fault(power));
+            then(0, power);
         }
         then(random.between(0, 900), write(random.between(1, 5)));
         then(random.between(0, 2_000), Action::Flush { object });
@@ -138,24 +148,11 @@ fn object_changes_hands(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Ste
             random.index(plan.places.len()),
             random.index(plan.places.len()),
         );
-        let cut = Fault::Cut {
-            who: random.one_of(&[heir, other]),
-            lost_up: random.index(4),
-            lost_down: random.index(4),
-            node_ms: 0,
-            place_ms: Some(0),
-            offline_ms: random.one_of(&[0, 2_500, LONG_MS]),
-        };
-        let power = Fault::Power {
-            part: random.one_of(&[Part::Node, Part::Place(heir), Part::Place(other)]),
-            batches: random.between(1, 4),
-            outage: outage(random),
-        };
-        let write = |count: u64| Action::Write {
-            object,
-            count,
-            bytes: 0,
-        };
+        let who = random.one_of(&[heir, other]);
+        let cut = cut_off(random, who);
+        let part = random.one_of(&[Part::Node, Part::Place(heir), Part::Place(other)]);
+        let power = power_fails(random, part);
+        let write = |count: u64| write(object, count);
         let hand_over = Action::HandOver {
             object,
             heir,
@@ -175,11 +172,11 @@ fn object_changes_hands(random: &mut Random, plan: &Plan, at_ms: u64) -> Vec<Ste
         };
         then(0, write(random.between(1, 5)));
         if random.chance(40) {
-            then(0, Action::Fault(power));
+            then(0, power);
         }
         then(random.between(0, 30), hand_over);
         if random.chance(50) {
-            then(random.between(0, 60), Action::Fault(cut));
+            then(random.between(0, 60), cut);
         }
         if random.chance(40) {
             then(random.between(0, 60), takes);

@@ -229,6 +229,13 @@ mod tests {
         assert!(kept.commit(position, body));
     }
 
+    /// Has a commit kept that its Reporter did not write.
+    fn keeps(kept: &mut KeptStream, version: u64, attribute: &str) -> bool {
+        let body = json!({"epoch": EPOCH, "version": version, "attribute": attribute, "value": 1});
+        let body = to_raw_value(&body).unwrap();
+        kept.commit(Position::new(EPOCH, version), body.into())
+    }
+
     fn content(kept: &mut KeptStream, have: Option<Position>) -> String {
         let body = kept.content(EPOCH, have, false, None).unwrap();
         serde_json::to_string(&body).unwrap()
@@ -274,9 +281,7 @@ mod tests {
     fn what_cannot_be_applied_is_not_answered_with() {
         let mut reporter = reporter(json!({"n": 0, "pad": "x".repeat(500)}));
         let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
-        let body = json!({"epoch": EPOCH, "version": 1, "attribute": "no.such", "value": 1});
-        let body = to_raw_value(&body).unwrap();
-        assert!(kept.commit(Position::new(EPOCH, 1), body.into()));
+        assert!(keeps(&mut kept, 1, "no.such"));
         assert!(kept.content(EPOCH, None, false, None).is_none());
         let lacking = kept.content(EPOCH, Some(Position::new(EPOCH, 0)), false, None);
         assert!(
@@ -289,9 +294,7 @@ mod tests {
     fn a_commit_that_is_missing_is_not_passed_over() {
         let mut reporter = reporter(json!({"n": 0, "pad": "x".repeat(500)}));
         let mut kept = KeptStream::of(&reporter.content(None, true)).unwrap();
-        let body = json!({"epoch": EPOCH, "version": 2, "attribute": "n", "value": 2});
-        let body = to_raw_value(&body).unwrap();
-        assert!(kept.commit(Position::new(EPOCH, 2), body.into()));
+        assert!(keeps(&mut kept, 2, "n"));
         assert!(!kept.fold());
         assert!(kept.content(EPOCH, None, false, None).is_none());
     }
